@@ -26,6 +26,9 @@ while [ "$round" -lt 200 ]; do
     round=$((round + 1))
     sleep 0.02
 done
+# A killed PostgreSQL leaves a shared memory segment; the seventh line names its key and number.
+find "$1" -name postmaster.pid -exec sed -n -s 7p {} + 2>/dev/null |
+    while read -r key segment; do ipcrm -m "$segment"; done
 [ -n "$LAB_KEEP" ] || rm -rf -- "$1"
 "#;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::StatVfsMountFlags;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::find::Need;
@@ -124,14 +125,34 @@ pub(crate) fn stage() -> Result<Handle> {
     }
 }
 
-/// The path is short, since PostgreSQL's socket in it may have 107 bytes at most.
-fn make_directory() -> Result<PathBuf> {
+/// Enough for the WAL of a standby that is down under load.
+const ROOM: u64 = 4 << 30;
+
+/// Where directories are made: `LAB_DIR`, else memory if there is plenty (a cluster is copied there many times
+/// faster than on a disk), else where temporary files go.
+fn base_directory() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("LAB_DIR").filter(|dir| !dir.is_empty()) {
+        return fs::canonicalize(&dir).context("LAB_DIR");
+    }
+    let memory = Path::new("/dev/shm");
+    let roomy = rustix::fs::statvfs(memory).is_ok_and(|stat| {
+        stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM
+            && !stat.f_flag.contains(StatVfsMountFlags::NOEXEC)
+    });
+    if roomy {
+        return Ok(memory.to_owned());
+    }
     let temp = fs::canonicalize(std::env::temp_dir())?;
-    let base = if temp.as_os_str().len() > 50 {
+    // PostgreSQL's socket below it may have a path of 107 bytes at most.
+    Ok(if temp.as_os_str().len() > 50 {
         PathBuf::from("/tmp")
     } else {
         temp
-    };
+    })
+}
+
+fn make_directory() -> Result<PathBuf> {
+    let base = base_directory()?;
     for _ in 0..100 {
         let id: String = std::iter::repeat_with(fastrand::alphanumeric)
             .take(8)

@@ -19,25 +19,36 @@
 //! | [`Server`] | one started program and all that it started: stop, kill, freeze, thaw |
 //! | [`Cable`] | a TCP proxy with faults |
 //! | [`PgPair`], [`PgServer`], [`Writer`] | PostgreSQL: a primary, its standby, load |
+//! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
+//! | [`Agent`], [`Metrics`] | the agent under test and what it says |
+//! | [`http`] | a small client |
 //! | [`wait_until`] | waiting for a condition under a deadline |
 //!
 //! Variables: `LAB_REQUIRE_ALL=1` fails a test whose server is missing instead of skipping it;
-//! `LAB_KEEP=1` leaves the directory behind for a look at the logs.
+//! `LAB_KEEP=1` leaves the directory behind for a look at the logs; `LAB_DIR` says below which directory
+//! labs are made.
 
+mod agent;
 mod cable;
 mod find;
+pub mod http;
 mod keeper;
 mod lab;
+mod monitoring;
 mod ports;
 mod postgres;
 mod process;
 mod user;
 mod wait;
 
+pub use agent::{Agent, AgentOptions, Metrics};
 pub use anyhow::{Context, Result};
 pub use cable::{Cable, Mode, Traffic, Way};
 pub use find::Need;
 pub use lab::Lab;
+pub use monitoring::{
+    Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample,
+};
 pub use postgres::{Load, PgPair, PgPairBuilder, PgServer, Rows, Writer};
 pub use process::Server;
 pub use wait::wait_until;

@@ -56,6 +56,8 @@ impl PgServer {
             ("cluster_name", name.to_owned()),
             ("fsync", "off".to_owned()),
             ("full_page_writes", "off".to_owned()),
+            // In files of the data directory, so that a killed server leaves none behind.
+            ("dynamic_shared_memory_type", "mmap".to_owned()),
             ("shared_buffers", "16MB".to_owned()),
             ("max_wal_size", "512MB".to_owned()),
             ("log_line_prefix", "%m [%p] %u ".to_owned()),
