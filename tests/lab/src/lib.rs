@@ -19,6 +19,8 @@
 //! | [`Server`] | one started program and all that it started: stop, kill, freeze, thaw |
 //! | [`Cable`] | a TCP proxy with faults |
 //! | [`PgPair`], [`PgServer`], [`Writer`] | PostgreSQL: a primary, its standby, load |
+//! | [`RedisPair`], [`RedisServer`], [`KvWriter`] | two stores, and an application that writes to both |
+//! | [`SyncLoop`] | rsync on a loop |
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
 //! | [`http`] | a small client |
@@ -38,6 +40,8 @@ mod monitoring;
 mod ports;
 mod postgres;
 mod process;
+mod redis;
+mod rsync;
 mod user;
 mod wait;
 
@@ -51,4 +55,6 @@ pub use monitoring::{
 };
 pub use postgres::{Load, PgPair, PgPairBuilder, PgServer, Rows, Writer};
 pub use process::Server;
+pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
+pub use rsync::{Runs, SyncLoop};
 pub use wait::wait_until;
