@@ -1,0 +1,1 @@
+//! What is remembered of a pair over time, one file per channel. Only the hub changes it.

@@ -1,0 +1,1 @@
+//! Pure functions: facts, history, limits and the present moment in; evidence and findings out.
