@@ -13,6 +13,9 @@ const TIERS: [(Duration, Duration); 3] = [
     (Duration::from_secs(60), Duration::from_secs(86_400)),
 ];
 
+/// A place is filled this much early, so that probes which run each second with jitter do not skip every other one.
+const SLACK: Duration = Duration::from_millis(400);
+
 /// How long ago the primary passed a position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Passed {
@@ -37,8 +40,7 @@ impl LsnRing {
         }
         self.newest = Some((at, lsn));
         for (tier, (step, span)) in self.tiers.iter_mut().zip(TIERS) {
-            // A little less than the step, so that probes which run each second do not skip every other place.
-            let due = tier.back().is_none_or(|(last, _)| at.since(*last) >= step.mul_f64(0.9));
+            let due = tier.back().is_none_or(|(last, _)| at.since(*last) + SLACK >= step);
             if due {
                 tier.push_back((at, lsn));
             }
