@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::Moment;
+use crate::history::postgres::Recognised;
 use crate::names::{Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
 use crate::units::{Bytes, Lsn};
 
@@ -136,9 +137,15 @@ pub struct StandbyEvidence {
     pub catch_up_seconds: Option<f64>,
     /// Stage with the largest lag, if any lag is there.
     pub bottleneck: Option<Stage>,
-    /// Since when nothing was heard, for people.
+    /// The last proven sign of life between the two servers.
     #[serde(skip)]
     pub last_heartbeat: Option<Moment>,
+    /// The walsender that was recognised as this standby's, to be remembered.
+    #[serde(skip)]
+    pub recognised: Option<Recognised>,
+    /// How far the standby has come by what the primary heard from it, to be remembered.
+    #[serde(skip)]
+    pub reported: Option<Lsn>,
 }
 
 /// The configuration's synchronisation.

@@ -2,3 +2,4 @@
 
 pub mod lag_trend;
 pub mod lsn_ring;
+pub mod postgres;
