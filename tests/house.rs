@@ -14,16 +14,8 @@ use imports::{code_only, imports};
 const LINES_OF_A_FILE: usize = 450;
 
 /// Rooms where a missing number must stay missing.
-const NO_MADE_UP_NUMBERS: &[&str] = &[
-    "facts.rs",
-    "evidence.rs",
-    "history.rs",
-    "metrics.rs",
-    "snapshot.rs",
-    "probe/",
-    "judge/",
-    "view/",
-];
+const NO_MADE_UP_NUMBERS: &[&str] =
+    &["facts.rs", "evidence.rs", "history.rs", "metrics.rs", "snapshot.rs", "probe/", "judge/", "view/"];
 
 /// A comment with these words, on the line or the one above, gives the reason why a default is right there.
 const EXCUSE: &str = "// a default is right:";
@@ -50,11 +42,7 @@ impl House {
             let mut cells = line.strip_prefix('|')?.split('|');
             let floor = cells.next()?.trim().parse().ok()?;
             let name = quoted(cells.next()?).pop()?;
-            Some(Room {
-                name,
-                floor,
-                beside: quoted(cells.next()?),
-            })
+            Some(Room { name, floor, beside: quoted(cells.next()?) })
         });
         House(rooms.collect())
     }
@@ -66,12 +54,7 @@ impl House {
 
     /// The room behind `crate::module`.
     fn room_of_module(&self, module: &str) -> Option<&Room> {
-        self.0.iter().find(|room| {
-            room.name
-                .strip_suffix(".rs")
-                .or(room.name.strip_suffix('/'))
-                == Some(module)
-        })
+        self.0.iter().find(|room| room.name.strip_suffix(".rs").or(room.name.strip_suffix('/')) == Some(module))
     }
 
     fn may_use(&self, from: &Room, to: &Room) -> bool {
@@ -81,9 +64,7 @@ impl House {
     /// What is wrong with one file's imports, one line for each.
     fn offences(&self, file: &str, source: &str) -> Vec<String> {
         let Some(room) = self.room_of(file) else {
-            return vec![format!(
-                "src/{file} has no room: add it to the table under \"The house\" in CONTRIBUTING.md"
-            )];
+            return vec![format!("src/{file} has no room: add it to the table under \"The house\" in CONTRIBUTING.md")];
         };
         let offence = |(line, module): (usize, String)| {
             let place = format!("src/{file}:{line}");
@@ -93,40 +74,25 @@ impl House {
                     "{place} uses {} (floor {}) from {} (floor {}): imports go downward only",
                     to.name, to.floor, room.name, room.floor
                 )),
-                None => Some(format!(
-                    "{place} uses crate::{module}, which is no room: name the room that it comes from"
-                )),
+                None => {
+                    Some(format!("{place} uses crate::{module}, which is no room: name the room that it comes from"))
+                }
             }
         };
-        imports(file, source)
-            .into_iter()
-            .filter_map(offence)
-            .collect()
+        imports(file, source).into_iter().filter_map(offence).collect()
     }
 }
 
 /// The words between backticks.
 fn quoted(cell: &str) -> Vec<String> {
-    cell.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// The lines that put a number in the place of one that is not known.
 fn made_up_numbers(file: &str, source: &str) -> Vec<String> {
-    let code = if file.ends_with(".rs") {
-        code_only(source)
-    } else {
-        source.to_lowercase()
-    };
+    let code = if file.ends_with(".rs") { code_only(source) } else { source.to_lowercase() };
     let original: Vec<&str> = source.lines().collect();
-    let excused = |at: usize| {
-        original[at.saturating_sub(1)..=at]
-            .iter()
-            .any(|line| line.contains(EXCUSE))
-    };
+    let excused = |at: usize| original[at.saturating_sub(1)..=at].iter().any(|line| line.contains(EXCUSE));
     let made_up = |line: &str| {
         line.contains(".unwrap_or_default()")
             || line.contains(".unwrap_or(0")
@@ -137,7 +103,11 @@ fn made_up_numbers(file: &str, source: &str) -> Vec<String> {
         .enumerate()
         .filter(|(at, line)| made_up(line) && !excused(*at))
         .map(|(at, line)| {
-            format!("src/{file}:{}: `{}` makes up a number: unknown is never zero (or say `{EXCUSE} …`)", at + 1, line.trim())
+            format!(
+                "src/{file}:{}: `{}` makes up a number: unknown is never zero (or say `{EXCUSE} …`)",
+                at + 1,
+                line.trim()
+            )
         })
         .collect()
 }
@@ -147,11 +117,7 @@ fn files_of_src(endings: &[&str]) -> Vec<(String, String)> {
     fn walk(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
         for entry in fs::read_dir(folder).expect("src can be read") {
             let path = entry.expect("an entry of src").path();
-            if path.is_dir() {
-                walk(&path, files)
-            } else {
-                files.push(path)
-            }
+            if path.is_dir() { walk(&path, files) } else { files.push(path) }
         }
     }
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -160,16 +126,9 @@ fn files_of_src(endings: &[&str]) -> Vec<(String, String)> {
     paths.sort();
     paths
         .into_iter()
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted))
-        })
+        .filter(|path| path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted)))
         .map(|path| {
-            let name = path
-                .strip_prefix(&src)
-                .expect("below src")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.strip_prefix(&src).expect("below src").to_string_lossy().into_owned();
             (name, fs::read_to_string(&path).expect("a text file"))
         })
         .collect()
@@ -187,12 +146,7 @@ fn none(offences: Vec<String>) {
 #[test]
 fn imports_go_downward_only() {
     let house = our_house();
-    none(
-        files_of_src(&["rs"])
-            .iter()
-            .flat_map(|(file, source)| house.offences(file, source))
-            .collect(),
-    );
+    none(files_of_src(&["rs"]).iter().flat_map(|(file, source)| house.offences(file, source)).collect());
 }
 
 #[test]
@@ -202,12 +156,7 @@ fn no_file_is_too_long() {
         (lines > LINES_OF_A_FILE)
             .then(|| format!("src/{file} has {lines} lines, more than {LINES_OF_A_FILE}: split it"))
     };
-    none(
-        files_of_src(&["rs"])
-            .into_iter()
-            .filter_map(too_long)
-            .collect(),
-    );
+    none(files_of_src(&["rs"]).into_iter().filter_map(too_long).collect());
 }
 
 #[test]
@@ -226,37 +175,18 @@ fn unknown_is_never_zero() {
 #[test]
 fn the_table_is_sound() {
     let house = our_house();
-    assert!(
-        house.0.len() > 15,
-        "only {} rooms were read from CONTRIBUTING.md",
-        house.0.len()
-    );
+    assert!(house.0.len() > 15, "only {} rooms were read from CONTRIBUTING.md", house.0.len());
     for (at, room) in house.0.iter().enumerate() {
         for name in &room.beside {
             // A room beside stands below its user in the table: so no two rooms can use each other in a circle.
             let below = house.0[at + 1..].iter().find(|other| other.name == *name);
-            let below = below
-                .unwrap_or_else(|| panic!("{} uses {name}, which must stand below it", room.name));
-            assert_eq!(
-                below.floor, room.floor,
-                "{name} is not beside {}",
-                room.name
-            );
+            let below = below.unwrap_or_else(|| panic!("{} uses {name}, which must stand below it", room.name));
+            assert_eq!(below.floor, room.floor, "{name} is not beside {}", room.name);
         }
     }
-    for strangers in [
-        ["probe/", "judge/"],
-        ["probe/", "view/"],
-        ["judge/", "view/"],
-        ["hub.rs", "serve/"],
-    ] {
+    for strangers in [["probe/", "judge/"], ["probe/", "view/"], ["judge/", "view/"], ["hub.rs", "serve/"]] {
         let [a, b] = strangers.map(|room| house.room_of(room).expect("a room of the design"));
-        assert!(
-            !house.may_use(a, b) && !house.may_use(b, a),
-            "{} and {} do not know each other",
-            a.name,
-            b.name
-        );
+        assert!(!house.may_use(a, b) && !house.may_use(b, a), "{} and {} do not know each other", a.name, b.name);
     }
 }
 
@@ -273,10 +203,7 @@ mod made_up_houses {
     }
 
     fn lines(file: &str, source: &str) -> Vec<usize> {
-        imports(file, source)
-            .into_iter()
-            .map(|(line, _)| line)
-            .collect()
+        imports(file, source).into_iter().map(|(line, _)| line).collect()
     }
 
     #[test]
@@ -285,13 +212,7 @@ mod made_up_houses {
         assert_eq!(offences("hub.rs", down), [""; 0]);
         assert_eq!(imports("hub.rs", down).len(), 5);
         assert_eq!(offences("trend.rs", "use crate::clock::Moment;"), [""; 0]);
-        assert_eq!(
-            offences(
-                "probe/kvstore/redis.rs",
-                "use super::super::host;\nuse crate::probe::Probe;"
-            ),
-            [""; 0]
-        );
+        assert_eq!(offences("probe/kvstore/redis.rs", "use super::super::host;\nuse crate::probe::Probe;"), [""; 0]);
         assert_eq!(offences("hub.rs", "mod tests { use super::*; }"), [""; 0]);
     }
 
@@ -300,9 +221,7 @@ mod made_up_houses {
         let up = offences("probe/postgres.rs", "\nuse crate::hub::Hub;");
         assert_eq!(
             up,
-            [
-                "src/probe/postgres.rs:2 uses hub.rs (floor 4) from probe/ (floor 3): imports go downward only"
-            ]
+            ["src/probe/postgres.rs:2 uses hub.rs (floor 4) from probe/ (floor 3): imports go downward only"]
         );
     }
 
@@ -325,11 +244,7 @@ mod made_up_houses {
                 "{source}: {named:?}"
             );
         }
-        assert_eq!(
-            offences("clock.rs", "use crate::trend::Trend;").len(),
-            1,
-            "beside goes one way only"
-        );
+        assert_eq!(offences("clock.rs", "use crate::trend::Trend;").len(), 1, "beside goes one way only");
     }
 
     #[test]
@@ -349,49 +264,21 @@ mod made_up_houses {
 
     #[test]
     fn comments_and_texts_are_no_imports() {
-        assert_eq!(
-            lines(
-                "hub.rs",
-                "// crate::a\n/* crate::b */\nlet c = \"crate::c \\\" crate::d\";\ncrate::e"
-            ),
-            [4]
-        );
-        assert_eq!(
-            lines("hub.rs", "pub(crate) fn f() {}\npub(super) fn g() {}"),
-            [0; 0]
-        );
+        assert_eq!(lines("hub.rs", "// crate::a\n/* crate::b */\nlet c = \"crate::c \\\" crate::d\";\ncrate::e"), [4]);
+        assert_eq!(lines("hub.rs", "pub(crate) fn f() {}\npub(super) fn g() {}"), [0; 0]);
     }
 
     #[test]
     fn a_made_up_number_is_named() {
+        assert_eq!(made_up_numbers("judge/a.rs", "let lag = lag.unwrap_or(0);").len(), 1);
+        assert_eq!(made_up_numbers("judge/a.rs", "let lag = lag.map_or(0, f);\nlag.unwrap_or_default();").len(), 2);
+        assert_eq!(made_up_numbers("probe/a.sql", "SELECT COALESCE(lag, 0)").len(), 1);
         assert_eq!(
-            made_up_numbers("judge/a.rs", "let lag = lag.unwrap_or(0);").len(),
-            1
-        );
-        assert_eq!(
-            made_up_numbers(
-                "judge/a.rs",
-                "let lag = lag.map_or(0, f);\nlag.unwrap_or_default();"
-            )
-            .len(),
-            2
-        );
-        assert_eq!(
-            made_up_numbers("probe/a.sql", "SELECT COALESCE(lag, 0)").len(),
-            1
-        );
-        assert_eq!(
-            made_up_numbers(
-                "judge/a.rs",
-                "// .unwrap_or(0)\nlet seconds = seconds.unwrap_or(period);"
-            ),
+            made_up_numbers("judge/a.rs", "// .unwrap_or(0)\nlet seconds = seconds.unwrap_or(period);"),
             [""; 0]
         );
         assert_eq!(
-            made_up_numbers(
-                "judge/a.rs",
-                "// a default is right: none were asked for\nasked.unwrap_or(0)"
-            ),
+            made_up_numbers("judge/a.rs", "// a default is right: none were asked for\nasked.unwrap_or(0)"),
             [""; 0]
         );
     }

@@ -5,11 +5,8 @@
 pub fn imports(file: &str, source: &str) -> Vec<(usize, String)> {
     let code = code_only(source);
     let words = words(&code);
-    let mut modules: Vec<&str> = file
-        .trim_end_matches(".rs")
-        .split('/')
-        .filter(|name| !["mod", "lib", "main"].contains(name))
-        .collect();
+    let mut modules: Vec<&str> =
+        file.trim_end_matches(".rs").split('/').filter(|name| !["mod", "lib", "main"].contains(name)).collect();
     let mut blocks = Vec::new();
     let mut found = Vec::new();
     let word = |at: usize| words.get(at).map_or("", |(_, word)| *word);
@@ -87,11 +84,7 @@ fn words(code: &str) -> Vec<(usize, &str)> {
             } else {
                 rest.find(|sign: char| !sign.is_alphanumeric() && sign != '_')
                     .filter(|length| *length > 0)
-                    .unwrap_or(if first.is_alphanumeric() || first == '_' {
-                        rest.len()
-                    } else {
-                        first.len_utf8()
-                    })
+                    .unwrap_or(if first.is_alphanumeric() || first == '_' { rest.len() } else { first.len_utf8() })
             };
             words.push((number + 1, &rest[..length]));
             rest = rest[length..].trim_start();
@@ -120,11 +113,7 @@ pub fn code_only(source: &str) -> String {
 
 /// How many bytes of comment, text or character literal `rest` begins with.
 fn skipped(rest: &str, before: Option<char>) -> usize {
-    let to = |end: &str, from: usize| {
-        rest[from..]
-            .find(end)
-            .map_or(rest.len(), |at| from + at + end.len())
-    };
+    let to = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
     if rest.starts_with("//") {
         return rest.find('\n').unwrap_or(rest.len());
     }
@@ -135,10 +124,7 @@ fn skipped(rest: &str, before: Option<char>) -> usize {
         return escaped(rest, '"');
     }
     let in_a_name = before.is_some_and(|sign| sign.is_alphanumeric() || sign == '_');
-    let raw = rest
-        .strip_prefix("br")
-        .or(rest.strip_prefix('r'))
-        .filter(|_| !in_a_name);
+    let raw = rest.strip_prefix("br").or(rest.strip_prefix('r')).filter(|_| !in_a_name);
     if let Some(raw) = raw {
         let hashes = raw.len() - raw.trim_start_matches('#').len();
         if raw[hashes..].starts_with('"') {
