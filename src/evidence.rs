@@ -1,11 +1,12 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::clock::Moment;
-use crate::history::postgres::Recognised;
+use crate::facts::Opaque;
 use crate::names::{Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
 use crate::units::{Bytes, Lsn};
 
@@ -110,6 +111,18 @@ pub struct NodeEvidence {
     pub version: Option<u32>,
     /// Where its WAL stands: current on a primary, replayed on a standby.
     pub position: Option<Lsn>,
+}
+
+/// A walsender's identity: process ids come back, the start of a process with one does not.
+pub type SenderKey = (i32, Option<Opaque>);
+
+/// How a standby's walsender was recognised last, and which rows beside it were others'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// The row.
+    pub key: SenderKey,
+    /// Rows that stood beside it then: not this standby's, for as long as they live.
+    pub others: HashSet<SenderKey>,
 }
 
 /// What is known of one standby.

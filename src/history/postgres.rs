@@ -1,11 +1,11 @@
 //! What is remembered of a pair's PostgreSQL servers: signs of life, who is whose walsender, positions, roles.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::PostgresChannel;
-use crate::evidence::{PostgresEvidence, Roles};
+use crate::evidence::{PostgresEvidence, Recognised, Roles, SenderKey};
 use crate::facts::{
     Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender,
 };
@@ -13,9 +13,6 @@ use crate::history::lag_trend::LagTrend;
 use crate::history::lsn_ring::LsnRing;
 use crate::names::Name;
 use crate::units::Lsn;
-
-/// A walsender's identity: process ids come back, the start of a process with one does not.
-pub type SenderKey = (i32, Option<Opaque>);
 
 /// Readings further apart than this say nothing about when a time stamp changed between them.
 const GAP: Duration = Duration::from_secs(10);
@@ -74,15 +71,6 @@ pub struct NodeMemory {
     pub ahead: u8,
     ahead_seen: Option<Moment>,
     answered: Option<Moment>,
-}
-
-/// How a standby's walsender was recognised last, and which rows beside it were others'.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recognised {
-    /// The row.
-    pub key: SenderKey,
-    /// Rows that stood beside it then: not this standby's, for as long as they live.
-    pub others: HashSet<SenderKey>,
 }
 
 /// All memory of the channel.

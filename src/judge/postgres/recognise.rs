@@ -1,8 +1,9 @@
 //! Which walsender on the primary serves a certain standby. That it is the only row proves nothing.
 
 use crate::config::ReplicaMatch;
+use crate::evidence::Recognised;
 use crate::facts::{PrimaryFacts, StandbyFacts, Walsender};
-use crate::history::postgres::{Recognised, sender_key};
+use crate::history::postgres::sender_key;
 use crate::names::Reason;
 
 /// The walsender, or why none can be named.

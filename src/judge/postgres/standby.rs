@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
-use crate::evidence::{StandbyEvidence, Verdict};
+use crate::evidence::{Recognised, StandbyEvidence, Verdict};
 use crate::facts::{Latest, PostgresFacts, PostgresSettings, StandbyFacts, Walsender};
 use crate::history::lsn_ring::Passed;
-use crate::history::postgres::{PostgresHistory, Recognised, sender_key};
+use crate::history::postgres::{PostgresHistory, sender_key};
 use crate::names::{Name, Reason, ReplayState};
 use crate::units::Bytes;
 
