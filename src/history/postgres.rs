@@ -57,6 +57,7 @@ pub struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct NodeMemory {
     last_good: Option<Moment>,
+    was_primary: bool,
     /// Its walsenders in its last good reading as a primary.
     pub senders: HashMap<SenderKey, SenderMemory>,
     /// Its receiver in its last good reading as a standby.
@@ -129,6 +130,7 @@ impl PostgresHistory {
         if let Some(memory) = self.nodes.get_mut(node) {
             memory.last_good = Some(reading.asked);
             memory.answered = Some(reading.answered);
+            memory.was_primary = matches!(facts.role, PostgresRole::Primary(_));
         }
     }
 
@@ -206,10 +208,12 @@ fn own_clock(asked: Moment, age: Option<f64>) -> Option<Moment> {
 impl NodeMemory {
     fn record_senders(&mut self, primary: &PrimaryFacts, asked: Moment) {
         let mut before = std::mem::take(&mut self.senders);
+        // As a standby its walsenders were not looked at: one that is seen for the first time need not be new.
+        let last_good = self.last_good.filter(|_| self.was_primary);
         for row in &primary.walsenders {
             let key = sender_key(row);
             let moved = (row.write, row.flush);
-            let memory = match (before.remove(&key), self.last_good) {
+            let memory = match (before.remove(&key), last_good) {
                 (Some(memory), Some(last_good)) => memory.next(row, last_good, asked),
                 // A row that the last reading did not have, or that is younger than any reading: its reply came since then.
                 (_, last_good) => {
