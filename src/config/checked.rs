@@ -1,0 +1,342 @@
+//! The checked configuration: the only types that leave this room.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::names::{Channel, Name};
+use crate::secret::Secret;
+use crate::units::Bytes;
+
+/// A checked configuration: every value is usable as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Config {
+    /// At least one pair, names distinct.
+    pub pairs: Vec<Arc<PairConfig>>,
+    /// Where to push alerts to; `None` where a Prometheus evaluates the rules.
+    pub alerting: Option<Alerting>,
+    /// What the site changes in rules, by full alert name; the names are known to exist.
+    pub rules: BTreeMap<String, RuleSetting>,
+    /// What the operator should be told although it works (e.g. a secret in a URL).
+    pub warnings: Vec<String>,
+}
+
+/// One pair.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairConfig {
+    /// Its name.
+    pub name: Name,
+    /// Two or more nodes, names distinct.
+    pub nodes: Vec<NodeConfig>,
+    /// Set if every node has `postgres`.
+    pub postgres: Option<PostgresChannel>,
+    /// Set if the pair has a `config` channel.
+    pub config: Option<ConfigChannel>,
+    /// Set if every node has `kvstore`.
+    pub kvstore: Option<KvstoreChannel>,
+    /// Set if every node has `search`.
+    pub search: Option<SearchChannel>,
+    /// Loss up to here is acceptable at a promotion.
+    pub rpo: Rpo,
+    /// How roles are known where there is no `postgres` channel.
+    pub role_from: Option<RoleFrom>,
+}
+
+impl PairConfig {
+    /// Whether the channel is configured.
+    pub const fn has(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Postgres => self.postgres.is_some(),
+            Channel::Config => self.config.is_some(),
+            Channel::Kvstore => self.kvstore.is_some(),
+            Channel::Search => self.search.is_some(),
+        }
+    }
+
+    /// The configured channels, in the order of [`Channel::ALL`].
+    pub fn channels(&self) -> impl Iterator<Item = Channel> + '_ {
+        Channel::ALL.iter().copied().filter(|channel| self.has(*channel))
+    }
+
+    /// The node with this name.
+    pub fn node(&self, name: &Name) -> Option<&NodeConfig> {
+        self.nodes.iter().find(|node| node.name == *name)
+    }
+}
+
+/// How often a channel's probes run, under which deadline, and when a reading that no other has followed is too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Schedule {
+    /// From one start to the next.
+    #[serde(with = "duration_as_text")]
+    pub interval: Duration,
+    /// One deadline for connect and answer together.
+    #[serde(with = "duration_as_text")]
+    pub timeout: Duration,
+    /// Default: three intervals and a timeout.
+    #[serde(with = "duration_as_text")]
+    pub stale_after: Duration,
+}
+
+impl Schedule {
+    /// With the default freshness.
+    pub const fn new(interval: Duration, timeout: Duration) -> Self {
+        Self { interval, timeout, stale_after: interval.saturating_mul(3).saturating_add(timeout) }
+    }
+}
+
+/// One machine of a pair.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeConfig {
+    /// Its name. Says nothing about its role.
+    pub name: Name,
+    /// The URL of its own agent, where each node has one.
+    pub agent: Option<String>,
+    /// Its PostgreSQL server.
+    pub postgres: Option<PostgresNode>,
+    /// Its store.
+    pub kvstore: Option<KvstoreNode>,
+    /// Its search engine.
+    pub search: Option<SearchNode>,
+    /// Its copy of the configuration.
+    pub config: Option<ConfigNode>,
+}
+
+/// How to reach one PostgreSQL server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PostgresNode {
+    /// A host name, an address, or the directory of a Unix socket.
+    pub host: String,
+    /// Default 5432.
+    pub port: u16,
+    /// The role that probes.
+    pub user: String,
+    /// Default `postgres`.
+    pub database: String,
+    /// Without one, `.pgpass` is looked at.
+    pub password: Option<SecretSource>,
+    /// Default `prefer`.
+    pub tls: PostgresTls,
+    /// How its walsender is told from others.
+    pub replica: Option<ReplicaMatch>,
+}
+
+/// libpq's `sslmode` and the files that go with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PostgresTls {
+    /// How much the connection must prove.
+    pub mode: SslMode,
+    /// Certificates to trust instead of the system's.
+    pub root_certificate: Option<PathBuf>,
+    /// Client certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// libpq's `sslmode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// Never TLS.
+    Disable,
+    /// TLS where the server has it.
+    #[default]
+    Prefer,
+    /// TLS, whoever answers.
+    Require,
+    /// TLS with a trusted certificate.
+    VerifyCa,
+    /// TLS with a trusted certificate for that host.
+    VerifyFull,
+}
+
+/// What a standby's walsender is recognised by. Exactly one of the fields is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaMatch {
+    /// The slot that it streams from.
+    Slot(String),
+    /// What it calls itself.
+    ApplicationName(String),
+    /// Where it connects from.
+    ClientAddr(std::net::IpAddr),
+}
+
+/// Where a secret's text comes from. Files are read anew at each connect, so that a changed password is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// Given in the configuration, on the command line or in the environment.
+    Inline(Secret),
+    /// The file's first line.
+    File(PathBuf),
+}
+
+/// A node's key-value store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvstoreNode {
+    /// Redis, Valkey, KeyDB.
+    Redis(RedisNode),
+}
+
+/// How to reach one Redis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RedisNode {
+    /// `host:port`.
+    pub address: String,
+    /// ACL user.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretSource>,
+    /// Database number.
+    pub database: u32,
+}
+
+/// A node's search engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SearchNode {
+    /// `http://` or `https://`, a path prefix is kept.
+    pub url: String,
+    /// Basic authentication.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretSource>,
+}
+
+/// A node's copy of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfigNode {
+    /// The synced tree.
+    pub root: PathBuf,
+    /// Written by the job after success, outside the tree.
+    pub timestamp_file: Option<PathBuf>,
+}
+
+/// The `postgres` channel's limits; meanings in the docs of the judge that uses them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
+pub struct PostgresChannel {
+    #[serde(flatten)]
+    pub schedule: Schedule,
+    pub lag_large: Bytes,
+    #[serde(with = "duration_as_text")]
+    pub trend_window: Duration,
+    pub low_load: Bytes,
+    #[serde(with = "duration_as_text")]
+    pub stall_after: Duration,
+    #[serde(with = "duration_as_text")]
+    pub stuck_after: Duration,
+    #[serde(with = "duration_as_text")]
+    pub reconnect_every: Duration,
+}
+
+/// The `config` channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
+pub struct ConfigChannel {
+    #[serde(flatten)]
+    pub schedule: Schedule,
+    #[serde(with = "duration_as_text")]
+    pub period: Duration,
+    /// The job runs under `standbywatch rsync`, whose record is read from the state directory.
+    pub wrapper: bool,
+}
+
+/// The `kvstore` channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
+pub struct KvstoreChannel {
+    #[serde(flatten)]
+    pub schedule: Schedule,
+    pub order: WriteOrder,
+    #[serde(with = "duration_as_text")]
+    pub sla: Duration,
+    /// Of the canaries' keys.
+    pub prefix: String,
+}
+
+/// Which store the application writes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteOrder {
+    /// The standby's, then the primary's.
+    StandbyFirst,
+}
+
+/// The `search` channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
+pub struct SearchChannel {
+    #[serde(flatten)]
+    pub schedule: Schedule,
+    /// Indices or aliases to look at, at most 20.
+    pub indices: Vec<String>,
+    /// A single node with replicas is yellow for ever.
+    pub yellow_is_ok: bool,
+    /// How long a rebuild takes, as the operator declares it.
+    #[serde(with = "optional_duration_as_text")]
+    pub rebuild_takes: Option<Duration>,
+}
+
+/// Recovery point objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
+pub struct Rpo {
+    pub bytes: Bytes,
+    #[serde(with = "duration_as_text")]
+    pub age: Duration,
+}
+
+/// How roles are known without PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleFrom {
+    /// This node is the primary, always.
+    Fixed(Name),
+    /// A file whose first word is the primary's node name.
+    File(PathBuf),
+}
+
+/// Where alerts are pushed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alerting {
+    /// Base URLs.
+    pub alertmanagers: Vec<String>,
+    /// Added to every alert.
+    pub external_labels: BTreeMap<String, String>,
+}
+
+/// What a site changes in one rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct RuleSetting {
+    /// Hold time.
+    #[serde(with = "optional_duration_as_text")]
+    pub hold: Option<Duration>,
+    /// The condition's threshold, in the metric's base unit.
+    pub threshold: Option<f64>,
+    /// Switched off with `false`.
+    pub enabled: Option<bool>,
+}
+
+mod duration_as_text {
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&crate::units::duration_text(*value))
+    }
+}
+
+mod optional_duration_as_text {
+    use std::time::Duration;
+
+    #[allow(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: serde::Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.serialize_some(&crate::units::duration_text(*value)),
+            None => serializer.serialize_none(),
+        }
+    }
+}

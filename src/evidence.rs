@@ -1,0 +1,241 @@
+//! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::Moment;
+use crate::facts::Opaque;
+use crate::names::{Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
+use crate::units::{Bytes, Lsn};
+
+/// Evidence of one pair. A channel that is not configured is `None`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairEvidence {
+    /// Which node is what, for the channels that go by it.
+    pub roles: Roles,
+    /// PostgreSQL's replication.
+    pub postgres: Option<PostgresEvidence>,
+    /// The configuration's synchronisation.
+    pub config: Option<ConfigEvidence>,
+    /// The key-value store.
+    pub kvstore: Option<KvstoreEvidence>,
+    /// The search engines.
+    pub search: Option<SearchEvidence>,
+    /// The next moment at which evidence changes without a new reading (something runs out).
+    #[serde(skip)]
+    pub next_change: Option<Moment>,
+}
+
+/// Which node is the primary, by the last proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Roles {
+    /// The node last proven to be the only primary.
+    pub primary: Option<Name>,
+    /// The other nodes.
+    pub standbys: Vec<Name>,
+    /// When that was proven last; `None` if the configuration fixes the roles or nothing was ever proven.
+    #[serde(skip)]
+    pub proven_at: Option<Moment>,
+    /// Two nodes answer as primary: nobody knows which counts.
+    pub contradicted: bool,
+}
+
+/// Whether a channel is proven, and what keeps it from being `ok`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The channel is proven to replicate now. (Search: the primary's engine is known.)
+    pub up: bool,
+    /// Why it is not up, or with what warning it runs. Never `None` when not up.
+    pub reason: Option<Reason>,
+    /// The reason in words for a person, with names and numbers and, where there is one, the cure.
+    pub detail: Option<String>,
+    /// The moment that the evidence counts from; its age is shown.
+    #[serde(skip)]
+    pub as_of: Option<Moment>,
+}
+
+impl Verdict {
+    /// Proven, nothing to say.
+    pub const fn proven(as_of: Moment) -> Self {
+        Self { up: true, reason: None, detail: None, as_of: Some(as_of) }
+    }
+
+    /// Not proven.
+    pub fn unproven(reason: Reason, detail: impl Into<String>, as_of: Option<Moment>) -> Self {
+        Self { up: false, reason: Some(reason), detail: Some(detail.into()), as_of }
+    }
+
+    /// Proven, with a warning.
+    pub fn warned(reason: Reason, detail: impl Into<String>, as_of: Moment) -> Self {
+        Self { up: true, reason: Some(reason), detail: Some(detail.into()), as_of: Some(as_of) }
+    }
+}
+
+/// PostgreSQL's replication, over all standbys of the pair.
+#[derive(Clone, Debug, Serialize)]
+pub struct PostgresEvidence {
+    /// Of the worst standby.
+    pub verdict: Verdict,
+    /// The node that answers as the only primary now.
+    pub primary: Option<Name>,
+    /// The primary answered lately, or a standby's receiver heard from it lately.
+    pub primary_seen: bool,
+    /// Each configured node, in the order of the configuration.
+    pub nodes: Vec<NodeEvidence>,
+    /// Each configured node but the proven primary.
+    pub standbys: Vec<StandbyEvidence>,
+    /// Total lag of the worst standby; `None` unless all are running and known.
+    pub lag: Option<Bytes>,
+    /// Lag in seconds of the worst standby; `None` where it is not known exactly.
+    pub lag_seconds: Option<f64>,
+    /// Bytes of WAL per second on the primary.
+    pub wal_rate: Option<f64>,
+    /// The WAL rate is under the configured low load. `None`: rate not known.
+    pub at_low_load: Option<bool>,
+    /// Lag is large and growing; held for at most 60 s of unknown. Always exported.
+    pub growing: bool,
+}
+
+/// One configured node, as its server describes itself now.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeEvidence {
+    /// Configured name.
+    pub node: Name,
+    /// Observed role; `None` while it cannot be asked.
+    pub role: Option<Role>,
+    /// Its timeline.
+    pub timeline: Option<u32>,
+    /// Its version as `server_version_num`.
+    pub version: Option<u32>,
+    /// Where its WAL stands: current on a primary, replayed on a standby.
+    pub position: Option<Lsn>,
+}
+
+/// A walsender's identity: process ids come back, the start of a process with one does not.
+pub type SenderKey = (i32, Option<Opaque>);
+
+/// How a standby's walsender was recognised last, and which rows beside it were others'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// The row.
+    pub key: SenderKey,
+    /// Rows that stood beside it then: not this standby's, for as long as they live.
+    pub others: HashSet<SenderKey>,
+}
+
+/// What is known of one standby.
+#[derive(Clone, Debug, Serialize)]
+pub struct StandbyEvidence {
+    /// The node.
+    pub node: Name,
+    /// Whether its replication is proven.
+    pub verdict: Verdict,
+    /// Lag at each stage; they add up to `total`.
+    pub stages: Option<[(Stage, Bytes); 4]>,
+    /// The primary's position less what the standby has replayed; `None` while unknown.
+    pub total: Option<Bytes>,
+    /// How long ago the primary passed what the standby has replayed, in seconds.
+    pub lag_seconds: Option<f64>,
+    /// If the lag in seconds exceeds what is remembered: it is at least this many seconds.
+    pub lag_seconds_at_least: Option<f64>,
+    /// The primary's position less what the standby has received: what a failover would lose. Known also while not running.
+    pub gap: Option<Bytes>,
+    /// What replay does; `None` while the standby cannot be asked.
+    pub replay_state: Option<ReplayState>,
+    /// Bytes per second by which total lag changes.
+    pub lag_slope: Option<f64>,
+    /// Seconds until caught up at the present rates; `+Inf` is never.
+    pub catch_up_seconds: Option<f64>,
+    /// Stage with the largest lag, if any lag is there.
+    pub bottleneck: Option<Stage>,
+    /// The last proven sign of life between the two servers.
+    #[serde(skip)]
+    pub last_heartbeat: Option<Moment>,
+    /// The walsender that was recognised as this standby's, to be remembered.
+    #[serde(skip)]
+    pub recognised: Option<Recognised>,
+    /// How far the standby has come by what the primary heard from it, to be remembered.
+    #[serde(skip)]
+    pub reported: Option<Lsn>,
+}
+
+/// The configuration's synchronisation.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigEvidence {
+    /// Up while the age is known, however old.
+    pub verdict: Verdict,
+    /// Time since the start of the last good run, at `verdict.as_of`; add what has passed since.
+    pub age: Option<Duration>,
+    /// Age over period.
+    pub age_periods: Option<f64>,
+    /// Failures since the last good run, where the wrapper tells.
+    pub consecutive_failures: Option<u32>,
+    /// Exit code of the last run, where the wrapper tells.
+    pub last_exit: Option<i32>,
+    /// How long the last run took, where the wrapper tells.
+    pub last_took: Option<Duration>,
+}
+
+/// The key-value store.
+#[derive(Clone, Debug, Serialize)]
+pub struct KvstoreEvidence {
+    /// Up after an `ok` canary that is fresh.
+    pub verdict: Verdict,
+    /// What its configuration can prove at best.
+    pub proof: Proof,
+    /// The last fresh canary's outcome.
+    pub outcome: Option<Outcome>,
+    /// The last `ok` canary's round trip, while fresh.
+    pub round_trip: Option<Duration>,
+    /// How many canaries ended in each outcome since the agent started, in the order of `Outcome::ALL`.
+    pub outcomes: Vec<(Outcome, u64)>,
+    /// Writes have been blocked or rejected for so long.
+    pub blocked_for: Option<Duration>,
+    /// Each store: could it be asked.
+    pub stores: Vec<(Name, bool)>,
+}
+
+/// The search engines of all nodes.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchEvidence {
+    /// Of the node with the primary's role.
+    pub verdict: Verdict,
+    /// The node with the primary's role, if the roles are known.
+    pub primary: Option<Name>,
+    /// Each configured node.
+    pub nodes: Vec<SearchNodeEvidence>,
+}
+
+/// One node's search engine.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchNodeEvidence {
+    /// The node.
+    pub node: Name,
+    /// Its engine answered lately.
+    pub up: bool,
+    /// Why not.
+    pub reason: Option<Reason>,
+    /// Its colour.
+    pub health: Option<SearchHealth>,
+    /// Of the shards that should be there.
+    pub active_shards_percent: Option<f64>,
+    /// Configured indices: name, there or not, documents.
+    pub indices: Vec<SearchIndexEvidence>,
+}
+
+/// One configured index on one node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SearchIndexEvidence {
+    /// As configured.
+    pub name: String,
+    /// It is there.
+    pub exists: Option<bool>,
+    /// Its colour.
+    pub health: Option<SearchHealth>,
+    /// Its documents.
+    pub documents: Option<u64>,
+    /// A block keeps it from being written.
+    pub read_only: Option<bool>,
+}

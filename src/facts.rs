@@ -1,0 +1,410 @@
+//! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Moment, WallTime};
+use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
+use crate::units::{Bytes, Lsn};
+
+/// Why a probe brought back nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The kind, out of a closed list.
+    pub kind: FailureKind,
+    /// The cause and, where there is one, the cure; for people only.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its cause in words. Long texts of servers are cut, so that memory stays bounded.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        let mut message: String = message.into();
+        if let Some((cut, _)) = message.char_indices().nth(500) {
+            message.truncate(cut);
+            message.push('…');
+        }
+        Self { kind, message }
+    }
+}
+
+/// What one run of a probe brought back, with the moments (on this agent's clock) at which its request left and its answer came.
+#[derive(Clone, Debug)]
+pub struct Reading<T> {
+    /// When the request left. Age counts from here.
+    pub asked: Moment,
+    /// When the answer came, or the failure was known.
+    pub answered: Moment,
+    /// The facts, or why there are none.
+    pub result: Result<T, Failure>,
+}
+
+impl<T> Reading<T> {
+    /// The facts, if there are any.
+    pub fn facts(&self) -> Option<&T> {
+        self.result.as_ref().ok()
+    }
+
+    /// The failure, if it is one.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.result.as_ref().err()
+    }
+
+    /// How long the run took.
+    pub fn took(&self) -> Duration {
+        self.answered.since(self.asked)
+    }
+}
+
+/// The newest that is held of one probe.
+#[derive(Clone, Debug, Default)]
+pub enum Latest<T> {
+    /// The probe has not come back yet since the agent started.
+    #[default]
+    NeverAsked,
+    /// There was a reading, but it may no longer be believed: this machine was paused, or the snapshot has run out.
+    Dropped,
+    /// The newest reading.
+    Have(Arc<Reading<T>>),
+}
+
+impl<T> Latest<T> {
+    /// The facts that may be believed at `now`, with the moment that their age counts from, or the reason why there are none.
+    /// A failed reading hides the facts before it at once.
+    ///
+    /// # Errors
+    /// `not_seen_yet`, `stale`, or the failure's kind.
+    pub fn fresh(&self, now: Moment, stale_after: Duration) -> Result<(&T, Moment), Reason> {
+        match self {
+            Self::NeverAsked => Err(Reason::NotSeenYet),
+            Self::Dropped => Err(Reason::Stale),
+            Self::Have(reading) => match &reading.result {
+                Err(failure) => Err(failure.kind.into()),
+                Ok(_) if now.since(reading.asked) >= stale_after => Err(Reason::Stale),
+                Ok(facts) => Ok((facts, reading.asked)),
+            },
+        }
+    }
+
+    /// Why the newest run failed, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Have(reading) => reading.failure(),
+            Self::NeverAsked | Self::Dropped => None,
+        }
+    }
+
+    /// The moment from which the facts are too old, while they are not.
+    pub fn runs_out(&self, now: Moment, stale_after: Duration) -> Option<Moment> {
+        self.fresh(now, stale_after).ok().map(|(_, asked)| asked + stale_after)
+    }
+}
+
+/// A reading as it reaches the hub.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, moved once into the hub")]
+pub enum Observation {
+    /// One node's PostgreSQL server.
+    Postgres(Name, Reading<PostgresFacts>),
+    /// The configuration as it lies on one node (the standby's evidence is what counts).
+    Config(Name, Reading<ConfigFacts>),
+    /// One canary's way through both stores.
+    Kvstore(Reading<KvstoreFacts>),
+    /// One node's search engine.
+    Search(Name, Reading<SearchFacts>),
+}
+
+impl Observation {
+    /// The channel that it is about.
+    pub const fn channel(&self) -> Channel {
+        match self {
+            Self::Postgres(..) => Channel::Postgres,
+            Self::Config(..) => Channel::Config,
+            Self::Kvstore(..) => Channel::Kvstore,
+            Self::Search(..) => Channel::Search,
+        }
+    }
+}
+
+/// A time stamp of some other clock. Only *that it changed* means anything; it is never subtracted from a clock of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Opaque(pub String);
+
+/// All that one round trip learns of one PostgreSQL server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PostgresFacts {
+    /// `server_version_num`, e.g. 150018.
+    pub version: Option<u32>,
+    /// `pg_control_system()`'s identifier: the same on all servers of one cluster.
+    pub system_identifier: Option<String>,
+    /// `pg_postmaster_start_time()`.
+    pub postmaster_start: Option<Opaque>,
+    /// `data_directory`, where the role may read it.
+    pub data_directory: Option<String>,
+    /// The current timeline (a primary's from its WAL file name).
+    pub timeline: Option<u32>,
+    /// `clock_timestamp()` in seconds since the epoch, on the server's own clock.
+    pub server_clock: Option<f64>,
+    /// Facts that depend on the role.
+    pub role: PostgresRole,
+    /// Settings that evidence needs.
+    pub settings: PostgresSettings,
+}
+
+/// What the server is, by `pg_is_in_recovery()` in the same statement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostgresRole {
+    /// It takes writes.
+    Primary(PrimaryFacts),
+    /// It is in recovery.
+    Standby(StandbyFacts),
+}
+
+/// Settings that limits are derived from. `Some(Duration::ZERO)` means switched off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostgresSettings {
+    /// How often the standby reports to its primary.
+    pub wal_receiver_status_interval: Option<Duration>,
+    /// After this long without a word the standby gives up its connection.
+    pub wal_receiver_timeout: Option<Duration>,
+    /// After this long without a word the primary gives up its standby.
+    pub wal_sender_timeout: Option<Duration>,
+    /// `max_standby_streaming_delay`; `None` also where it is -1 (wait for ever), told by `waits_for_ever`.
+    pub max_standby_streaming_delay: Option<Duration>,
+    /// `max_standby_streaming_delay` is -1.
+    pub standby_waits_for_ever: Option<bool>,
+    /// `recovery_min_apply_delay`.
+    pub recovery_min_apply_delay: Option<Duration>,
+    /// `max_slot_wal_keep_size` in bytes; `None` where unlimited or not learned.
+    pub max_slot_wal_keep_size: Option<Bytes>,
+    /// The settings that a standby may not have lower than its primary, by name.
+    pub must_not_be_lower: BTreeMap<String, i64>,
+}
+
+/// Facts that only a primary has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PrimaryFacts {
+    /// `pg_current_wal_lsn()`, read after the walsenders' view.
+    pub wal_lsn: Option<Lsn>,
+    /// Rows of `pg_stat_replication`, those of base backups left out.
+    pub walsenders: Vec<Walsender>,
+    /// Rows of `pg_replication_slots`.
+    pub slots: Vec<Slot>,
+    /// `synchronous_standby_names`, empty where none.
+    pub synchronous_standby_names: Option<String>,
+    /// Backends that wait on `SyncRep`.
+    pub commits_waiting: Option<u64>,
+    /// The longest of these waits.
+    pub longest_commit_wait: Option<Duration>,
+}
+
+/// One row of `pg_stat_replication`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Walsender {
+    /// Process id on the primary.
+    pub pid: i32,
+    /// What the standby calls itself.
+    pub application_name: Option<String>,
+    /// Where it connects from; `None` over a Unix socket.
+    pub client_addr: Option<IpAddr>,
+    /// The slot whose `active_pid` this is.
+    pub slot: Option<String>,
+    /// `startup`, `catchup`, `streaming`, `stopping`; NULL for a role without rights.
+    pub state: Option<String>,
+    /// `async`, `sync`, `potential`, `quorum`.
+    pub sync_state: Option<String>,
+    /// Sent so far.
+    pub sent: Option<Lsn>,
+    /// Written by the standby.
+    pub write: Option<Lsn>,
+    /// Flushed by the standby.
+    pub flush: Option<Lsn>,
+    /// Replayed by the standby.
+    pub replay: Option<Lsn>,
+    /// When the connection began.
+    pub backend_start: Option<Opaque>,
+    /// How long ago that was by the primary's own clock in the same statement, in seconds.
+    pub backend_age: Option<f64>,
+    /// The standby's last reply, on the standby's clock.
+    pub reply_time: Option<Opaque>,
+    /// PostgreSQL's own estimates, in seconds.
+    pub write_lag: Option<f64>,
+    /// See `write_lag`.
+    pub flush_lag: Option<f64>,
+    /// See `write_lag`.
+    pub replay_lag: Option<f64>,
+}
+
+/// One row of `pg_replication_slots`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Its name.
+    pub name: String,
+    /// `physical` slots feed standbys.
+    pub physical: bool,
+    /// Someone streams from it.
+    pub active: bool,
+    /// The walsender that does.
+    pub active_pid: Option<i32>,
+    /// The oldest WAL that it keeps.
+    pub restart_lsn: Option<Lsn>,
+    /// `reserved`, `extended`, `unreserved`, `lost`.
+    pub wal_status: Option<String>,
+    /// Bytes until it may be lost; NULL where unlimited or lost.
+    pub safe_wal_size: Option<i64>,
+}
+
+/// Facts that only a standby has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StandbyFacts {
+    /// `pg_last_wal_receive_lsn()`.
+    pub receive_lsn: Option<Lsn>,
+    /// `pg_last_wal_replay_lsn()`.
+    pub replay_lsn: Option<Lsn>,
+    /// The WAL receiver's row; that there is none is a fact too.
+    pub receiver: Option<Receiver>,
+    /// `pg_get_wal_replay_pause_state()` is `paused` or `pause requested`.
+    pub replay_paused: Option<bool>,
+    /// What the startup process waits on, e.g. `RecoveryConflictSnapshot`, `RecoveryApplyDelay`.
+    pub startup_wait_event: Option<String>,
+    /// Commit time of the last replayed transaction, seconds since the epoch on the *primary's* clock.
+    pub last_replayed_commit: Option<f64>,
+}
+
+/// The row of `pg_stat_wal_receiver`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Receiver {
+    /// `streaming` when it streams; NULL for a role without rights.
+    pub status: Option<String>,
+    /// The slot on the primary that it streams from.
+    pub slot: Option<String>,
+    /// `application_name` in its `conninfo`.
+    pub application_name: Option<String>,
+    /// The timeline that it receives.
+    pub timeline: Option<u32>,
+    /// The last message from the primary, on the standby's clock.
+    pub last_message: Option<Opaque>,
+    /// Age of that message by the standby's own clock in the same statement, in seconds; may be negative if that clock was set.
+    pub last_message_age: Option<f64>,
+    /// `latest_end_lsn`: the primary's position as last reported.
+    pub latest_end: Option<Lsn>,
+    /// Host and port that it receives from.
+    pub sender: Option<String>,
+}
+
+/// What is known of the configuration's synchronisation, as read on the standby.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigFacts {
+    /// The moment that the job's timestamp file gives, and this machine's wall time when it was read.
+    pub timestamp: Option<Timestamp>,
+    /// The wrapper's record.
+    pub wrapper: Option<WrapperFacts>,
+}
+
+/// A time that the synchronisation job wrote, and the same machine's clock when it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timestamp {
+    /// What the file says.
+    pub written: WallTime,
+    /// The clock of the machine where the file lies, when it was read.
+    pub read_at: WallTime,
+}
+
+/// The wrapper's record of its runs, with ages worked out where it lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WrapperFacts {
+    /// Time since the *start* of the last good run.
+    pub last_good_started_ago: Option<Duration>,
+    /// Exit code of the last finished run; `None` if it was ended by a signal or a deadline, or none has finished.
+    pub last_exit: Option<i32>,
+    /// The last finished run was ended by its deadline or a signal.
+    pub last_killed: bool,
+    /// A run has finished at all.
+    pub any_finished: bool,
+    /// Failures since the last good run.
+    pub consecutive_failures: u32,
+    /// How long the last finished run took.
+    pub last_took: Option<Duration>,
+    /// Files that the last finished run transferred, where rsync told.
+    pub files: Option<u64>,
+    /// Bytes that the last finished run transferred, where rsync told.
+    pub bytes: Option<u64>,
+    /// A run is in progress since so long.
+    pub running_for: Option<Duration>,
+}
+
+/// What became of one canary, and how both stores answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KvstoreFacts {
+    /// The table's verdict.
+    pub outcome: Outcome,
+    /// What such a canary proves.
+    pub proof: Proof,
+    /// Node with the standby's store, and how it answered.
+    pub standby: (Name, StoreAnswer),
+    /// Node with the primary's store, and how it answered.
+    pub primary: (Name, StoreAnswer),
+    /// The canary's sequence number.
+    pub sequence: u64,
+    /// From the first write's departure to the last read's answer; only for `ok`.
+    pub round_trip: Option<Duration>,
+    /// From the first write's departure to the acknowledgement.
+    pub write: Option<Duration>,
+    /// What became of an earlier canary whose write timed out, if that was learned in this cycle.
+    pub indeterminate_resolved: Option<Outcome>,
+}
+
+/// How one store took its part of a cycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreAnswer {
+    /// Its write was acknowledged. `None`: not attempted.
+    pub acknowledged: Option<bool>,
+    /// The canary was read back. `None`: unreadable or not attempted.
+    pub holds: Option<bool>,
+    /// Why it could not be written or read.
+    pub failure: Option<Failure>,
+}
+
+/// What one node's search engine says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SearchFacts {
+    /// `elasticsearch` or `opensearch`.
+    pub distribution: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// The cluster's colour.
+    pub health: Option<SearchHealth>,
+    /// The cluster's answer is a guess: it timed out.
+    pub timed_out: Option<bool>,
+    /// Of the shards that should be there.
+    pub active_shards_percent: Option<f64>,
+    /// Shards without a home.
+    pub unassigned_shards: Option<u64>,
+    /// Shards that are being made.
+    pub initializing_shards: Option<u64>,
+    /// Nodes of the cluster.
+    pub nodes: Option<u64>,
+    /// The configured indices, in the order of the configuration.
+    pub indices: Vec<IndexFacts>,
+}
+
+/// One configured index or alias.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IndexFacts {
+    /// As configured.
+    pub name: String,
+    /// It is there. A 404 is `Some(false)`; not learned is `None`.
+    pub exists: Option<bool>,
+    /// Its own colour.
+    pub health: Option<SearchHealth>,
+    /// Documents by `_count`, and how old that count is (counting is not done each time).
+    pub documents: Option<u64>,
+    /// A block keeps it from being written (`read_only_allow_delete`, `read_only`, `write`).
+    pub read_only: Option<bool>,
+}

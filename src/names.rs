@@ -1,0 +1,372 @@
+//! Closed lists: every word that may stand in a label, in JSON or in an alert's name. Free text never does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares an enum whose variants each have one fixed text.
+macro_rules! closed_list {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$variant_meta])* #[doc = concat!("`", $text, "`")] $variant,)+
+        }
+
+        impl $name {
+            /// All of the list, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The fixed text.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+
+            /// The member with this text.
+            pub fn from_text(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|member| member.as_str() == text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::from_text(&text).ok_or_else(|| {
+                    let known: Vec<_> = Self::ALL.iter().map(|member| member.as_str()).collect();
+                    serde::de::Error::custom(format!("{text:?} is none of: {}", known.join(", ")))
+                })
+            }
+        }
+    };
+}
+pub(crate) use closed_list;
+
+closed_list! {
+    /// One of the four ways by which data travels from primary to standby.
+    Channel {
+        Postgres = "postgres",
+        Config = "config",
+        Kvstore = "kvstore",
+        Search = "search",
+    }
+}
+
+closed_list! {
+    /// What a server says of itself now. Never a name.
+    Role {
+        Primary = "primary",
+        Standby = "standby",
+    }
+}
+
+closed_list! {
+    /// Why a probe brought back no facts.
+    FailureKind {
+        /// No route, or the name was not found.
+        Unreachable = "unreachable",
+        Refused = "refused",
+        Timeout = "timeout",
+        Tls = "tls",
+        Authentication = "authentication",
+        Permission = "permission",
+        /// An answer that is not the protocol's, or is cut short.
+        Protocol = "protocol",
+        TooLarge = "too_large",
+        StartingUp = "starting_up",
+    }
+}
+
+closed_list! {
+    /// Why a channel is not proven, or runs with a warning. The first that fits wins (see each channel's judge).
+    Reason {
+        SameServer = "same_server",
+        WrongCluster = "wrong_cluster",
+        TwoPrimaries = "two_primaries",
+        TimelineDiverged = "timeline_diverged",
+        NoPrimary = "no_primary",
+        NotSeenYet = "not_seen_yet",
+        NotConnected = "not_connected",
+        Ambiguous = "ambiguous",
+        Starting = "starting",
+        Stalled = "stalled",
+        NotAnswering = "not_answering",
+        IdleUnprovable = "idle_unprovable",
+        Stale = "stale",
+        PeerUnreachable = "peer_unreachable",
+        RestoringFromArchive = "restoring_from_archive",
+        Cascaded = "cascaded",
+        ReplayPaused = "paused",
+        ReplayConflict = "conflict",
+        ReplayDelayed = "delayed",
+        ReplayBlockedBySettings = "blocked_by_settings",
+        ReplayStuck = "stuck",
+        SyncStale = "sync_stale",
+        SyncFailing = "sync_failing",
+        Drift = "drift",
+        FutureTimestamp = "future_timestamp",
+        ClockStep = "clock_step",
+        RoleUnknown = "role_unknown",
+        Blocked = "blocked",
+        Rejected = "rejected",
+        Diverged = "diverged",
+        Lost = "lost",
+        NotObservable = "not_observable",
+        Red = "red",
+        Yellow = "yellow",
+        IndexMissing = "index_missing",
+        ReadOnly = "read_only",
+        DiskHigh = "disk_high",
+        DocumentsDrift = "documents_drift",
+        Rebuilding = "rebuilding",
+        RebuildStalled = "rebuild_stalled",
+        Unreachable = "unreachable",
+        Refused = "refused",
+        Timeout = "timeout",
+        Tls = "tls",
+        Authentication = "authentication",
+        Permission = "permission",
+        Protocol = "protocol",
+        TooLarge = "too_large",
+        StartingUp = "starting_up",
+        /// A rule of the channel is met; its alert says which.
+        LagHigh = "lag_high",
+        LagGrowing = "lag_growing",
+    }
+}
+
+/// The failure kinds, as reasons: a channel of any sort may give them.
+const FAILURES: [Reason; 9] = [
+    Reason::Unreachable,
+    Reason::Refused,
+    Reason::Timeout,
+    Reason::Tls,
+    Reason::Authentication,
+    Reason::Permission,
+    Reason::Protocol,
+    Reason::TooLarge,
+    Reason::StartingUp,
+];
+
+impl From<FailureKind> for Reason {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Unreachable => Self::Unreachable,
+            FailureKind::Refused => Self::Refused,
+            FailureKind::Timeout => Self::Timeout,
+            FailureKind::Tls => Self::Tls,
+            FailureKind::Authentication => Self::Authentication,
+            FailureKind::Permission => Self::Permission,
+            FailureKind::Protocol => Self::Protocol,
+            FailureKind::TooLarge => Self::TooLarge,
+            FailureKind::StartingUp => Self::StartingUp,
+        }
+    }
+}
+
+impl Channel {
+    /// The closed set of reasons that this channel can give.
+    pub fn reasons(self) -> Vec<Reason> {
+        use Reason as R;
+        let own: &[Reason] = match self {
+            Self::Postgres => &[
+                R::SameServer,
+                R::WrongCluster,
+                R::TwoPrimaries,
+                R::TimelineDiverged,
+                R::NoPrimary,
+                R::NotSeenYet,
+                R::NotConnected,
+                R::Ambiguous,
+                R::Starting,
+                R::Stalled,
+                R::NotAnswering,
+                R::IdleUnprovable,
+                R::Stale,
+                R::PeerUnreachable,
+                R::RestoringFromArchive,
+                R::Cascaded,
+                R::ReplayPaused,
+                R::ReplayConflict,
+                R::ReplayDelayed,
+                R::ReplayBlockedBySettings,
+                R::ReplayStuck,
+                R::LagHigh,
+                R::LagGrowing,
+            ],
+            Self::Config => &[
+                R::NotSeenYet,
+                R::SyncStale,
+                R::SyncFailing,
+                R::Drift,
+                R::FutureTimestamp,
+                R::ClockStep,
+                R::RoleUnknown,
+                R::Stale,
+            ],
+            Self::Kvstore => &[
+                R::NotSeenYet,
+                R::Blocked,
+                R::Rejected,
+                R::Diverged,
+                R::Lost,
+                R::NotObservable,
+                R::RoleUnknown,
+                R::Stale,
+            ],
+            Self::Search => &[
+                R::NotSeenYet,
+                R::Red,
+                R::Yellow,
+                R::IndexMissing,
+                R::ReadOnly,
+                R::DiskHigh,
+                R::DocumentsDrift,
+                R::Rebuilding,
+                R::RebuildStalled,
+                R::RoleUnknown,
+                R::Stale,
+            ],
+        };
+        own.iter().chain(&FAILURES).copied().collect()
+    }
+}
+
+closed_list! {
+    /// A stretch of the way from the primary's WAL to the standby's tables.
+    Stage {
+        /// Written on the primary, not sent.
+        Pending = "pending",
+        /// Sent, not written on the standby.
+        Network = "network",
+        /// Written on the standby, not flushed.
+        StandbyDisk = "standby_disk",
+        /// Flushed on the standby, not replayed.
+        Replay = "replay",
+    }
+}
+
+closed_list! {
+    /// What the standby's replay does.
+    ReplayState {
+        CaughtUp = "caught_up",
+        Applying = "applying",
+        Paused = "paused",
+        Conflict = "conflict",
+        Delayed = "delayed",
+        BlockedBySettings = "blocked_by_settings",
+        Stuck = "stuck",
+    }
+}
+
+closed_list! {
+    /// What became of one canary.
+    Outcome {
+        Ok = "ok",
+        PrimaryOnly = "primary_only",
+        PrimaryStale = "primary_stale",
+        Lost = "lost",
+        StandbyOnly = "standby_only",
+        LostAck = "lost_ack",
+        PrimaryOnlyUnacked = "primary_only_unacked",
+        Blocked = "blocked",
+        Rejected = "rejected",
+        Unknown = "unknown",
+    }
+}
+
+closed_list! {
+    /// What a key-value channel's configuration can prove at best.
+    Proof {
+        RoundTrip = "round_trip",
+        Path = "path",
+        Observed = "observed",
+        Reachability = "reachability",
+    }
+}
+
+closed_list! {
+    /// A search cluster's colour.
+    SearchHealth {
+        Green = "green",
+        Yellow = "yellow",
+        Red = "red",
+    }
+}
+
+closed_list! {
+    /// How bad a rule's condition is.
+    Severity {
+        None = "none",
+        Info = "info",
+        Warning = "warning",
+        Critical = "critical",
+    }
+}
+
+/// A configured name: of a pair or of a node. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// Wraps a name that the configuration has checked.
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::new(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_kind_is_a_reason_of_the_same_text() {
+        for kind in FailureKind::ALL {
+            assert_eq!(kind.as_str(), Reason::from(*kind).as_str());
+        }
+    }
+
+    #[test]
+    fn every_reason_belongs_to_a_channel() {
+        for reason in Reason::ALL {
+            assert!(Channel::ALL.iter().any(|channel| channel.reasons().contains(reason)), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Probes: each asks one endpoint one question under one deadline. They know no threshold, no metric and nothing of HTTP.

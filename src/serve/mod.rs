@@ -1,0 +1,1 @@
+//! HTTP: routes, openness of each path, limits.

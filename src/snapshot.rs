@@ -1,0 +1,160 @@
+//! Everything known of a pair at one instant, immutable: what may be shown until a moment, and what is shown after it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::{Moment, WallTime};
+use crate::evidence::PairEvidence;
+use crate::facts::Failure;
+use crate::level::Level;
+use crate::names::{Channel, Name, Reason, Severity};
+
+/// One exported number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The metric's full name, as in the catalogue.
+    pub metric: &'static str,
+    /// Labels in the order of the catalogue.
+    pub labels: Vec<(&'static str, Cow<'static, str>)>,
+    /// Its value; never NaN.
+    pub value: f64,
+}
+
+impl Sample {
+    /// The value of a label.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.iter().find(|(label, _)| *label == name).map(|(_, value)| value.as_ref())
+    }
+}
+
+/// How one probe of one node fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProbeHealth {
+    /// The channel that it serves.
+    pub channel: Channel,
+    /// The node that it asks.
+    pub node: Name,
+    /// Its last run brought facts, and they are fresh.
+    pub up: bool,
+    /// Wall time of the last success; kept over failures.
+    pub last_success: Option<WallTime>,
+    /// Why the last run brought nothing.
+    pub failure: Option<Failure>,
+    /// How long the last run took.
+    pub took: Option<Duration>,
+}
+
+/// How far a rule whose condition is met has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingState {
+    /// Met, but not yet for its hold time.
+    Pending,
+    /// Met for its hold time.
+    Firing,
+    /// No longer met, kept firing for a while.
+    Kept,
+}
+
+/// A rule that is met, with since-when.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The alert's name.
+    pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The channel that it is about; `None` for rules about the agent or the pair as a whole.
+    pub channel: Option<Channel>,
+    /// How far it has come.
+    pub state: FindingState,
+    /// Since when the condition is met.
+    #[serde(skip)]
+    pub since: Moment,
+    /// The same as wall time, for people and for Alertmanager.
+    pub since_wall: WallTime,
+    /// One fixed sentence.
+    pub summary: &'static str,
+    /// The sentence with this pair's numbers in it.
+    pub description: String,
+    /// What to do, in the order to do it.
+    pub remedy: &'static str,
+    /// The reason that stands for this rule where the channel has no other.
+    pub reason: Option<Reason>,
+}
+
+/// A channel's level with its reason.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelView {
+    /// The channel.
+    pub channel: Channel,
+    /// How well it is.
+    pub level: Level,
+    /// Why; `None` only when ok.
+    pub reason: Option<Reason>,
+    /// Why, in words.
+    pub detail: Option<String>,
+    /// The moment that its evidence counts from.
+    #[serde(skip)]
+    pub as_of: Option<Moment>,
+}
+
+/// What is shown of a pair.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The pair.
+    pub pair: Name,
+    /// When it was derived.
+    pub made: Moment,
+    /// When it was derived, for people.
+    pub made_wall: WallTime,
+    /// The worst of its channels and of the rules without a channel.
+    pub level: Level,
+    /// Each configured channel, in the order of [`Channel::ALL`].
+    pub channels: Vec<ChannelView>,
+    /// All evidence.
+    pub evidence: PairEvidence,
+    /// Every configured probe.
+    pub probes: Vec<ProbeHealth>,
+    /// Every number that `/metrics` shows of this pair.
+    pub samples: Vec<Sample>,
+    /// Every rule that is met (pending, firing or kept).
+    pub findings: Vec<Finding>,
+}
+
+impl View {
+    /// The view of one channel, if it is configured.
+    pub fn channel(&self, channel: Channel) -> Option<&ChannelView> {
+        self.channels.iter().find(|view| view.channel == channel)
+    }
+}
+
+/// Two views: until a moment and after it. So an agent that was stopped and resumed shows nothing old, whoever asks first.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Counts up by one with each snapshot of the pair.
+    pub number: u64,
+    /// Every configured probe has been run at least once.
+    pub complete: bool,
+    fresh: View,
+    expired: View,
+    shown_until: Moment,
+}
+
+impl Snapshot {
+    /// Puts both views together.
+    pub const fn new(number: u64, complete: bool, fresh: View, expired: View, shown_until: Moment) -> Self {
+        Self { number, complete, fresh, expired, shown_until }
+    }
+
+    /// What may be shown at `now`. The only way to look into a snapshot.
+    pub fn at(&self, now: Moment) -> &View {
+        if now < self.shown_until { &self.fresh } else { &self.expired }
+    }
+
+    /// The moment from which only "unknown" is shown.
+    pub const fn shown_until(&self) -> Moment {
+        self.shown_until
+    }
+}

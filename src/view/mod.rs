@@ -1,0 +1,1 @@
+//! Pure renderings of a snapshot, one file per format.
