@@ -18,9 +18,7 @@ fn options(lab: &Lab) -> Result<AgentOptions> {
     use std::os::unix::fs::PermissionsExt;
     let program = lab.write("agent/stand-in", STAND_IN)?;
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     Ok(AgentOptions {
         program,
         config: Some("pairs: []\n".to_owned()),
@@ -36,9 +34,7 @@ async fn starts_answers_freezes_and_stops() -> Result<()> {
     };
     let agent = Agent::start(&lab, options(&lab)?).await?;
     let path = "/api/v1/status/buildinfo";
-    let json = agent
-        .wait_for_json(path, "it answers", SOON, |json| json["status"] == "success")
-        .await?;
+    let json = agent.wait_for_json(path, "it answers", SOON, |json| json["status"] == "success").await?;
     assert!(json["data"]["version"].is_string());
     let metrics = agent.metrics().await?;
     assert_eq!(metrics.all("prometheus_build_info", &[]).len(), 1);
@@ -54,11 +50,7 @@ async fn starts_answers_freezes_and_stops() -> Result<()> {
     assert!(agent.stop().await?.success());
     assert!(agent.json(path).await.is_err());
     agent.start_again().await?;
-    agent
-        .wait_for_json(path, "it answers again", SOON, |json| {
-            json["status"] == "success"
-        })
-        .await?;
+    agent.wait_for_json(path, "it answers again", SOON, |json| json["status"] == "success").await?;
     Ok(())
 }
 
@@ -67,10 +59,7 @@ async fn an_agent_that_ends_at_once_is_an_error_with_its_words() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Monitoring])? else {
         return Ok(());
     };
-    let options = AgentOptions {
-        config: None,
-        ..options(&lab)?
-    };
+    let options = AgentOptions { config: None, ..options(&lab)? };
     let error = Agent::start(&lab, options).await.map(|_| ());
     let text = error.map_err(|error| format!("{error:#}"));
     assert!(text.is_err_and(|text| text.contains("no configuration")));

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use standbywatch_lab::{
-    Cable, Context, Lab, Mode, Need, OwnSearch, Result, Search, SharedSearch, http, wait_until,
-};
+use standbywatch_lab::{Cable, Context, Lab, Mode, Need, OwnSearch, Result, Search, SharedSearch, http, wait_until};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
@@ -30,10 +28,7 @@ async fn two_processes_share_one_server_that_ends_after_both() -> Result<()> {
     let shared = SharedSearch::join_at(lab.dir()).await?;
     let search = shared.search;
     search.create_index("shared", 3, 0).await?;
-    let theirs = wait_until("the guest has joined", LONG, async || {
-        Ok(Some(std::fs::read_to_string(&note)?))
-    })
-    .await?;
+    let theirs = wait_until("the guest has joined", LONG, async || Ok(Some(std::fs::read_to_string(&note)?))).await?;
     assert_eq!(theirs, search.address().to_string());
 
     drop(shared);
@@ -96,18 +91,12 @@ async fn a_cable_takes_the_shared_server_from_one_test() -> Result<()> {
     let health = format!("{}/_cluster/health", through.url());
     assert_eq!(http::get(&health).await?.status, 200);
     cable.set(Mode::Refuse);
-    wait_until("it is refused", LONG, async || {
-        Ok(http::get(&health).await.is_err().then_some(()))
-    })
-    .await?;
+    wait_until("it is refused", LONG, async || Ok(http::get(&health).await.is_err().then_some(()))).await?;
     cable.set(Mode::BlackHole);
     let asked = tokio::time::timeout(Duration::from_secs(1), http::get(&health));
     assert!(!matches!(asked.await, Ok(Ok(_))), "no answer");
     cable.set(Mode::Pass);
-    wait_until("it answers again", LONG, async || {
-        Ok((http::get(&health).await?.status == 200).then_some(()))
-    })
-    .await
+    wait_until("it answers again", LONG, async || Ok((http::get(&health).await?.status == 200).then_some(()))).await
 }
 
 #[tokio::test]
@@ -119,19 +108,11 @@ async fn an_own_server_freezes_stops_and_keeps_its_documents() -> Result<()> {
     own.search.create_index("catalog", 5, 0).await?;
     own.server.freeze()?;
     let count = own.search.count("catalog");
-    assert!(
-        tokio::time::timeout(Duration::from_secs(1), count)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_secs(1), count).await.is_err());
     own.server.thaw()?;
     assert_eq!(own.search.count("catalog").await?, 5);
     own.server.stop().await?;
-    own.search
-        .count("catalog")
-        .await
-        .err()
-        .context("it is stopped")?;
+    own.search.count("catalog").await.err().context("it is stopped")?;
     own.start_again().await?;
     assert_eq!(own.search.count("catalog").await?, 5);
     Ok(())

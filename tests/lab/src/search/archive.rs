@@ -26,19 +26,12 @@ pub(crate) fn prepare() -> Result<Parts> {
     let java_home = java_home()?;
     let cache = find::cache_dir()?;
     let archive = cache.join(format!("opensearch-{VERSION}.zip"));
-    let lock = File::options()
-        .create(true)
-        .append(true)
-        .open(cache.join("opensearch.lock"))?;
+    let lock = File::options().create(true).append(true).open(cache.join("opensearch.lock"))?;
     lock.lock().context("lock the archive")?;
     if !archive.exists() {
         download(&cache, &archive)?;
     }
-    Ok(Parts {
-        archive,
-        java_home,
-        unzip,
-    })
+    Ok(Parts { archive, java_home, unzip })
 }
 
 /// The first directory of the archive.
@@ -51,9 +44,7 @@ fn download(cache: &Path, archive: &Path) -> Result<()> {
     let partial = cache.join("opensearch.partial");
     let ended = Command::new(maven)
         .args(["--batch-mode", "--quiet", "dependency:copy"])
-        .arg(format!(
-            "-Dartifact=org.opensearch.distribution.integ-test-zip:opensearch:{VERSION}:zip"
-        ))
+        .arg(format!("-Dartifact=org.opensearch.distribution.integ-test-zip:opensearch:{VERSION}:zip"))
         .arg(format!("-DoutputDirectory={}", partial.display()))
         .current_dir(cache)
         .stdin(Stdio::null())
@@ -75,9 +66,7 @@ fn java_home() -> Result<PathBuf> {
     if let Some(home) = std::env::var_os("OPENSEARCH_JAVA_HOME").filter(|home| !home.is_empty()) {
         return Ok(home.into());
     }
-    let in_path = find::program("java")
-        .and_then(|java| Ok(fs::canonicalize(java)?))
-        .ok();
+    let in_path = find::program("java").and_then(|java| Ok(fs::canonicalize(java)?)).ok();
     fs::read_dir("/usr/lib/jvm")
         .into_iter()
         .flatten()

@@ -44,21 +44,17 @@ impl Search {
 
     /// A name for an index that no other test uses.
     pub fn fresh_name(&self, prefix: &str) -> String {
-        let id: String = std::iter::repeat_with(|| fastrand::char('a'..='z'))
-            .take(10)
-            .collect();
+        let id: String = std::iter::repeat_with(|| fastrand::char('a'..='z')).take(10).collect();
         format!("{prefix}-{id}")
     }
 
     /// Makes an index of one shard with this many documents and waits until it is green (yellow, with replicas,
     /// which one node never holds).
     pub async fn create_index(&self, name: &str, documents: u32, replicas: u32) -> Result<()> {
-        let settings =
-            json!({ "settings": { "number_of_shards": 1, "number_of_replicas": replicas } });
+        let settings = json!({ "settings": { "number_of_shards": 1, "number_of_replicas": replicas } });
         self.ask(Method::PUT, name, Some(&settings)).await?;
-        let lines: String = (0..documents)
-            .map(|number| format!("{{\"index\":{{}}}}\n{{\"title\":\"document {number}\"}}\n"))
-            .collect();
+        let lines: String =
+            (0..documents).map(|number| format!("{{\"index\":{{}}}}\n{{\"title\":\"document {number}\"}}\n")).collect();
         if documents > 0 {
             let url = format!("{}/{name}/_bulk?refresh=true", self.url());
             let answer = http::send_text(Method::POST, &url, lines).await?.ok()?;
@@ -79,8 +75,7 @@ impl Search {
     pub async fn make_red(&self, name: &str) -> Result<()> {
         self.require_node(name, json!("nowhere")).await?;
         // An assigned shard would stay where it is; opened again it is assigned anew.
-        self.ask(Method::POST, &format!("{name}/_close"), None)
-            .await?;
+        self.ask(Method::POST, &format!("{name}/_close"), None).await?;
         let open = format!("{name}/_open?wait_for_active_shards=0");
         self.ask(Method::POST, &open, None).await?;
         self.wait_for_health(name, "red").await
@@ -96,9 +91,7 @@ impl Search {
     pub async fn block_writes(&self, name: &str, blocked: bool) -> Result<()> {
         let value = if blocked { json!(true) } else { Value::Null };
         let settings = json!({ "index.blocks.read_only_allow_delete": value });
-        self.ask(Method::PUT, &format!("{name}/_settings"), Some(&settings))
-            .await
-            .map(|_| ())
+        self.ask(Method::PUT, &format!("{name}/_settings"), Some(&settings)).await.map(|_| ())
     }
 
     /// `green`, `yellow` or `red`, of one index.
@@ -107,17 +100,12 @@ impl Search {
         let url = format!("{}/{path}", self.url());
         // 408 says that it waited in vain, and the body is there all the same.
         let json = http::get(&url).await?.json()?;
-        json["status"]
-            .as_str()
-            .map(str::to_owned)
-            .with_context(|| format!("no status in {json}"))
+        json["status"].as_str().map(str::to_owned).with_context(|| format!("no status in {json}"))
     }
 
     /// Documents in an index.
     pub async fn count(&self, name: &str) -> Result<u64> {
-        let json = self
-            .ask(Method::GET, &format!("{name}/_count"), None)
-            .await?;
+        let json = self.ask(Method::GET, &format!("{name}/_count"), None).await?;
         json["count"].as_u64().context("no count")
     }
 
@@ -129,9 +117,7 @@ impl Search {
 
     async fn require_node(&self, name: &str, node: Value) -> Result<()> {
         let settings = json!({ "index.routing.allocation.require._name": node });
-        self.ask(Method::PUT, &format!("{name}/_settings"), Some(&settings))
-            .await
-            .map(|_| ())
+        self.ask(Method::PUT, &format!("{name}/_settings"), Some(&settings)).await.map(|_| ())
     }
 
     async fn wait_for_health(&self, name: &str, wanted: &str) -> Result<()> {

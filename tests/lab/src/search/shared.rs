@@ -45,19 +45,13 @@ impl SharedSearch {
         };
         drop(starting);
         println!("lab: joined OpenSearch at {address}");
-        Ok(Self {
-            search: Search::at(address),
-            _user: user,
-        })
+        Ok(Self { search: Search::at(address), _user: user })
     }
 }
 
 async fn locked(path: PathBuf, lock: fn(&File) -> std::io::Result<()>) -> Result<File> {
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .with_context(|| format!("open {}", path.display()))?;
+    let file =
+        File::options().create(true).append(true).open(&path).with_context(|| format!("open {}", path.display()))?;
     tokio::task::spawn_blocking(move || lock(&file).map(|()| file))
         .await?
         .with_context(|| format!("lock {}", path.display()))
