@@ -358,6 +358,25 @@ impl RuleName {
     }
 }
 
+closed_list! {
+    /// What became of one push of alerts to one Alertmanager.
+    PushOutcome {
+        Ok = "ok",
+        /// It answered that it does not want them (4xx); not repeated.
+        Refused = "refused",
+        /// Not reached, timed out, or its own error (5xx); tried again.
+        Failed = "failed",
+    }
+}
+
+closed_list! {
+    /// What became of one write of a state file.
+    WriteOutcome {
+        Ok = "ok",
+        Failed = "failed",
+    }
+}
+
 /// A configured name: of a pair or of a node. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
