@@ -1,1 +1,3 @@
 //! What is remembered of a pair over time, one file per channel. Only the hub changes it.
+
+pub mod rules;

@@ -1,1 +1,4 @@
 //! Pure functions: facts, history, limits and the present moment in; evidence and findings out.
+
+pub mod level;
+pub mod rules;
