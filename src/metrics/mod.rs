@@ -236,4 +236,6 @@ pub fn agent_samples(status: &AgentStatus) -> Vec<Sample> {
 }
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;
