@@ -12,8 +12,8 @@ use crate::view::api::{
     StandbyDocument, StatusDocument,
 };
 use crate::view::wording::{
-    UNKNOWN, ago, bytes, catch_up, headline, lag_time, main_number, pair_sentence, postgres_version, seconds, symbol,
-    words,
+    UNKNOWN, ago, bytes, catch_up, headline, lag_time, main_number, pair_sentence, postgres_version, primary, seconds,
+    symbol, words, worst_first,
 };
 use markup::{Html, table};
 
@@ -24,7 +24,8 @@ const STYLE: &str = include_str!("assets/page.css");
 
 /// The whole page. `metrics_path` is where the footer's link leads.
 pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
-    let pairs: Vec<_> = status.pairs.iter().enumerate().map(|(index, pair)| pair_section(index, pair)).collect();
+    let worst_first = worst_first(status);
+    let pairs: Vec<_> = worst_first.iter().enumerate().map(|(index, pair)| pair_section(index, pair)).collect();
     let title = format!("{} {} · standbywatch", symbol(status.level), status.level);
     Html::fill(
         PAGE,
@@ -35,7 +36,7 @@ pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
             ("word", sign(status.level)),
             ("headline", Html::text(&headline(status))),
             ("time", Html::text(&status.time)),
-            ("contents", contents(&status.pairs)),
+            ("contents", contents(&worst_first)),
             ("pairs", Html::joined(&pairs)),
             ("version", Html::text(&status.agent_version)),
             ("metrics", Html::text(metrics_path)),
@@ -45,11 +46,11 @@ pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
 }
 
 /// Links to the pairs with their levels, where there are several.
-fn contents(pairs: &[PairDocument]) -> Html {
+fn contents(pairs: &[&PairDocument]) -> Html {
     if pairs.len() < 2 {
         return Html::default();
     }
-    let link = |(index, pair): (usize, &PairDocument)| {
+    let link = |(index, pair): (usize, &&PairDocument)| {
         Html::fill(
             "<li><a href=\"#pair-{{index}}\">{{pair}}</a> {{level}}</li>\n",
             &[
@@ -78,6 +79,7 @@ fn pair_section(index: usize, pair: &PairDocument) -> Html {
             ("level", level(pair.level)),
             ("sentence", Html::text(&capitalised(&pair_sentence(pair)))),
             ("incomplete", Html::trusted(incomplete)),
+            ("primary", value(&primary(pair))),
             ("channels", channels(pair)),
             ("findings", findings(&pair.findings)),
             ("nodes", postgres.map(|postgres| nodes(pair, &postgres.nodes)).unwrap_or_default()),

@@ -68,9 +68,17 @@ pub fn render<'a>(
 }
 
 fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
-    let families: Vec<_> = families.map(|(declared, samples)| family(declared, &samples)).collect();
+    let mut infinite = false;
+    let families: Vec<_> = families
+        .map(|(declared, samples)| {
+            infinite |= samples.iter().any(|sample| sample.value.is_infinite());
+            family(declared, &samples)
+        })
+        .collect();
     // It fails only for a family without a name or without samples; there are none such.
-    TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+    let text = TextEncoder::new().encode_to_string(&families).unwrap_or_default();
+    // The encoder writes `inf`; the format asks for `+Inf`.
+    if infinite { text.replace(" inf\n", " +Inf\n").replace(" -inf\n", " -Inf\n") } else { text }
 }
 
 fn family(declared: Declared, samples: &[&Sample]) -> MetricFamily {

@@ -4,12 +4,14 @@ use std::fmt::Write;
 
 use crate::snapshot::FindingState;
 use crate::view::api::{FindingDocument, PairDocument, StandbyDocument, StatusDocument};
-use crate::view::wording::{ago, bytes, catch_up, headline, lag_time, main_number, symbol, words};
+use crate::view::wording::{
+    ago, bytes, catch_up, headline, lag_time, main_number, primary, symbol, words, worst_first,
+};
 
 /// The verdict in the first line, then each pair with its channels, standbys, findings and failing probes.
 pub fn render(status: &StatusDocument) -> String {
     let mut out = format!("{} {}\n", level_word(status.level), headline(status));
-    for pair in &status.pairs {
+    for pair in worst_first(status) {
         out.push('\n');
         render_pair(&mut out, pair);
     }
@@ -21,12 +23,7 @@ fn level_word(level: crate::level::Level) -> String {
 }
 
 fn render_pair(out: &mut String, pair: &PairDocument) {
-    let primary = match &pair.roles.primary {
-        _ if pair.roles.contradicted => "contradicted: two nodes answer as primary".to_owned(),
-        Some(primary) => primary.to_string(),
-        None => "unknown".to_owned(),
-    };
-    let _ = writeln!(out, "{} {}  (primary: {primary}; seen {})", symbol(pair.level), pair.pair, pair.made);
+    let _ = writeln!(out, "{} {}  (primary: {}; as of {})", symbol(pair.level), pair.pair, primary(pair), pair.made);
     if !pair.complete {
         out.push_str("  The first round of probes is not complete yet.\n");
     }

@@ -87,7 +87,7 @@ pub fn main_number(pair: &PairDocument, channel: Channel) -> String {
 
 /// The whole in one sentence: how many pairs, what the worst is and where.
 pub fn headline(status: &StatusDocument) -> String {
-    let Some(worst) = status.pairs.iter().max_by_key(|pair| pair.level) else {
+    let Some(worst) = worst_first(status).first().copied() else {
         return "No pair is being watched.".to_owned();
     };
     if status.level == Level::Ok {
@@ -104,12 +104,33 @@ pub fn headline(status: &StatusDocument) -> String {
     format!("{}: {}{others}", worst.pair, pair_sentence(worst))
 }
 
+/// The pairs, the worst first, otherwise in the order of the configuration.
+pub fn worst_first(status: &StatusDocument) -> Vec<&PairDocument> {
+    let mut pairs: Vec<_> = status.pairs.iter().collect();
+    pairs.sort_by_key(|pair| std::cmp::Reverse(pair.level));
+    pairs
+}
+
+/// Which node is the primary, and how sure that is.
+pub fn primary(pair: &PairDocument) -> String {
+    let roles = &pair.roles;
+    match (&roles.primary, roles.proven_seconds_ago) {
+        _ if roles.contradicted => "contradicted, two nodes answer as primary".to_owned(),
+        (None, _) => UNKNOWN.to_owned(),
+        (Some(primary), Some(proven)) => format!("{primary}, proven {}", ago(Some(proven))),
+        (Some(primary), None) => format!("{primary}, by configuration"),
+    }
+}
+
 /// What is wrong with a pair, shortly: its worst channels with their reasons, else its worst finding.
 pub fn pair_sentence(pair: &PairDocument) -> String {
     let is_worst = |channel: &&ChannelDocument| channel.level == pair.level && channel.level != Level::Ok;
     let worst: Vec<_> = pair.channels.iter().filter(is_worst).map(channel_phrase).collect();
-    if !worst.is_empty() {
-        return format!("{}.", worst.join(", "));
+    if let Some((last, before)) = worst.split_last() {
+        return match before {
+            [] => format!("{last} is {}.", pair.level),
+            before => format!("{} and {last} are {}.", before.join(", "), pair.level),
+        };
     }
     let finding = pair.findings.iter().max_by_key(|finding| finding.severity);
     match finding {
@@ -120,8 +141,8 @@ pub fn pair_sentence(pair: &PairDocument) -> String {
 
 fn channel_phrase(channel: &ChannelDocument) -> String {
     match channel.reason {
-        Some(reason) => format!("{} is {} ({})", channel.channel, channel.level, words(reason.as_str())),
-        None => format!("{} is {}", channel.channel, channel.level),
+        Some(reason) => format!("{} ({})", channel.channel, words(reason.as_str())),
+        None => channel.channel.to_string(),
     }
 }
 
@@ -149,8 +170,12 @@ mod tests {
         };
         assert_eq!(headline_of(&[&ok]), "catalog: every channel is proven to replicate now.");
         assert_eq!(headline_of(&[&ok, &ok]), "All 2 pairs: every channel is proven to replicate now.");
-        assert_eq!(headline_of(&[&ok, &warned]), "orders <eu> & \"more\": postgres is critical (paused).");
-        assert!(headline_of(&[&warned, &unknown]).ends_with("One more pair is not ok."));
+        assert_eq!(headline_of(&[&ok, &warned]), "orders <eu> & \"more\": postgres (paused) is critical.");
+        assert_eq!(
+            headline_of(&[&warned, &unknown]),
+            "far-away: postgres (timeout), config (timeout), kvstore (timeout) and search (timeout) are unknown. \
+             One more pair is not ok."
+        );
         assert_eq!(headline_of(&[]), "No pair is being watched.");
     }
 
