@@ -336,7 +336,7 @@ fn basic_authorization(user: &str, password: &str) -> Option<HeaderValue> {
 }
 
 /// Text with each `%2F` and the like put back. What is not valid stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
