@@ -16,6 +16,7 @@ pub mod history;
 pub mod http_client;
 pub mod judge;
 pub mod level;
+pub mod metrics;
 pub mod names;
 pub mod probe;
 pub mod push;
