@@ -101,6 +101,8 @@ fn postgres_known() -> PostgresEvidence {
             catch_up_seconds: Some(f64::INFINITY),
             bottleneck: Some(Stage::Replay),
             last_heartbeat: None,
+            recognised: None,
+            reported: None,
         }],
         lag: Some(Bytes(10)),
         lag_seconds: Some(0.5),

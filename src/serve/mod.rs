@@ -133,11 +133,8 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let settings = state.settings.clone();
     let service = service_fn(|request| {
-        let response = if over_limit {
-            answer::too_many_connections()
-        } else {
-            routes::respond(&request, peer, &state)
-        };
+        let response =
+            if over_limit { answer::too_many_connections() } else { routes::respond(&request, peer, &state) };
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let served = http1::Builder::new()

@@ -41,11 +41,21 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_count() {
-        for loopback in ["localhost", "LOCALHOST:19517", "127.0.0.1", "127.8.9.1:80", "[::1]:19517", "[::1]", "localhost."] {
+        for loopback in
+            ["localhost", "LOCALHOST:19517", "127.0.0.1", "127.8.9.1:80", "[::1]:19517", "[::1]", "localhost."]
+        {
             assert!(is_loopback_authority(loopback), "{loopback}");
         }
-        let strangers =
-            ["", "evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "a@localhost", "[::2]", "/"];
+        let strangers = [
+            "",
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "a@localhost",
+            "[::2]",
+            "/",
+        ];
         for stranger in strangers {
             assert!(!is_loopback_authority(stranger), "{stranger}");
         }

@@ -135,9 +135,8 @@ fn replication(query: &str, shown: &Shown, now: Moment) -> Answer {
 }
 
 fn healthy(shown: &Shown, now: Moment) -> Answer {
-    let stopped = |(snapshot, lives): &&(Arc<Snapshot>, bool)| {
-        !lives || now.since(snapshot.shown_until()) > HUB_STOPPED_AFTER
-    };
+    let stopped =
+        |(snapshot, lives): &&(Arc<Snapshot>, bool)| !lives || now.since(snapshot.shown_until()) > HUB_STOPPED_AFTER;
     match shown.0.iter().find(stopped) {
         Some((snapshot, _)) => {
             let line = format!("The hub of pair {} has stopped publishing.", snapshot.at(now).pair);

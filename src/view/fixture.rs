@@ -14,7 +14,6 @@ use crate::names::{
 };
 use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, Sample, Snapshot, View};
 use crate::units::{Bytes, Lsn};
-use crate::view::prometheus::Declared;
 
 const WALL: WallTime = WallTime(1_790_000_000.0);
 
@@ -26,15 +25,6 @@ pub fn now() -> Moment {
 /// The wall time of that moment.
 pub const fn wall() -> WallTime {
     WALL
-}
-
-/// The metrics that the fixtures have samples of.
-pub const fn catalogue() -> [Declared; 3] {
-    [
-        Declared { name: "standby_replication_up", help: "Proven to replicate now.", counter: false },
-        Declared { name: "standby_replication_lag_bytes", help: "Lag of the worst standby.", counter: false },
-        Declared { name: "standby_kvstore_outcomes_total", help: "Canaries by outcome.", counter: true },
-    ]
 }
 
 /// A snapshot that shows `view` for 15 s, and the unknown view of the same pair after it.
@@ -125,6 +115,8 @@ pub fn unknown() -> View {
         catch_up_seconds: None,
         bottleneck: None,
         last_heartbeat: None,
+        recognised: None,
+        reported: None,
     };
     let evidence = PairEvidence {
         roles: roles("alpha", "beta"),
@@ -217,6 +209,8 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
             catch_up_seconds: Some(0.1),
             bottleneck: Some(Stage::Replay),
             last_heartbeat: Some(ago(0.9)),
+            recognised: None,
+            reported: None,
         }],
         lag: Some(total),
         lag_seconds: Some(0.2),

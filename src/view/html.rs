@@ -9,7 +9,7 @@ use crate::names::{Severity, Stage};
 use crate::snapshot::FindingState;
 use crate::view::api::{
     ChannelDocument, FindingDocument, PairDocument, PostgresNodeDocument, ProbeDocument, SearchNodeDocument,
-    StandbyDocument, StatusDocument,
+    StageDocument, StandbyDocument, StatusDocument,
 };
 use crate::view::wording::{
     UNKNOWN, ago, bytes, catch_up, headline, lag_time, main_number, pair_sentence, postgres_version, primary, seconds,
@@ -82,10 +82,10 @@ fn pair_section(index: usize, pair: &PairDocument) -> Html {
             ("primary", value(&primary(pair))),
             ("channels", channels(pair)),
             ("findings", findings(&pair.findings)),
-            ("nodes", postgres.map(|postgres| nodes(pair, &postgres.nodes)).unwrap_or_default()),
-            ("standbys", postgres.map(|postgres| standbys(&postgres.standbys)).unwrap_or_default()),
+            ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
+            ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
             ("kvstore", kvstore(pair)),
-            ("search", search.map(|search| search_nodes(&search.nodes)).unwrap_or_default()),
+            ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
             ("probes", failing_probes(&pair.probes)),
         ],
     )
@@ -97,7 +97,8 @@ fn channels(pair: &PairDocument) -> Html {
         let why = match (&channel.detail, reason) {
             (Some(detail), Some(reason)) => format!("{reason}: {detail}"),
             (Some(detail), None) => detail.clone(),
-            (None, reason) => reason.unwrap_or_default(),
+            (None, Some(reason)) => reason,
+            (None, None) => String::new(),
         };
         vec![
             Html::text(channel.channel.as_str()),
@@ -165,8 +166,8 @@ fn nodes(pair: &PairDocument, nodes: &[PostgresNodeDocument]) -> Html {
 fn standbys(standbys: &[StandbyDocument]) -> Html {
     let row = |standby: &StandbyDocument| {
         let stage = |wanted: Stage| {
-            let stages = standby.stages.as_deref().unwrap_or_default();
-            bytes(stages.iter().find(|stage| stage.stage == wanted).map(|stage| stage.lag_bytes))
+            let of_stage = |stages: &Vec<StageDocument>| stages.iter().find(|stage| stage.stage == wanted).copied();
+            bytes(standby.stages.as_ref().and_then(of_stage).map(|stage| stage.lag_bytes))
         };
         let mut row =
             vec![Html::text(standby.node.as_str()), value(&bytes(standby.total_lag_bytes)), value(&lag_time(standby))];
@@ -211,7 +212,7 @@ fn kvstore(pair: &PairDocument) -> Html {
         Html::text(&words(kvstore.proof.as_str())),
         value(&outcome),
         value(&seconds(kvstore.round_trip_seconds)),
-        Html::text(&kvstore.blocked_seconds.map(|blocked| seconds(Some(blocked))).unwrap_or_default()),
+        Html::text(&kvstore.blocked_seconds.map_or_else(String::new, |blocked| seconds(Some(blocked)))),
         Html::text(&stores.join(", ")),
         Html::text(&outcomes.join(", ")),
     ];
@@ -286,7 +287,7 @@ fn value(text: &str) -> Html {
 
 fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::fmt::Write;
 use prometheus::TextEncoder;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
+use crate::metrics::{self, Kind};
 use crate::snapshot::Sample;
 
-/// How a metric is declared in the catalogue.
+/// What the formats need of a metric's declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Declared {
     /// Full name.
@@ -17,6 +18,15 @@ pub struct Declared {
     pub help: &'static str,
     /// It only counts up.
     pub counter: bool,
+}
+
+/// Every metric, in the order of the catalogue.
+pub fn catalogue() -> impl Iterator<Item = Declared> {
+    metrics::all().map(|metric| Declared {
+        name: metric.name,
+        help: metric.help,
+        counter: metric.kind == Kind::Counter,
+    })
 }
 
 /// The two formats.
@@ -75,8 +85,11 @@ fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> Stri
             family(declared, &samples)
         })
         .collect();
+    let mut text = String::new();
     // It fails only for a family without a name or without samples; there are none such.
-    let text = TextEncoder::new().encode_to_string(&families).unwrap_or_default();
+    if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+        debug_assert!(false, "{error}");
+    }
     // The encoder writes `inf`; the format asks for `+Inf`.
     if infinite { text.replace(" inf\n", " +Inf\n").replace(" -inf\n", " -Inf\n") } else { text }
 }
@@ -200,9 +213,8 @@ mod tests {
     #[test]
     fn an_expired_view_renders_its_own_samples_only() {
         let snapshot = fixture::snapshot(fixture::ok());
-        let catalogue = fixture::catalogue();
-        let fresh = render(catalogue, &snapshot.at(fixture::now()).samples, Format::Text);
-        let expired = render(catalogue, &snapshot.at(snapshot.shown_until()).samples, Format::Text);
+        let fresh = render(catalogue(), &snapshot.at(fixture::now()).samples, Format::Text);
+        let expired = render(catalogue(), &snapshot.at(snapshot.shown_until()).samples, Format::Text);
         assert!(fresh.contains("standby_replication_lag_bytes{pair=\"catalog\"} 4096"), "{fresh}");
         assert!(!expired.contains("standby_replication_lag_bytes"), "{expired}");
         assert!(expired.contains("standby_replication_up{pair=\"catalog\",channel=\"postgres\"} 0"), "{expired}");

@@ -26,6 +26,7 @@ impl Replication {
     pub fn new(views: &[&View], now: Moment) -> Self {
         let each: Vec<_> = views.iter().map(|view| (view.pair.clone(), Numbers::new(view, now))).collect();
         let worst = each.iter().map(|(_, numbers)| numbers.clone()).reduce(Numbers::worse);
+        // a default is right: it says unknown.
         Self { worst: worst.unwrap_or_default(), pairs: if each.len() > 1 { each } else { Vec::new() } }
     }
 
@@ -37,7 +38,10 @@ impl Replication {
     /// As one line of JSON.
     pub fn to_json(&self) -> String {
         // Maps with text keys and finite numbers: nothing here can fail to serialize.
-        serde_json::to_string(self).unwrap_or_default() + "\n"
+        match serde_json::to_string(self) {
+            Ok(json) => json + "\n",
+            Err(_) => "{\"status\":\"unknown\"}\n".to_owned(),
+        }
     }
 }
 

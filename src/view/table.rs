@@ -35,7 +35,7 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
             channel.level.to_string(),
             main_number(pair, channel.channel),
             ago(channel.age_seconds),
-            channel.reason.map(|reason| words(reason.as_str())).unwrap_or_default(),
+            channel.reason.map_or_else(String::new, |reason| words(reason.as_str())),
         ]);
     }
     table.write(out);
@@ -67,7 +67,7 @@ fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
             bytes(standby.gap_bytes),
             standby.replay_state.map_or_else(|| "unknown".to_owned(), |state| words(state.as_str())),
             catch_up(standby.catch_up_seconds),
-            standby.bottleneck.map(|stage| words(stage.as_str())).unwrap_or_default(),
+            standby.bottleneck.map_or_else(String::new, |stage| words(stage.as_str())),
         ]);
     }
     table.write(out);
@@ -111,6 +111,7 @@ impl<const N: usize> Table<N> {
         if self.rows.len() < 2 {
             return;
         }
+        // a default is right: a table without rows has no width, and is not printed.
         let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
         let widths: [usize; N] = std::array::from_fn(width);
         for row in &self.rows {

@@ -80,19 +80,14 @@ pub(crate) fn inside(dir: &Path) -> Vec<Pid> {
 
 /// The same as plain numbers.
 pub(crate) fn pids(pids: &[Pid]) -> Vec<u32> {
-    pids.iter()
-        .map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
-        .collect()
+    pids.iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect()
 }
 
 /// Sends a signal to all processes inside `dir` until no new one turns up; returns how many got it.
 pub(crate) fn signal_inside(dir: &Path, signal: Signal) -> usize {
     let mut done: Vec<Pid> = Vec::new();
     loop {
-        let new: Vec<Pid> = inside(dir)
-            .into_iter()
-            .filter(|pid| !done.contains(pid))
-            .collect();
+        let new: Vec<Pid> = inside(dir).into_iter().filter(|pid| !done.contains(pid)).collect();
         if new.is_empty() {
             return done.len();
         }

@@ -45,11 +45,7 @@ impl Lab {
         let dir = make_directory()?;
         let keeper = Keeper::watch(&dir)?;
         let user = ServerUser::find()?;
-        Ok(Self(Arc::new(Inner {
-            dir,
-            user,
-            _keeper: keeper,
-        })))
+        Ok(Self(Arc::new(Inner { dir, user, _keeper: keeper })))
     }
 
     /// The lab's directory. Files may be put here freely; they go with the lab.
@@ -101,10 +97,7 @@ pub fn skip_or_fail(reason: &str) -> Result<()> {
 fn test_name() -> String {
     match std::thread::current().name() {
         Some(name) if name != "main" => name.to_owned(),
-        _ => std::env::args()
-            .skip(1)
-            .find(|arg| !arg.starts_with('-'))
-            .unwrap_or_else(|| "this test".to_owned()),
+        _ => std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_else(|| "this test".to_owned()),
     }
 }
 
@@ -113,11 +106,7 @@ fn test_name() -> String {
 pub(crate) fn stage() -> Result<Handle> {
     static STAGE: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let started = STAGE.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("lab-stage")
-            .enable_all()
-            .build()
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("lab-stage").enable_all().build()
     });
     match started {
         Ok(runtime) => Ok(runtime.handle().clone()),
@@ -136,27 +125,20 @@ fn base_directory() -> Result<PathBuf> {
     }
     let memory = Path::new("/dev/shm");
     let roomy = rustix::fs::statvfs(memory).is_ok_and(|stat| {
-        stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM
-            && !stat.f_flag.contains(StatVfsMountFlags::NOEXEC)
+        stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM && !stat.f_flag.contains(StatVfsMountFlags::NOEXEC)
     });
     if roomy {
         return Ok(memory.to_owned());
     }
     let temp = fs::canonicalize(std::env::temp_dir())?;
     // PostgreSQL's socket below it may have a path of 107 bytes at most.
-    Ok(if temp.as_os_str().len() > 50 {
-        PathBuf::from("/tmp")
-    } else {
-        temp
-    })
+    Ok(if temp.as_os_str().len() > 50 { PathBuf::from("/tmp") } else { temp })
 }
 
 fn make_directory() -> Result<PathBuf> {
     let base = base_directory()?;
     for _ in 0..100 {
-        let id: String = std::iter::repeat_with(fastrand::alphanumeric)
-            .take(8)
-            .collect();
+        let id: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
         let dir = base.join(format!("standbywatch-lab-{id}"));
         match fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),

@@ -50,9 +50,7 @@ pub use anyhow::{Context, Result};
 pub use cable::{Cable, Mode, Traffic, Way};
 pub use find::Need;
 pub use lab::Lab;
-pub use monitoring::{
-    Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample,
-};
+pub use monitoring::{Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample};
 pub use postgres::{Load, PgPair, PgPairBuilder, PgServer, Rows, Writer};
 pub use process::Server;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};

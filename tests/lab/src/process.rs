@@ -57,18 +57,11 @@ impl Server {
             .append(true)
             .open(&self.log)
             .with_context(|| format!("open {}", self.log.display()))?;
-        command
-            .current_dir(&self.dir)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0);
+        command.current_dir(&self.dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         if let (As::Server, Some(user)) = (who, self.lab.user()) {
             command.uid(user.uid).gid(user.gid);
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("start {} ({:?})", self.name, command.as_std()))?;
+        let child = command.spawn().with_context(|| format!("start {} ({:?})", self.name, command.as_std()))?;
         *self.child() = Some(child);
         Ok(())
     }
@@ -90,9 +83,7 @@ impl Server {
 
     /// True while the program runs (or is frozen).
     pub fn is_running(&self) -> bool {
-        self.child()
-            .as_mut()
-            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// What it wrote to its output so far.
@@ -137,11 +128,9 @@ impl Server {
             bail!("{} was not started", self.name);
         };
         let status = child.wait().await.context("wait for a server's end")?;
-        wait_until("all of its processes are gone", END, async || {
-            Ok(inside(&self.dir).is_empty().then_some(()))
-        })
-        .await
-        .with_context(|| format!("after the end of {}", self.name))?;
+        wait_until("all of its processes are gone", END, async || Ok(inside(&self.dir).is_empty().then_some(())))
+            .await
+            .with_context(|| format!("after the end of {}", self.name))?;
         Ok(status)
     }
 
@@ -182,9 +171,7 @@ impl Server {
     }
 
     fn child(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
-        self.child
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.child.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

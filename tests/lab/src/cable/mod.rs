@@ -87,12 +87,7 @@ impl Cable {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let task = stage.spawn(listen(listener, target, modes, Arc::clone(&counters)));
-        Ok(Self {
-            address,
-            mode,
-            counters,
-            task,
-        })
+        Ok(Self { address, mode, counters, task })
     }
 
     /// Where to connect.
@@ -133,12 +128,7 @@ impl Drop for Cable {
 }
 
 /// Accepts while the mode lets connections be made, and holds the set of them.
-async fn listen(
-    listener: TcpListener,
-    target: SocketAddr,
-    mut modes: watch::Receiver<Mode>,
-    counters: Arc<Counters>,
-) {
+async fn listen(listener: TcpListener, target: SocketAddr, mut modes: watch::Receiver<Mode>, counters: Arc<Counters>) {
     let Ok(address) = listener.local_addr() else {
         return;
     };
@@ -177,8 +167,7 @@ async fn listen(
 
 /// The next connection; never, while none can be made.
 async fn accept(listener: Option<&TcpListener>, mode: Mode) -> TcpStream {
-    let (Some(listener), false) = (listener, matches!(mode, Mode::BlackHole | Mode::OneWay(_)))
-    else {
+    let (Some(listener), false) = (listener, matches!(mode, Mode::BlackHole | Mode::OneWay(_))) else {
         return std::future::pending().await;
     };
     loop {
