@@ -13,6 +13,7 @@ pub mod config;
 pub mod evidence;
 pub mod facts;
 pub mod history;
+pub mod http_client;
 pub mod judge;
 pub mod level;
 pub mod metrics;
