@@ -1,1 +1,5 @@
 //! Pure functions: facts, history, limits and the present moment in; evidence and findings out.
+
+pub mod config_sync;
+pub mod kvstore;
+pub mod search;
