@@ -19,6 +19,7 @@ pub mod level;
 pub mod names;
 pub mod probe;
 pub mod push;
+pub mod rsync_record;
 pub mod secret;
 pub mod serve;
 pub mod snapshot;
