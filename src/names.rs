@@ -318,6 +318,23 @@ closed_list! {
     }
 }
 
+/// The full names of the alert rules, in the order of the catalogue (`judge::rules`), which holds the rules themselves.
+pub const RULE_NAMES: [&str; 13] = [
+    "StandbyReplicationUnknown",
+    "StandbyPostgresNoPrimary",
+    "StandbyPostgresLagHigh",
+    "StandbyPostgresLagGrowing",
+    "StandbyPostgresLagGrowingAtLowLoad",
+    "StandbyPostgresReplayPaused",
+    "StandbyConfigSyncStale",
+    "StandbyKvstoreWritesBlocked",
+    "StandbySearchUnknown",
+    "StandbySearchRed",
+    "StandbySearchIndexMissing",
+    "StandbyAgentDown",
+    "StandbyWatchdog",
+];
+
 /// A configured name: of a pair or of a node. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
