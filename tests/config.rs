@@ -190,6 +190,35 @@ fn check_config_says_what_would_be_watched_and_no_secret() {
     assert!(told.contains("channel search: every 5s, timeout 3s, stale after 18s"), "{told}");
 }
 
+/// One wrong stroke on the keyboard, anywhere in a file with secrets, shows none of them.
+#[test]
+fn no_typing_mistake_shows_a_secret() {
+    let text = format!(
+        "pairs:\n- name: p\n  nodes:\n    a: {{ postgres: {{ host: h, password: {SECRET} }} }}\n    b:\n      postgres:\n        \
+         url: postgres://me:{SECRET}@k/db?sslmode=require\n"
+    );
+    let parsed = |text: &str| config::parse(text, "f", &Environment::default());
+    assert!(parsed(&text).is_ok());
+    let starts: Vec<usize> = text.match_indices(SECRET).map(|(start, _)| start).collect();
+    for at in 0..text.len() {
+        // Without the colon in front of it, the URL's password is a part of the user's name.
+        let is_secret = |start: &usize| (*start..start + SECRET.len()).contains(&at);
+        if starts.iter().any(is_secret) || at + 1 == starts[1] {
+            continue;
+        }
+        for stroke in ["", " ", ",", ":", "\n", "\"", "{", "}", "#", "x", "/", "@", "\t", "- ", "&", "*", "!"] {
+            for kept in [at, at + 1] {
+                let mistyped = format!("{}{stroke}{}", &text[..at], &text[kept..]);
+                let told = match parsed(&mistyped) {
+                    Ok(config) => format!("{config:?} {}", summary(&config)),
+                    Err(problems) => format!("{problems} {problems:?}"),
+                };
+                assert!(!told.contains(SECRET), "{mistyped}\n{told}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_example_is_the_printed_one_and_passes_the_check() {
     let config = config::parse(&config::example(), "example", &Environment::default()).unwrap();

@@ -24,8 +24,9 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> 
     let source_name = path.display().to_string();
     let text = std::fs::read(path).map_err(|error| unreadable(&source_name, &error))?;
     let text = String::from_utf8(text).map_err(|error| {
-        let said = format!("not readable as text: byte {} is not UTF-8", error.utf8_error().valid_up_to());
-        Problems::whole(&source_name, said, "is it the right file? A configuration is YAML in UTF-8")
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        Problems::in_line(&source_name, line, "not readable as text: it is not UTF-8", "save the file as UTF-8")
     })?;
     let mut config = parse(&text, &source_name, environment)?;
     config.warnings.extend(exposed(&config, path));
@@ -51,9 +52,9 @@ pub fn parse(text: &str, source_name: &str, environment: &Environment) -> Result
     let root = tree::read(text, source_name)?;
     match &root.value {
         Value::Map(_) => {}
-        Value::Empty => return Err(Problems::whole(source_name, "the file is empty", "begin with `pairs:`")),
+        Value::Empty => return Err(Problems::in_line(source_name, 1, "the file is empty", "begin with `pairs:`")),
         Value::Scalar(_) | Value::List(_) => {
-            return Err(Problems::whole(source_name, "no configuration: it has no keys", "begin with `pairs:`"));
+            return Err(Problems::in_line(source_name, 1, "no configuration: it has no keys", "begin with `pairs:`"));
         }
     }
     let found = Found::default();
@@ -101,9 +102,6 @@ fn rules(section: &Section<'_>) -> BTreeMap<String, RuleSetting> {
 
 fn alerting(section: &Section<'_>) -> Alerting {
     let alertmanagers = section.texts("alertmanagers", value::http_url);
-    if section.has("alertmanagers") && alertmanagers.is_empty() {
-        section.problem("alertmanagers", "alertmanagers: none is named", "add a URL, or remove alerting");
-    }
     Alerting { alertmanagers, external_labels: section.labels("external_labels") }
 }
 

@@ -97,9 +97,15 @@ fn check_addresses(nodes: &[NodeRead<'_>]) {
                 continue;
             }
             for (channel, address) in addresses(&node.config) {
-                if addresses(&other.config).contains(&(channel, address.clone())) {
-                    let (here, there) = (&node.config.name, &other.config.name);
-                    let said = format!("{channel}: {here} and {there} both name {}", shown(&address));
+                if !addresses(&other.config).contains(&(channel, address.clone())) {
+                    continue;
+                }
+                let (here, there) = (&node.config.name, &other.config.name);
+                let said = format!("{channel}: {here} and {there} both name {}", shown(&address));
+                if channel == Channel::Search {
+                    // Nothing is proven from one side to the other there; it merely shows one engine twice.
+                    node.section.found.warning(format!("{said}; is there one engine only?"));
+                } else {
                     node.section.problem(channel.as_str(), said, "give each node the address of its own server");
                 }
             }
@@ -110,7 +116,8 @@ fn check_addresses(nodes: &[NodeRead<'_>]) {
 fn addresses(node: &NodeConfig) -> Vec<(Channel, String)> {
     let postgres = node.postgres.as_ref().map(|server| (Channel::Postgres, format!("{}:{}", server.host, server.port)));
     let kvstore = node.kvstore.as_ref().map(|KvstoreNode::Redis(store)| (Channel::Kvstore, store.address.clone()));
-    postgres.into_iter().chain(kvstore).collect()
+    let search = node.search.as_ref().map(|engine| (Channel::Search, engine.url.clone()));
+    postgres.into_iter().chain(kvstore).chain(search).collect()
 }
 
 /// Among several standbys, two with one mark could not be told apart.
@@ -160,7 +167,12 @@ fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {
     let section = pair.child("config");
     let wrapper = section.flag("wrapper")?;
     let configured = nodes.iter().any(|node| node.names(Channel::Config));
-    if configured && !wrapper && !nodes.iter().any(|node| node.names_timestamp_file) {
+    let named = nodes.iter().filter(|node| node.names_timestamp_file).count();
+    if configured && !wrapper && named > 0 && named < nodes.len() {
+        let said = "config: not every node names a timestamp_file; after a failover the age may be unknown";
+        pair.found.warning(said.to_owned());
+    }
+    if configured && !wrapper && named == 0 {
         let place = if pair.has("config") { pair.place_of("config") } else { pair.place_of("nodes") };
         let cure = "run the job as `standbywatch rsync -- …` and write `config: { wrapper: true }` in the pair, or name \
                     a timestamp_file at each node";

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::checked::{PostgresNode, PostgresTls, SecretSource, SslMode};
 use super::value::{self, Wrong};
-use super::wording::{nearest, without_url_password};
+use super::wording::nearest;
 use crate::secret::Secret;
 
 pub(super) const DEFAULT_PORT: u16 = 5432;
@@ -19,15 +19,23 @@ const PARAMETERS: [&str; 9] =
 /// The server that the URL names; its messages never show the password.
 pub(super) fn parse(text: &str) -> Result<PostgresNode, Wrong> {
     const CURE: &str = "write for example postgres://standbywatch@10.0.0.1:5432/postgres";
-    let wrong = |said: &str| Wrong::new(format!("{:?} {said}", without_url_password(text)), CURE);
+    // The URL itself is not shown: with one wrong character nobody can tell which part of it is the password.
+    let wrong = |said: &str| Wrong::new(said.to_owned(), CURE);
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     if !matches!(scheme, Some("postgres" | "postgresql")) {
         // It could be anything, also a bare connection string with a password in it.
         return Err(Wrong::new("not a URL that begins with postgres://", CURE));
     }
-    let url = url::Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+    let url = url::Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
+    // What was meant as a password may have begun a path or a fragment instead.
+    if url.fragment().is_some() || url.path().trim_start_matches('/').contains(['@', ':', '/']) {
+        return Err(Wrong::new(
+            "not clear: `/`, `#`, `?`, `@` or `:` stands where the URL has another meaning for it",
+            "in a password write %2F, %23, %3F, %40 or %3A; or use password_file or PGPASSWORD",
+        ));
+    }
     let plain = |part: &str| {
-        percent_decode_str(part).decode_utf8().map(String::from).map_err(|_| wrong("is not UTF-8 behind its % signs"))
+        percent_decode_str(part).decode_utf8().map(String::from).map_err(|_| wrong("not UTF-8 behind its % signs"))
     };
     let present = |part: String| Some(part).filter(|part| !part.is_empty());
     let mut parts = Parts {
@@ -41,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<PostgresNode, Wrong> {
     for (name, value) in url.query_pairs() {
         parts.take(&name, value.into_owned())?;
     }
-    parts.node().ok_or_else(|| wrong("names no host"))
+    parts.node().ok_or_else(|| wrong("no host is named"))
 }
 
 #[derive(Default)]

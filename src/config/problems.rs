@@ -40,6 +40,15 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// A single mistake that begins in this line.
+    pub(super) fn in_line(source_name: &str, line: usize, text: &str, cure: &str) -> Self {
+        let place = Place { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 };
+        let problem = Problem { place: Some(place), text: text.to_owned(), cure: cure.to_owned() };
+        Self { source_name: source_name.to_owned(), list: vec![problem] }
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.list.iter().enumerate() {

@@ -20,6 +20,8 @@ pub(super) struct Section<'a> {
     pub(super) label: String,
     pub(super) place: Place,
     entries: Vec<(&'static Key, &'a Entry)>,
+    /// Something else stands there; its keys are not missed then.
+    broken: bool,
     /// Written keys that only a later version takes.
     later: Vec<&'static str>,
     pub(super) found: &'a Found,
@@ -41,6 +43,7 @@ impl<'a> Section<'a> {
             Value::Empty => {}
             Value::Map(entries) => entries.iter().for_each(|entry| section.take(entry)),
             Value::Scalar(_) | Value::List(_) => {
+                section.broken = true;
                 let what = described(&node.value);
                 found.problem(node.place, format!("{}: {what} stands where keys are expected", section.label), {
                     format!("write keys below it: {}", section.known())
@@ -54,7 +57,7 @@ impl<'a> Section<'a> {
     pub(super) fn absent(path: &str, label: String, place: Place, found: &'a Found) -> Self {
         const NOTHING: SectionKeys = SectionKeys { path: "", keys: &[] };
         let keys = SectionKeys::of(path).unwrap_or(&NOTHING);
-        Self { keys, label, place, entries: Vec::new(), later: Vec::new(), found }
+        Self { keys, label, place, entries: Vec::new(), broken: false, later: Vec::new(), found }
     }
 
     fn take(&mut self, entry: &'a Entry) {
@@ -65,7 +68,7 @@ impl<'a> Section<'a> {
             return;
         };
         let Some(key) = self.keys.key(name) else {
-            self.unknown(name, place);
+            self.unknown(name, entry);
             return;
         };
         if key.kind == Kind::Later {
@@ -80,14 +83,18 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn unknown(&self, name: &str, place: Place) {
+    fn unknown(&self, name: &str, entry: &Entry) {
         let word = name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
-        let written = if word { name.to_owned() } else { shown(name) };
-        let cure = match nearest(name, self.keys.keys.iter().map(|key| key.name)) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("known are: {}", self.known()),
+        let near = nearest(name, self.keys.keys.iter().map(|key| key.name));
+        // `{ password:, hunter2 }` makes a key of the password.
+        let hidden = near.is_none() && entry.value.value == Value::Empty && self.keys.key("password").is_some();
+        let written = match (hidden, word) {
+            (true, _) => "a word without a value".to_owned(),
+            (false, true) => name.to_owned(),
+            (false, false) => shown(name),
         };
-        self.found.problem(place, format!("{written}: no such key in {}", self.label), cure);
+        let cure = near.map_or_else(|| format!("known are: {}", self.known()), |near| format!("did you mean {near}?"));
+        self.found.problem(entry.key.place, format!("{written}: no such key in {}", self.label), cure);
     }
 
     fn known(&self) -> String {
@@ -146,6 +153,9 @@ impl<'a> Section<'a> {
 
     /// Notes that a key is missing.
     pub(super) fn missing(&self, key: &Key) {
+        if self.broken {
+            return;
+        }
         let example = key.example.replace("{n}", "1");
         let cure = match example.as_str() {
             "" => format!("add {}", key.name),
@@ -222,6 +232,9 @@ impl<'a> Section<'a> {
                 return Vec::new();
             }
         };
+        if nodes.is_empty() && key.default == Default::Required {
+            self.problem(name, format!("{name}: the list is empty"), format!("write {}", key.kind.expected()));
+        }
         if let Kind::Texts { most } = key.kind
             && nodes.len() > most
         {

@@ -62,6 +62,12 @@ fn options() -> serde_saphyr::Options {
 
 fn not_yaml(error: &serde_saphyr::Error, source_name: &str) -> Problems {
     let place = error.location().map(place);
+    if matches!(error, serde_saphyr::Error::Budget { .. }) {
+        let mut problems =
+            Problems::whole(source_name, "more here than any configuration has", "is it the right file?");
+        problems.list[0].place = place;
+        return problems;
+    }
     let mut said = match error {
         serde_saphyr::Error::MultipleDocuments { .. } => "a second document begins here".to_owned(),
         other => other.to_string(),

@@ -156,7 +156,7 @@ pub(super) fn index(text: &str) -> Result<String, Wrong> {
 /// The base of an HTTP service, without a slash at its end.
 pub(super) fn http_url(text: &str) -> Result<String, Wrong> {
     let shown = shown(text);
-    let cure = "write for example http://10.0.0.1:9200";
+    let cure = "write http://HOST:PORT or https://HOST:PORT";
     let parsed = url::Url::parse(text).map_err(|error| Wrong::new(format!("{shown} is not a URL: {error}"), cure))?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(Wrong::new(format!("{shown} is neither http:// nor https://"), cure));

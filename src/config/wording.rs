@@ -52,13 +52,20 @@ pub(super) fn shown(text: &str) -> String {
     format!("{short:?}")
 }
 
-/// Replaces what stands between the user and the `@` of a URL.
+/// Replaces what is, or could be, the password of a URL.
 pub(super) fn without_url_password(text: &str) -> String {
     let Some(start) = text.find("://").map(|found| found + 3) else { return text.to_owned() };
-    let Some(at) = text[start..].rfind('@').map(|found| start + found) else { return text.to_owned() };
-    match text[start..at].find(':') {
-        Some(colon) => format!("{}:***{}", &text[..start + colon], &text[at..]),
-        None => text.to_owned(),
+    let rest = &text[start..];
+    let Some(colon) = rest.find(':') else { return text.to_owned() };
+    match rest.rfind('@') {
+        Some(at) if colon < at => format!("{}:***{}", &text[..start + colon], &rest[at..]),
+        Some(_) => text.to_owned(),
+        // A port is shown; anything else behind the colon could be a password whose @ is missing.
+        None => {
+            let port = rest[colon + 1..].split(['/', '?', '#']).next().unwrap_or_default();
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            if digits { text.to_owned() } else { format!("{}:***", &text[..start + colon]) }
+        }
     }
 }
 
@@ -80,6 +87,7 @@ mod tests {
         for text in [
             "postgres://me:hunter2@host/db",
             "postgres://me:hun:ter2@hunter2@host/db",
+            "http://me:hunter2host/",
             "host=10.0.0.1 password=hunter2",
             "password hunter2",
             "redis-cli --pass hunter2",
