@@ -1,1 +1,3 @@
 //! Probes: each asks one endpoint one question under one deadline. They know no threshold, no metric and nothing of HTTP.
+
+pub mod postgres;
