@@ -21,5 +21,6 @@ pub mod push;
 pub mod secret;
 pub mod serve;
 pub mod snapshot;
+pub mod trend;
 pub mod units;
 pub mod view;

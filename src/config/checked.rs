@@ -217,7 +217,7 @@ pub struct ConfigNode {
 
 /// The `postgres` channel's limits; meanings in the docs of the judge that uses them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct PostgresChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -235,7 +235,7 @@ pub struct PostgresChannel {
 
 /// The `config` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct ConfigChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -247,7 +247,7 @@ pub struct ConfigChannel {
 
 /// The `kvstore` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct KvstoreChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -268,7 +268,7 @@ pub enum WriteOrder {
 
 /// The `search` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct SearchChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -283,7 +283,7 @@ pub struct SearchChannel {
 
 /// Recovery point objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct Rpo {
     pub bytes: Bytes,
     #[serde(with = "duration_as_text")]
