@@ -116,6 +116,7 @@ struct WalsenderRow {
     #[serde(deserialize_with = "lsn")]
     replay: Option<Lsn>,
     backend_start: Option<Opaque>,
+    backend_age: Option<f64>,
     reply_time: Option<Opaque>,
     write_lag: Option<f64>,
     flush_lag: Option<f64>,
@@ -136,6 +137,7 @@ impl From<WalsenderRow> for Walsender {
             flush: row.flush,
             replay: row.replay,
             backend_start: row.backend_start,
+            backend_age: row.backend_age,
             reply_time: row.reply_time,
             write_lag: row.write_lag,
             flush_lag: row.flush_lag,
@@ -293,7 +295,7 @@ mod tests {
         json!({
             "pid": 13229, "application_name": "walreceiver", "client_addr": "127.0.0.1", "slot": "beta",
             "state": "streaming", "sync_state": "async", "sent": "0/3000060", "write": "0/3000060",
-            "flush": null, "replay": "FFFFFFFF/3000060", "backend_start": "b", "reply_time": null,
+            "flush": null, "replay": "FFFFFFFF/3000060", "backend_start": "b", "backend_age": 12.5, "reply_time": null,
             "write_lag": null, "flush_lag": 0.5, "replay_lag": null
         })
     }

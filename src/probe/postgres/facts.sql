@@ -37,6 +37,7 @@ walsenders AS MATERIALIZED (
                     view.flush_lsn::text AS flush,
                     view.replay_lsn::text AS replay,
                     view.backend_start::text,
+                    extract(epoch FROM clock_timestamp() - view.backend_start)::float8 AS backend_age,
                     view.reply_time::text,
                     extract(epoch FROM view.write_lag)::float8 AS write_lag,
                     extract(epoch FROM view.flush_lag)::float8 AS flush_lag,
