@@ -15,6 +15,7 @@ pub mod facts;
 pub mod history;
 pub mod judge;
 pub mod level;
+pub mod metrics;
 pub mod names;
 pub mod probe;
 pub mod push;
