@@ -57,3 +57,92 @@ fn channel_view(channel: Channel, verdict: Option<&Verdict>, findings: &[Finding
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallTime;
+    use crate::evidence::PairEvidence;
+    use crate::metrics::fixture::{all_known, at, nothing_known, pair};
+    use crate::names::Severity;
+
+    fn finding(channel: Option<Channel>, severity: Severity, state: FindingState) -> Finding {
+        Finding {
+            rule: "StandbyPostgresLagHigh",
+            severity,
+            channel,
+            state,
+            since: at(1),
+            since_wall: WallTime(1.0),
+            summary: "",
+            description: "far behind".to_owned(),
+            remedy: "",
+            reason: Some(Reason::LagHigh),
+        }
+    }
+
+    fn postgres(verdict: Verdict, findings: &[Finding]) -> (Level, ChannelView) {
+        let mut evidence: PairEvidence = all_known();
+        if let Some(postgres) = &mut evidence.postgres {
+            postgres.verdict = verdict;
+        }
+        let (level, mut views) = channel_views(&pair(&[Channel::Postgres]), &evidence, findings);
+        (level, views.remove(0))
+    }
+
+    const LAG: Option<Channel> = Some(Channel::Postgres);
+
+    #[test]
+    fn proven_and_no_rule_met_is_ok_without_a_reason() {
+        let (level, view) = postgres(Verdict::proven(at(5)), &[]);
+        assert_eq!((level, view.level, view.reason, view.detail), (Level::Ok, Level::Ok, None, None));
+        assert_eq!(view.as_of, Some(at(5)));
+    }
+
+    #[test]
+    fn not_proven_is_unknown_whatever_the_rules_say() {
+        let met = [finding(LAG, Severity::Critical, FindingState::Firing)];
+        let (level, view) = postgres(Verdict::unproven(Reason::Stalled, "no word", None), &met);
+        assert_eq!((level, view.level, view.reason), (Level::Unknown, Level::Unknown, Some(Reason::Stalled)));
+        assert_eq!(view.detail.as_deref(), Some("no word"));
+    }
+
+    #[test]
+    fn a_met_rule_counts_from_pending_on_and_no_longer_when_kept() {
+        let with = |severity, state| postgres(Verdict::proven(at(5)), &[finding(LAG, severity, state)]);
+        let (_, view) = with(Severity::Warning, FindingState::Pending);
+        assert_eq!((view.level, view.reason), (Level::Warning, Some(Reason::LagHigh)));
+        assert_eq!(view.detail.as_deref(), Some("far behind"));
+        assert_eq!(with(Severity::Critical, FindingState::Firing).1.level, Level::Critical);
+        let (_, kept) = with(Severity::Critical, FindingState::Kept);
+        assert_eq!((kept.level, kept.reason), (Level::Ok, None));
+        assert_eq!(with(Severity::Info, FindingState::Firing).1.level, Level::Ok, "info does not count");
+    }
+
+    #[test]
+    fn running_with_a_reason_is_a_warning_at_least_and_keeps_its_reason() {
+        let warned = || Verdict::warned(Reason::PeerUnreachable, "one side only", at(5));
+        assert_eq!(postgres(warned(), &[]).1.level, Level::Warning);
+        let met = [finding(LAG, Severity::Critical, FindingState::Pending)];
+        let (_, view) = postgres(warned(), &met);
+        assert_eq!((view.level, view.reason), (Level::Critical, Some(Reason::PeerUnreachable)));
+    }
+
+    #[test]
+    fn a_rule_of_another_channel_or_of_none_leaves_this_channel_alone() {
+        let met = [finding(Some(Channel::Search), Severity::Critical, FindingState::Firing)];
+        assert_eq!(postgres(Verdict::proven(at(5)), &met).1.level, Level::Ok);
+        let (level, view) =
+            postgres(Verdict::proven(at(5)), &[finding(None, Severity::Critical, FindingState::Firing)]);
+        assert_eq!((level, view.level), (Level::Critical, Level::Ok), "it raises the pair's level only");
+    }
+
+    #[test]
+    fn a_pair_is_as_bad_as_its_worst_configured_channel() {
+        let (level, views) = channel_views(&pair(&[Channel::Config, Channel::Search]), &nothing_known(), &[]);
+        assert_eq!(level, Level::Unknown);
+        let told: Vec<_> = views.iter().map(|view| (view.channel, view.level, view.reason)).collect();
+        let unknown = |channel| (channel, Level::Unknown, Some(Reason::NotSeenYet));
+        assert_eq!(told, [unknown(Channel::Config), unknown(Channel::Search)]);
+    }
+}

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::catalogue::RULES;
 use super::condition::About;
-use crate::names::{Name, RuleName};
+use crate::names::Name;
 use crate::snapshot::Finding;
 
 /// Where a rule's section is, from the top of the repository.
-pub fn runbook(rule: RuleName) -> String {
-    format!("docs/runbooks.md#{}", rule.as_str().to_lowercase())
+pub fn runbook(rule: &str) -> String {
+    format!("docs/runbooks.md#{}", rule.to_lowercase())
 }
 
 /// The alert's labels, without the site's external ones: `alertname`, `severity` and, in rules about a pair, `pair` and
@@ -29,11 +29,10 @@ pub fn alert_labels(pair: &Name, finding: &Finding) -> BTreeMap<&'static str, St
 
 /// The alert's annotations. Prometheus adds `reason` in the rules that need it, by asking for the channel's reason.
 pub fn alert_annotations(finding: &Finding) -> BTreeMap<&'static str, String> {
-    let runbook = RuleName::from_text(finding.rule).map(runbook).unwrap_or_default();
     BTreeMap::from([
         ("summary", finding.summary.to_owned()),
         ("description", finding.description.clone()),
         ("remedy", finding.remedy.to_owned()),
-        ("runbook", runbook),
+        ("runbook", runbook(finding.rule)),
     ])
 }

@@ -34,6 +34,7 @@ impl RuleBook {
     /// configuration has checked that the names exist and that only rules with a threshold are given one.
     pub fn new(settings: &BTreeMap<String, RuleSetting>) -> Self {
         let booked = |rule: &'static Rule| {
+            // a default is right: what a site does not set stays as the catalogue says.
             let setting = settings.get(rule.name.as_str()).copied().unwrap_or_default();
             setting.enabled.unwrap_or(true).then(|| BookedRule {
                 rule,

@@ -46,7 +46,7 @@ pub struct Compare {
 
 /// How a value is compared with its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it all")]
 pub enum Operator {
     Equal,
     Above,
@@ -148,9 +148,9 @@ impl Condition {
             Self::Always => BTreeMap::from([(None, 1.0)]),
             Self::PrometheusOnly(_) => BTreeMap::new(),
             Self::All(comparisons) => {
-                let mut each = comparisons.iter().map(|compare| compare.met(about, threshold, samples));
-                let mut met = each.next().unwrap_or_default();
-                for other in each {
+                let Some((first, others)) = comparisons.split_first() else { return BTreeMap::new() };
+                let mut met = first.met(about, threshold, samples);
+                for other in others.iter().map(|compare| compare.met(about, threshold, samples)) {
                     met.retain(|channel, _| other.contains_key(channel));
                 }
                 met.into_iter().map(|(channel, value)| (about.channel(channel), value)).collect()

@@ -108,15 +108,17 @@ fn four_digits(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
+    // Rounded to four digits first: the rounding decides the exponent (9999.6 becomes 1e+04).
     let scientific = format!("{value:.3e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if !(-4..4).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{}e{sign}{:02}", without_trailing_zeros(digits), exponent.abs());
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i16 = exponent.parse().unwrap_or(i16::MAX);
+    match usize::try_from(3 - exponent) {
+        Ok(decimals) if decimals <= 7 => without_trailing_zeros(&format!("{value:.decimals$}")).to_owned(),
+        _ => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{}e{sign}{:02}", without_trailing_zeros(digits), exponent.abs())
+        }
     }
-    let decimals = usize::try_from(3 - exponent).unwrap_or_default();
-    without_trailing_zeros(&format!("{value:.decimals$}")).to_owned()
 }
 
 fn without_trailing_zeros(digits: &str) -> &str {

@@ -12,3 +12,6 @@ pub use book::{BookedRule, RuleBook};
 pub use catalogue::{RULES, Rule};
 pub use condition::{About, Bound, Compare, Condition, Operator};
 pub use print::{NotAVersion, PrometheusVersion, document, print};
+
+#[cfg(test)]
+mod tests;

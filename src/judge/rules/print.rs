@@ -92,7 +92,7 @@ fn print_rule(booked: &BookedRule, version: PrometheusVersion, out: &mut String)
         field(10, "reason", &quoted(&reason));
     }
     field(10, "remedy", &quoted(rule.remedy));
-    field(10, "runbook", &quoted(&runbook(rule.name)));
+    field(10, "runbook", &quoted(&runbook(rule.name.as_str())));
 }
 
 /// The channel's reason, where the alert says only that something is unknown.
@@ -131,8 +131,7 @@ fn prometheus_duration(duration: Duration) -> String {
 
 const DOCUMENT_HEAD: &str = "# Alerts
 
-This file is printed from the catalogue in `src/judge/rules/`; do not edit it. `UPDATE_PRINTED=1 cargo test --test catalogues`
-prints it anew. The same rules are in `alerts/standbywatch.rules.yml` for Prometheus, and the agent judges them by itself.
+This file is printed from the catalogue in `src/judge/rules/`; do not edit it; `make docs` prints it anew. The same rules are in `alerts/standbywatch.rules.yml` for Prometheus, and the agent judges them by itself.
 
 Each rule can be set under `rules:` in the configuration: `for`, `enabled` and, where one is given here, `threshold`.
 
@@ -161,7 +160,7 @@ pub fn document(book: &RuleBook) -> String {
             anchor = rule.name.as_str().to_lowercase(),
             severity = rule.severity,
             hold = prometheus_duration(booked.hold),
-            threshold = booked.threshold.map(|threshold| threshold.to_string()).unwrap_or_default(),
+            threshold = booked.threshold.map_or_else(String::new, |threshold| threshold.to_string()),
             summary = rule.summary,
         );
     }

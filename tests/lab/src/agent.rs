@@ -52,22 +52,13 @@ impl Agent {
     /// # Errors
     /// When it ends before; with the end of its log.
     pub async fn start(lab: &Lab, options: AgentOptions) -> Result<Self> {
-        let name = if options.name.is_empty() {
-            "agent"
-        } else {
-            &options.name
-        };
+        let name = if options.name.is_empty() { "agent" } else { &options.name };
         let dir = lab.dir().join(name);
         std::fs::create_dir_all(dir.join("state")).context("the agent's directory")?;
         if let Some(config) = &options.config {
             lab.write(&format!("{name}/standbywatch.yml"), config)?;
         }
-        let agent = Self {
-            server: Server::new(lab, name, &dir),
-            dir,
-            options,
-            address: std::sync::Mutex::new(None),
-        };
+        let agent = Self { server: Server::new(lab, name, &dir), dir, options, address: std::sync::Mutex::new(None) };
         agent.start_again().await?;
         Ok(agent)
     }
@@ -166,10 +157,7 @@ impl Agent {
         };
         command
             .args(["run", "--web.listen-address=127.0.0.1:0"])
-            .arg(format!(
-                "--state.directory={}",
-                self.dir.join("state").display()
-            ));
+            .arg(format!("--state.directory={}", self.dir.join("state").display()));
         if self.options.config.is_some() {
             let file = self.dir.join("standbywatch.yml");
             command.arg(format!("--config.file={}", file.display()));
@@ -180,9 +168,7 @@ impl Agent {
     }
 
     fn kept_address(&self) -> std::sync::MutexGuard<'_, Option<SocketAddr>> {
-        self.address
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.address.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -190,11 +176,7 @@ fn listening_address(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once(LISTENING)?;
     // The line must be there to its end, or a digit of the port may be missing.
     let (line, _) = rest.split_once('\n')?;
-    line.split_whitespace()
-        .next()?
-        .trim_matches('"')
-        .parse()
-        .ok()
+    line.split_whitespace().next()?.trim_matches('"').parse().ok()
 }
 
 /// Series of one scrape.
@@ -204,12 +186,7 @@ pub struct Metrics(Vec<(String, BTreeMap<String, String>, f64)>);
 impl Metrics {
     /// Reads the Prometheus text format. Lines that are none are left out.
     pub fn parse(text: &str) -> Self {
-        Self(
-            text.lines()
-                .filter(|line| !line.starts_with('#'))
-                .filter_map(series)
-                .collect(),
-        )
+        Self(text.lines().filter(|line| !line.starts_with('#')).filter_map(series).collect())
     }
 
     /// The value of the one series `name` with at least these labels; `None` when it is absent.
@@ -225,18 +202,11 @@ impl Metrics {
     }
 
     /// All series `name` with at least these labels.
-    pub fn all(
-        &self,
-        name: &str,
-        labels: &[(&str, &str)],
-    ) -> Vec<(&BTreeMap<String, String>, f64)> {
+    pub fn all(&self, name: &str, labels: &[(&str, &str)]) -> Vec<(&BTreeMap<String, String>, f64)> {
         self.0
             .iter()
             .filter(|(this, has, _)| {
-                this == name
-                    && labels
-                        .iter()
-                        .all(|(key, value)| has.get(*key).is_some_and(|there| there == value))
+                this == name && labels.iter().all(|(key, value)| has.get(*key).is_some_and(|there| there == value))
             })
             .map(|(_, labels, value)| (labels, *value))
             .collect()
@@ -295,11 +265,7 @@ mod tests {
         assert_eq!(metrics.value("a", &[])?, Some(1.0));
         assert_eq!(metrics.value("a_b", &[("x", "1")])?, Some(2500.0));
         assert_eq!(metrics.value("a_b", &[("y", "q\"\\ }, z")])?, Some(2500.0));
-        assert!(
-            metrics
-                .value("a_b", &[("x", "2")])?
-                .is_some_and(f64::is_nan)
-        );
+        assert!(metrics.value("a_b", &[("x", "2")])?.is_some_and(f64::is_nan));
         assert_eq!(metrics.value("a_b", &[("x", "3")])?, None);
         assert!(metrics.value("a_b", &[]).is_err());
         assert!(!metrics.has("b"));
@@ -309,10 +275,7 @@ mod tests {
     #[test]
     fn finds_the_address_in_a_log() {
         let log = "level=info msg=starting\nlevel=info msg=listening address=127.0.0.1:4711 x=y\n";
-        assert_eq!(
-            listening_address(log).map(|address| address.port()),
-            Some(4711)
-        );
+        assert_eq!(listening_address(log).map(|address| address.port()), Some(4711));
         assert_eq!(listening_address("listening address=127.0.0.1:4"), None);
     }
 }

@@ -29,16 +29,13 @@ impl Need {
             Need::Redis => &["redis-server"],
             Need::Rsync => &["rsync"],
             Need::Monitoring => {
-                return program("prometheus")
-                    .and_then(|_| alertmanager())
-                    .err()
-                    .map(|error| format!("{error:#}"));
+                return program("prometheus").and_then(|_| alertmanager()).err().map(|error| format!("{error:#}"));
             }
-            Need::Search => return None,
+            Need::Search => {
+                return crate::search::prepare().err().map(|error| format!("{error:#}"));
+            }
         };
-        all.iter()
-            .find_map(|name| program(name).err())
-            .map(|error| format!("{error:#}"))
+        all.iter().find_map(|name| program(name).err()).map(|error| format!("{error:#}"))
     }
 }
 
@@ -61,13 +58,7 @@ pub(crate) fn alertmanager() -> Result<PathBuf> {
 ///
 /// Debian's own directories go first: what stands in `PATH` may be a wrapper around one program.
 pub(crate) fn postgres_bin_dir() -> Result<PathBuf> {
-    const ALL: [&str; 5] = [
-        "postgres",
-        "initdb",
-        "pg_ctl",
-        "pg_basebackup",
-        "pg_receivewal",
-    ];
+    const ALL: [&str; 5] = ["postgres", "initdb", "pg_ctl", "pg_basebackup", "pg_receivewal"];
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -91,16 +82,14 @@ pub(crate) fn postgres_bin_dir() -> Result<PathBuf> {
 pub(crate) fn cache_dir() -> Result<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
         Some(dir) => PathBuf::from(dir),
-        None => std::env::home_dir()
-            .context("neither XDG_CACHE_HOME nor a home directory")?
-            .join(".cache"),
+        None => std::env::home_dir().context("neither XDG_CACHE_HOME nor a home directory")?.join(".cache"),
     };
     let dir = base.join("standbywatch-lab");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     Ok(dir)
 }
 
-fn is_program(file: &Path) -> bool {
+pub(crate) fn is_program(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::StatVfsMountFlags;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::find::Need;
-use crate::keeper::{Keeper, inside, pids};
+use crate::keeper::{self, Keeper, inside, pids};
 use crate::user::ServerUser;
 
 /// The directory of one test and its keeper. Clones are the same lab; with the last one, and the servers
@@ -21,7 +21,8 @@ pub struct Lab(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     user: Option<ServerUser>,
-    _keeper: Keeper,
+    /// None where the lab is shared with other processes, which have a keeper together.
+    _keeper: Option<Keeper>,
 }
 
 impl Lab {
@@ -44,12 +45,19 @@ impl Lab {
     pub fn bare() -> Result<Self> {
         let dir = make_directory()?;
         let keeper = Keeper::watch(&dir)?;
+        Self::of(dir, Some(keeper))
+    }
+
+    /// A lab that ends when the last process has left the lock file `users`, not with us; `note` goes first.
+    pub(crate) fn shared(users: &Path, note: &Path) -> Result<Self> {
+        let dir = make_directory()?;
+        keeper::watch_shared(&dir, users, note)?;
+        Self::of(dir, None)
+    }
+
+    fn of(dir: PathBuf, keeper: Option<Keeper>) -> Result<Self> {
         let user = ServerUser::find()?;
-        Ok(Self(Arc::new(Inner {
-            dir,
-            user,
-            _keeper: keeper,
-        })))
+        Ok(Self(Arc::new(Inner { dir, user, _keeper: keeper })))
     }
 
     /// The lab's directory. Files may be put here freely; they go with the lab.
@@ -101,10 +109,7 @@ pub fn skip_or_fail(reason: &str) -> Result<()> {
 fn test_name() -> String {
     match std::thread::current().name() {
         Some(name) if name != "main" => name.to_owned(),
-        _ => std::env::args()
-            .skip(1)
-            .find(|arg| !arg.starts_with('-'))
-            .unwrap_or_else(|| "this test".to_owned()),
+        _ => std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_else(|| "this test".to_owned()),
     }
 }
 
@@ -113,11 +118,7 @@ fn test_name() -> String {
 pub(crate) fn stage() -> Result<Handle> {
     static STAGE: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let started = STAGE.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("lab-stage")
-            .enable_all()
-            .build()
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("lab-stage").enable_all().build()
     });
     match started {
         Ok(runtime) => Ok(runtime.handle().clone()),
@@ -136,27 +137,20 @@ fn base_directory() -> Result<PathBuf> {
     }
     let memory = Path::new("/dev/shm");
     let roomy = rustix::fs::statvfs(memory).is_ok_and(|stat| {
-        stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM
-            && !stat.f_flag.contains(StatVfsMountFlags::NOEXEC)
+        stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM && !stat.f_flag.contains(StatVfsMountFlags::NOEXEC)
     });
     if roomy {
         return Ok(memory.to_owned());
     }
     let temp = fs::canonicalize(std::env::temp_dir())?;
     // PostgreSQL's socket below it may have a path of 107 bytes at most.
-    Ok(if temp.as_os_str().len() > 50 {
-        PathBuf::from("/tmp")
-    } else {
-        temp
-    })
+    Ok(if temp.as_os_str().len() > 50 { PathBuf::from("/tmp") } else { temp })
 }
 
 fn make_directory() -> Result<PathBuf> {
     let base = base_directory()?;
     for _ in 0..100 {
-        let id: String = std::iter::repeat_with(fastrand::alphanumeric)
-            .take(8)
-            .collect();
+        let id: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
         let dir = base.join(format!("standbywatch-lab-{id}"));
         match fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),

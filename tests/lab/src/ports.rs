@@ -31,10 +31,7 @@ pub(crate) fn lease() -> Result<u16> {
         if file.try_lock().is_err() || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
             continue;
         }
-        LEASES
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .push(file);
+        LEASES.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(file);
         return Ok(port);
     }
     bail!("no free port found between {FIRST} and {}", FIRST + COUNT)

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -36,6 +37,7 @@ pub struct Server {
     log: PathBuf,
     lab: Lab,
     child: Mutex<Option<Child>>,
+    left: AtomicBool,
 }
 
 impl Server {
@@ -47,6 +49,7 @@ impl Server {
             log: lab.dir().join(format!("{name}.log")),
             lab: lab.clone(),
             child: Mutex::new(None),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -57,18 +60,11 @@ impl Server {
             .append(true)
             .open(&self.log)
             .with_context(|| format!("open {}", self.log.display()))?;
-        command
-            .current_dir(&self.dir)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0);
+        command.current_dir(&self.dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         if let (As::Server, Some(user)) = (who, self.lab.user()) {
             command.uid(user.uid).gid(user.gid);
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("start {} ({:?})", self.name, command.as_std()))?;
+        let child = command.spawn().with_context(|| format!("start {} ({:?})", self.name, command.as_std()))?;
         *self.child() = Some(child);
         Ok(())
     }
@@ -90,9 +86,7 @@ impl Server {
 
     /// True while the program runs (or is frozen).
     pub fn is_running(&self) -> bool {
-        self.child()
-            .as_mut()
-            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// What it wrote to its output so far.
@@ -137,11 +131,9 @@ impl Server {
             bail!("{} was not started", self.name);
         };
         let status = child.wait().await.context("wait for a server's end")?;
-        wait_until("all of its processes are gone", END, async || {
-            Ok(inside(&self.dir).is_empty().then_some(()))
-        })
-        .await
-        .with_context(|| format!("after the end of {}", self.name))?;
+        wait_until("all of its processes are gone", END, async || Ok(inside(&self.dir).is_empty().then_some(())))
+            .await
+            .with_context(|| format!("after the end of {}", self.name))?;
         Ok(status)
     }
 
@@ -174,6 +166,11 @@ impl Server {
         &self.dir
     }
 
+    /// Lets it run on when this is dropped: it belongs to a shared lab.
+    pub(crate) fn leave_running(self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
     fn signal_all(&self, signal: Signal) -> Result<()> {
         if signal_inside(&self.dir, signal) == 0 {
             bail!("{} has no process", self.name);
@@ -182,14 +179,14 @@ impl Server {
     }
 
     fn child(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
-        self.child
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.child.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        signal_inside(&self.dir, Signal::KILL);
+        if !self.left.load(Ordering::Relaxed) {
+            signal_inside(&self.dir, Signal::KILL);
+        }
     }
 }

@@ -44,11 +44,7 @@ impl RedisServer {
     /// Starts a store of this name and waits until it answers.
     pub async fn start(lab: &Lab, name: &str, persistence: Persistence) -> Result<Self> {
         let dir = lab.server_dir(name)?;
-        let this = Self {
-            server: Server::new(lab, name, &dir),
-            port: ports::lease()?,
-            persistence,
-        };
+        let this = Self { server: Server::new(lab, name, &dir), port: ports::lease()?, persistence };
         this.start_again().await?;
         Ok(this)
     }
@@ -108,11 +104,7 @@ impl RedisPair {
         let primary = RedisServer::start(lab, "kv-alpha", persistence).await?;
         let standby = RedisServer::start(lab, "kv-beta", persistence).await?;
         let kv = Cable::to(standby.address()).await?;
-        Ok(Self {
-            primary,
-            standby,
-            kv,
-        })
+        Ok(Self { primary, standby, kv })
     }
 
     /// Where the agent reaches the primary's store.
@@ -174,21 +166,14 @@ impl KvWriter {
     }
 }
 
-async fn write(
-    standby: SocketAddr,
-    primary: SocketAddr,
-    every: Duration,
-    counters: Arc<KvCounters>,
-) {
+async fn write(standby: SocketAddr, primary: SocketAddr, every: Duration, counters: Arc<KvCounters>) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connections = None;
     for number in 0_u64.. {
         ticks.tick().await;
-        let wrote = tokio::time::timeout(
-            Duration::from_secs(1),
-            write_both(standby, primary, &mut connections, number),
-        );
+        let wrote =
+            tokio::time::timeout(Duration::from_secs(1), write_both(standby, primary, &mut connections, number));
         if matches!(wrote.await, Ok(Ok(()))) {
             counters.done.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -230,10 +215,7 @@ async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
         .with_context(|| format!("connect to {address}"))
 }
 
-async fn run<T: FromRedisValue>(
-    connection: &mut MultiplexedConnection,
-    words: &[&str],
-) -> Result<T> {
+async fn run<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<T> {
     let (name, rest) = words.split_first().context("an empty command")?;
     let mut command = redis::cmd(name);
     for word in rest {

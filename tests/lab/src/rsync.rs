@@ -67,12 +67,7 @@ impl SyncLoop {
         Self::with(lab, period, wrapper, None)
     }
 
-    fn with(
-        lab: &Lab,
-        period: Duration,
-        wrapper: Vec<String>,
-        timestamp: Option<PathBuf>,
-    ) -> Result<Self> {
+    fn with(lab: &Lab, period: Duration, wrapper: Vec<String>, timestamp: Option<PathBuf>) -> Result<Self> {
         let source = lab.dir().join("config-alpha");
         let destination = lab.dir().join("config-beta");
         lab.write("config-alpha/app.conf", "answer = 42\n")?;
@@ -80,11 +75,7 @@ impl SyncLoop {
         std::fs::create_dir_all(&destination)?;
         let rsync = find::program("rsync")?.display().to_string();
         let job = Job {
-            wrapper: if wrapper.is_empty() {
-                vec![rsync]
-            } else {
-                wrapper
-            },
+            wrapper: if wrapper.is_empty() { vec![rsync] } else { wrapper },
             timestamp,
             source: source.clone(),
             destination: destination.clone(),
@@ -197,15 +188,8 @@ async fn repeat(job: Job) {
 /// One run; its exit code, `None` when a signal ended it.
 async fn run(job: &Job) -> Result<Option<i32>> {
     let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(job.dir.join("rsync.log"))?;
-    let fault = job
-        .fault
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
+    let log = std::fs::File::options().create(true).append(true).open(job.dir.join("rsync.log"))?;
+    let fault = job.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let (program, before) = job.wrapper.split_first().context("an empty wrapper")?;
     let mut source = job.source.clone().into_os_string();
     source.push("/");

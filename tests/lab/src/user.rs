@@ -37,17 +37,14 @@ impl ServerUser {
     /// Makes this user the owner of one file or directory.
     pub fn give(user: Option<Self>, path: &Path) -> Result<()> {
         if let Some(user) = user {
-            chown(path, Some(user.uid), Some(user.gid))
-                .with_context(|| format!("chown {}", path.display()))?;
+            chown(path, Some(user.uid), Some(user.gid)).with_context(|| format!("chown {}", path.display()))?;
         }
         Ok(())
     }
 }
 
 fn parse(passwd: &str, name: &str) -> Option<ServerUser> {
-    let line = passwd
-        .lines()
-        .find(|line| line.split(':').next() == Some(name))?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
     let uid = fields.next()?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
@@ -61,10 +58,7 @@ mod tests {
     #[test]
     fn reads_numbers_of_a_named_user() {
         let passwd = "root:x:0:0::/root:/bin/sh\npostgres:x:101:104:admin:/var:/bin/bash\n";
-        assert_eq!(
-            parse(passwd, "postgres"),
-            Some(ServerUser { uid: 101, gid: 104 })
-        );
+        assert_eq!(parse(passwd, "postgres"), Some(ServerUser { uid: 101, gid: 104 }));
         assert_eq!(parse(passwd, "post"), None);
     }
 }

@@ -51,16 +51,10 @@ async fn passes_and_counts() -> Result<()> {
     assert_eq!(answer, text);
     let traffic = cable.traffic();
     assert_eq!((traffic.open, traffic.connections), (1, 1));
-    assert_eq!(
-        (traffic.to_server, traffic.to_client),
-        (1_000_005, 1_000_005)
-    );
+    assert_eq!((traffic.to_server, traffic.to_client), (1_000_005, 1_000_005));
     client.shutdown().await?;
     assert_eq!(client.read(&mut [0]).await?, 0, "the end passes, too");
-    wait_until("the connection is counted out", SOON, async || {
-        Ok((cable.traffic().open == 0).then_some(()))
-    })
-    .await
+    wait_until("the connection is counted out", SOON, async || Ok((cable.traffic().open == 0).then_some(()))).await
 }
 
 #[tokio::test]
@@ -178,19 +172,13 @@ async fn resets_old_and_new_connections() -> Result<()> {
     let (cable, mut client) = laid().await?;
     cable.set(Mode::Reset);
     let end = timeout(SOON, client.read_u8()).await?;
-    assert_eq!(
-        end.map_err(|error| error.kind()),
-        Err(std::io::ErrorKind::ConnectionReset)
-    );
+    assert_eq!(end.map_err(|error| error.kind()), Err(std::io::ErrorKind::ConnectionReset));
     // The reset may come before the connection is used, or while.
     let new = async {
         let mut new = TcpStream::connect(cable.address()).await?;
         new.read_u8().await
     };
-    assert_eq!(
-        timeout(SOON, new).await?.map_err(|error| error.kind()),
-        Err(std::io::ErrorKind::ConnectionReset)
-    );
+    assert_eq!(timeout(SOON, new).await?.map_err(|error| error.kind()), Err(std::io::ErrorKind::ConnectionReset));
     cable.set(Mode::Pass);
     let mut client = TcpStream::connect(cable.address()).await?;
     assert_eq!(echo(&mut client, b"back").await?, b"back");
@@ -209,10 +197,9 @@ async fn refuses_and_listens_again() -> Result<()> {
     })
     .await?;
     cable.set(Mode::Pass);
-    let mut client = wait_until("the cable listens again", SOON, async || {
-        Ok(Some(TcpStream::connect(cable.address()).await?))
-    })
-    .await?;
+    let mut client =
+        wait_until("the cable listens again", SOON, async || Ok(Some(TcpStream::connect(cable.address()).await?)))
+            .await?;
     assert_eq!(echo(&mut client, b"back").await?, b"back");
     Ok(())
 }

@@ -32,20 +32,16 @@ async fn a_killed_test_leaves_nothing_behind() -> Result<()> {
     let mut lines = text.lines();
     let dir = PathBuf::from(lines.next().context("a directory")?);
     let pids: Vec<&str> = lines.filter(|line| *line != "done").collect();
-    let runs = |pid: &&&str| {
-        std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| !stat.contains(") Z "))
-    };
+    let runs =
+        |pid: &&&str| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     let running = pids.iter().filter(runs).count();
     assert!(running > 10, "two servers and their processes: {pids:?}");
 
     victim.kill().await?;
 
-    wait_until(
-        "all processes and the directory are gone",
-        READY,
-        async || Ok((pids.iter().filter(runs).count() == 0 && !dir.exists()).then_some(())),
-    )
+    wait_until("all processes and the directory are gone", READY, async || {
+        Ok((pids.iter().filter(runs).count() == 0 && !dir.exists()).then_some(()))
+    })
     .await
 }
 

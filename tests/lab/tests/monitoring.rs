@@ -11,9 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use standbywatch_lab::{
-    Alertmanager, Lab, Monitoring, MonitoringOptions, Need, Result, http, wait_until,
-};
+use standbywatch_lab::{Alertmanager, Lab, Monitoring, MonitoringOptions, Need, Result, http, wait_until};
 use tokio::net::TcpListener;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -54,10 +52,7 @@ async fn an_alert_reaches_alertmanager_and_the_receiver_and_ends() -> Result<()>
         return Ok(());
     };
     let gauge = Arc::new(AtomicU32::new(1));
-    let mut options = MonitoringOptions {
-        targets: vec![target(Arc::clone(&gauge)).await?],
-        ..Default::default()
-    };
+    let mut options = MonitoringOptions { targets: vec![target(Arc::clone(&gauge)).await?], ..Default::default() };
     let monitoring = Monitoring::start(&lab, &options).await?;
     let (prometheus, alertmanager) = (&monitoring.prometheus, &monitoring.alertmanager);
     let samples = prometheus.wait_for("lab_gauge", SOON).await?;
@@ -75,22 +70,14 @@ async fn an_alert_reaches_alertmanager_and_the_receiver_and_ends() -> Result<()>
     })
     .await?;
     let labels = [("pair", "catalog"), ("severity", "critical")];
-    let alert = alertmanager
-        .wait_for_alert("LabGauge", &labels, SOON)
-        .await?;
+    let alert = alertmanager.wait_for_alert("LabGauge", &labels, SOON).await?;
     assert_eq!(alert.annotations["summary"], "the gauge of catalog is 7");
-    let notice = alertmanager
-        .receiver
-        .wait_for("LabGauge", "firing", &labels, SOON)
-        .await?;
+    let notice = alertmanager.receiver.wait_for("LabGauge", "firing", &labels, SOON).await?;
     assert_eq!(notice.annotations["summary"], "the gauge of catalog is 7");
 
     gauge.store(1, Ordering::Relaxed);
     alertmanager.wait_until_gone("LabGauge", &[], SOON).await?;
-    alertmanager
-        .receiver
-        .wait_for("LabGauge", "resolved", &labels, SOON)
-        .await?;
+    alertmanager.receiver.wait_for("LabGauge", "resolved", &labels, SOON).await?;
     assert!(alertmanager.alerts_named("LabGauge", &[]).await?.is_empty());
     Ok(())
 }
@@ -104,13 +91,8 @@ async fn alertmanager_alone_takes_what_is_pushed() -> Result<()> {
     let url = format!("{}/api/v2/alerts", alertmanager.url());
     let alert = json!([{ "labels": { "alertname": "Pushed", "pair": "catalog" } }]);
     http::send(Method::POST, &url, Some(&alert)).await?.ok()?;
-    alertmanager
-        .wait_for_alert("Pushed", &[("pair", "catalog")], SOON)
-        .await?;
-    let notices = alertmanager
-        .receiver
-        .wait_for("Pushed", "firing", &[], SOON)
-        .await?;
+    alertmanager.wait_for_alert("Pushed", &[("pair", "catalog")], SOON).await?;
+    let notices = alertmanager.receiver.wait_for("Pushed", "firing", &[], SOON).await?;
     assert_eq!(notices.labels["pair"], "catalog");
     let other = alertmanager.alerts_named("Pushed", &[("pair", "other")]);
     assert!(other.await?.is_empty());

@@ -12,19 +12,13 @@ async fn streams_over_its_cable_and_catches_up_under_load() -> Result<()> {
         return Ok(());
     };
     let pair = PgPair::builder().start(&lab).await?;
-    let slots = pair
-        .primary
-        .sql("SELECT slot_name, active::text FROM pg_replication_slots")
-        .await?;
+    let slots = pair.primary.sql("SELECT slot_name, active::text FROM pg_replication_slots").await?;
     assert_eq!(slots, [[Some("beta".to_owned()), Some("true".to_owned())]]);
     let before = pair.repl.traffic();
     assert_eq!(before.open, 1);
 
     let writer = pair.writer(Load::Heavy).await?;
-    wait_until("some bulk was written", SOON, async || {
-        Ok((writer.done() >= 5).then_some(()))
-    })
-    .await?;
+    wait_until("some bulk was written", SOON, async || Ok((writer.done() >= 5).then_some(()))).await?;
     let done = writer.stop().await;
     pair.wait_caught_up(SOON).await?;
     assert!(done >= 5);
@@ -33,10 +27,7 @@ async fn streams_over_its_cable_and_catches_up_under_load() -> Result<()> {
 
     let writer = pair.writer(Load::Tps(50)).await?;
     let began = Instant::now();
-    wait_until("100 transactions", SOON, async || {
-        Ok((writer.done() >= 100).then_some(()))
-    })
-    .await?;
+    wait_until("100 transactions", SOON, async || Ok((writer.done() >= 100).then_some(()))).await?;
     let took = began.elapsed();
     assert!(took > Duration::from_millis(1_500), "paced: {took:?}");
     assert_eq!(writer.failed(), 0);
@@ -59,10 +50,9 @@ async fn the_agents_role_needs_its_password_and_has_pg_monitor() -> Result<()> {
     };
     use sqlx::ConnectOptions;
     let mut connection = connect(pair.password()).connect().await?;
-    let seen: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'")
-            .fetch_one(&mut connection)
-            .await?;
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+        .fetch_one(&mut connection)
+        .await?;
     assert_eq!(seen, 1);
     assert!(connect("wrong").connect().await.is_err());
     pair.primary.change_password("another").await?;
@@ -71,10 +61,7 @@ async fn the_agents_role_needs_its_password_and_has_pg_monitor() -> Result<()> {
     connect("another").connect().await?;
     pair.primary.revoke_monitor().await?;
     pair.wait_caught_up(SOON).await?;
-    let may = pair
-        .standby
-        .value("SELECT pg_has_role('standbywatch', 'pg_monitor', 'usage')")
-        .await?;
+    let may = pair.standby.value("SELECT pg_has_role('standbywatch', 'pg_monitor', 'usage')").await?;
     assert_eq!(may.as_deref(), Some("f"));
     Ok(())
 }
@@ -92,12 +79,7 @@ async fn a_frozen_receiver_and_a_black_hole_stop_the_stream_until_repaired() -> 
     let state = std::fs::read_to_string(format!("/proc/{receiver}/stat"))?;
     assert!(state.contains(") T "), "{state}");
     wait_until("the walsender gives up", SOON, async || {
-        Ok(pair
-            .primary
-            .sender_pids("beta")
-            .await?
-            .is_empty()
-            .then_some(()))
+        Ok(pair.primary.sender_pids("beta").await?.is_empty().then_some(()))
     })
     .await?;
     pair.standby.thaw_receiver()?;
@@ -107,12 +89,7 @@ async fn a_frozen_receiver_and_a_black_hole_stop_the_stream_until_repaired() -> 
     pair.primary.sql("CREATE TABLE behind ()").await?;
     let behind = "SELECT to_regclass('behind')::text";
     wait_until("the walsender gives up", SOON, async || {
-        Ok(pair
-            .primary
-            .sender_pids("beta")
-            .await?
-            .is_empty()
-            .then_some(()))
+        Ok(pair.primary.sender_pids("beta").await?.is_empty().then_some(()))
     })
     .await?;
     assert_eq!(pair.standby.value(behind).await?, None);
@@ -153,10 +130,7 @@ async fn replay_pauses_and_the_standby_is_promoted() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Postgres])? else {
         return Ok(());
     };
-    let pair = PgPair::builder()
-        .primary_setting("max_slot_wal_keep_size", "32MB")
-        .start(&lab)
-        .await?;
+    let pair = PgPair::builder().primary_setting("max_slot_wal_keep_size", "32MB").start(&lab).await?;
     let limit = pair.primary.value("SHOW max_slot_wal_keep_size").await?;
     assert_eq!(limit.as_deref(), Some("32MB"));
     pair.standby.pause_replay().await?;
@@ -182,10 +156,7 @@ async fn a_standby_that_takes_no_questions_still_streams() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Postgres])? else {
         return Ok(());
     };
-    let pair = PgPair::builder()
-        .standby_setting("hot_standby", "off")
-        .start(&lab)
-        .await?;
+    let pair = PgPair::builder().standby_setting("hot_standby", "off").start(&lab).await?;
     assert!(pair.standby.value("SELECT 1").await.is_err());
     pair.wait_caught_up(SOON).await
 }
@@ -199,16 +170,8 @@ async fn other_receivers_stand_beside_the_standby() -> Result<()> {
     let gamma = pair.add_standby("gamma", None).await?;
     let receivewal = pair.receivewal().await?;
     let backup = pair.basebackup(1024).await?;
-    let rows = pair
-        .primary
-        .sql("SELECT application_name FROM pg_stat_replication ORDER BY 1")
-        .await?;
-    let names: Vec<&str> = rows
-        .iter()
-        .flatten()
-        .flatten()
-        .map(String::as_str)
-        .collect();
+    let rows = pair.primary.sql("SELECT application_name FROM pg_stat_replication ORDER BY 1").await?;
+    let names: Vec<&str> = rows.iter().flatten().flatten().map(String::as_str).collect();
     assert_eq!(names, ["beta", "gamma", "pg_basebackup", "pg_receivewal"]);
     assert_eq!(gamma.name(), "gamma");
     backup.kill().await?;
@@ -223,11 +186,7 @@ async fn a_fresh_pair_is_another_cluster() -> Result<()> {
         return Ok(());
     };
     let ours = PgPair::builder().start(&lab).await?;
-    let other = PgPair::builder()
-        .fresh_cluster()
-        .named("other-")
-        .start(&lab)
-        .await?;
+    let other = PgPair::builder().fresh_cluster().named("other-").start(&lab).await?;
     let sql = "SELECT system_identifier::text FROM pg_control_system()";
     let ids = [
         ours.primary.value(sql).await?,

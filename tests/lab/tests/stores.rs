@@ -13,29 +13,17 @@ async fn writes_go_to_the_standby_first_and_stop_when_its_link_is_cut() -> Resul
     };
     let pair = RedisPair::start(&lab, Persistence::Nothing).await?;
     let writer = pair.writer(100)?;
-    wait_until("writes are done", SOON, async || {
-        Ok((writer.done() >= 20).then_some(()))
-    })
-    .await?;
+    wait_until("writes are done", SOON, async || Ok((writer.done() >= 20).then_some(()))).await?;
     assert_eq!(writer.failed(), 0);
     assert!(pair.kv.traffic().to_server > 100);
 
     pair.kv.set(Mode::BlackHole);
-    wait_until("writes fail", SOON, async || {
-        Ok((writer.failed() >= 1).then_some(()))
-    })
-    .await?;
+    wait_until("writes fail", SOON, async || Ok((writer.failed() >= 1).then_some(()))).await?;
     pair.kv.set(Mode::Pass);
     let done = writer.done();
-    wait_until("writes are done again", SOON, async || {
-        Ok((writer.done() > done).then_some(()))
-    })
-    .await?;
+    wait_until("writes are done again", SOON, async || Ok((writer.done() > done).then_some(()))).await?;
     assert!(writer.stop().await > done);
-    let sizes: [u64; 2] = [
-        pair.primary.command(&["DBSIZE"]).await?,
-        pair.standby.command(&["DBSIZE"]).await?,
-    ];
+    let sizes: [u64; 2] = [pair.primary.command(&["DBSIZE"]).await?, pair.standby.command(&["DBSIZE"]).await?];
     assert!(sizes[0] > 20, "{sizes:?}");
     assert!(sizes[1] >= sizes[0], "the standby has it first: {sizes:?}");
     Ok(())
@@ -82,10 +70,7 @@ async fn rsync_copies_fails_partially_and_stops() -> Result<()> {
     sync.fail_partially();
     let failed = sync.wait_for_exit(23, SOON).await?;
     let before = stamp()?;
-    wait_until("it failed again", SOON, async || {
-        Ok((sync.runs().ended > failed.ended).then_some(()))
-    })
-    .await?;
+    wait_until("it failed again", SOON, async || Ok((sync.runs().ended > failed.ended).then_some(()))).await?;
     assert_eq!(stamp()?, before, "a failed run leaves the time stamp alone");
     assert_eq!(sync.runs().good, failed.good);
     sync.repair();

@@ -87,12 +87,7 @@ impl Cable {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let task = stage.spawn(listen(listener, target, modes, Arc::clone(&counters)));
-        Ok(Self {
-            address,
-            mode,
-            counters,
-            task,
-        })
+        Ok(Self { address, mode, counters, task })
     }
 
     /// Where to connect.
@@ -133,12 +128,7 @@ impl Drop for Cable {
 }
 
 /// Accepts while the mode lets connections be made, and holds the set of them.
-async fn listen(
-    listener: TcpListener,
-    target: SocketAddr,
-    mut modes: watch::Receiver<Mode>,
-    counters: Arc<Counters>,
-) {
+async fn listen(listener: TcpListener, target: SocketAddr, mut modes: watch::Receiver<Mode>, counters: Arc<Counters>) {
     let Ok(address) = listener.local_addr() else {
         return;
     };
@@ -161,10 +151,6 @@ async fn listen(
             changed = modes.changed() => if changed.is_err() { return },
             Some(_) = connections.join_next() => {}
             client = accept(listener.as_ref(), mode) => {
-                if mode == Mode::Reset {
-                    let _gone = client.set_zero_linger();
-                    continue;
-                }
                 let [to_server, to_client] = paces.clone();
                 let (modes, counters) = (modes.clone(), Arc::clone(&counters));
                 connections.spawn(async move {
@@ -177,8 +163,7 @@ async fn listen(
 
 /// The next connection; never, while none can be made.
 async fn accept(listener: Option<&TcpListener>, mode: Mode) -> TcpStream {
-    let (Some(listener), false) = (listener, matches!(mode, Mode::BlackHole | Mode::OneWay(_)))
-    else {
+    let (Some(listener), false) = (listener, matches!(mode, Mode::BlackHole | Mode::OneWay(_))) else {
         return std::future::pending().await;
     };
     loop {
@@ -192,10 +177,20 @@ async fn accept(listener: Option<&TcpListener>, mode: Mode) -> TcpStream {
 async fn connection(
     client: TcpStream,
     target: SocketAddr,
-    modes: watch::Receiver<Mode>,
+    mut modes: watch::Receiver<Mode>,
     paces: [Arc<Pace>; 2],
     counters: Arc<Counters>,
 ) {
+    // The mode may have changed while it was accepted.
+    let settled = modes.wait_for(|mode| !matches!(mode, Mode::BlackHole | Mode::OneWay(_)));
+    let refused = match settled.await {
+        Ok(mode) => matches!(*mode, Mode::Reset | Mode::Refuse),
+        Err(_) => true,
+    };
+    if refused {
+        let _gone = client.set_zero_linger();
+        return;
+    }
     if pump::is_given_up(&client) {
         // Made in a black hole and closed again before the repair: nothing of it ever arrived.
         return;

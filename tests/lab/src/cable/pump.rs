@@ -27,10 +27,7 @@ pub(super) struct Pace(Mutex<Option<Instant>>);
 impl Pace {
     /// Books the time that `bytes` need at `rate`, and returns when they have arrived.
     fn book(&self, bytes: usize, rate: u64) -> Instant {
-        let mut free = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut free = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let now = Instant::now();
         let takes = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
         let arrived = free.map_or(now, |free| free.max(now)) + takes;
@@ -54,9 +51,7 @@ type Chunk = (Instant, Vec<u8>);
 pub(super) fn is_given_up(client: &TcpStream) -> bool {
     let mut fds = [PollFd::new(client, PollFlags::RDHUP)];
     poll(&mut fds, Some(&Timespec::default())).is_ok()
-        && fds[0]
-            .revents()
-            .intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
+        && fds[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
 }
 
 /// Carries until both sides have closed, one fails, or the cable resets.
@@ -72,12 +67,7 @@ pub(super) async fn carry(
     }
     let (from_client, into_client) = client.into_split();
     let (from_server, into_server) = server.into_split();
-    let lane = |way, pace, delivered| Lane {
-        way,
-        modes: modes.clone(),
-        pace,
-        delivered,
-    };
+    let lane = |way, pace, delivered| Lane { way, modes: modes.clone(), pace, delivered };
     let up = lane(Way::ToServer, to_server, &counters.to_server);
     let down = lane(Way::ToClient, to_client, &counters.to_client);
     let mut cut = modes.clone();
@@ -122,12 +112,7 @@ impl Lane<'_> {
         tokio::try_join!(reading, writing).map(|_| ())
     }
 
-    async fn deliver(
-        &mut self,
-        came: Instant,
-        bytes: &[u8],
-        into: &mut OwnedWriteHalf,
-    ) -> io::Result<()> {
+    async fn deliver(&mut self, came: Instant, bytes: &[u8], into: &mut OwnedWriteHalf) -> io::Result<()> {
         let mut rest = bytes;
         loop {
             let mode = open(&mut self.modes, self.way).await;
@@ -150,8 +135,7 @@ impl Lane<'_> {
                 return into.shutdown().await;
             }
             into.write_all(now).await?;
-            self.delivered
-                .fetch_add(now.len() as u64, Ordering::Relaxed);
+            self.delivered.fetch_add(now.len() as u64, Ordering::Relaxed);
             if later.is_empty() {
                 return Ok(());
             }

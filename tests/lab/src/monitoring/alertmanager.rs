@@ -55,12 +55,7 @@ impl Alertmanager {
         );
         let dir = lab.server_dir("alertmanager")?;
         lab.write("alertmanager/alertmanager.yml", &config)?;
-        let this = Self {
-            receiver,
-            server: Server::new(lab, "alertmanager", &dir),
-            port: ports::lease()?,
-            dir,
-        };
+        let this = Self { receiver, server: Server::new(lab, "alertmanager", &dir), port: ports::lease()?, dir };
         this.restart_process().await?;
         Ok(this)
     }
@@ -70,10 +65,7 @@ impl Alertmanager {
         let mut command = Command::new(find::alertmanager()?);
         command
             .arg("--config.file=alertmanager.yml")
-            .arg(format!(
-                "--storage.path={}",
-                self.dir.join("data").display()
-            ))
+            .arg(format!("--storage.path={}", self.dir.join("data").display()))
             .arg(format!("--web.listen-address={}", self.address()))
             .arg("--cluster.listen-address=");
         self.server.launch(command, As::Server)?;
@@ -110,21 +102,13 @@ impl Alertmanager {
     pub async fn alerts_named(&self, name: &str, labels: &[(&str, &str)]) -> Result<Vec<Alert>> {
         let mut alerts = self.alerts().await?;
         alerts.retain(|alert| {
-            has(&alert.labels, "alertname", name)
-                && labels
-                    .iter()
-                    .all(|(key, value)| has(&alert.labels, key, value))
+            has(&alert.labels, "alertname", name) && labels.iter().all(|(key, value)| has(&alert.labels, key, value))
         });
         Ok(alerts)
     }
 
     /// Waits until it holds an active alert `name` with all of these labels.
-    pub async fn wait_for_alert(
-        &self,
-        name: &str,
-        labels: &[(&str, &str)],
-        within: Duration,
-    ) -> Result<Alert> {
+    pub async fn wait_for_alert(&self, name: &str, labels: &[(&str, &str)], within: Duration) -> Result<Alert> {
         wait_until(&format!("alert {name} {labels:?}"), within, async || {
             let alerts = self.alerts_named(name, labels).await?;
             Ok(alerts.into_iter().find(|alert| alert.state == "active"))
@@ -133,23 +117,10 @@ impl Alertmanager {
     }
 
     /// Waits until it holds no alert `name` with all of these labels.
-    pub async fn wait_until_gone(
-        &self,
-        name: &str,
-        labels: &[(&str, &str)],
-        within: Duration,
-    ) -> Result<()> {
-        wait_until(
-            &format!("alert {name} {labels:?} is gone"),
-            within,
-            async || {
-                Ok(self
-                    .alerts_named(name, labels)
-                    .await?
-                    .is_empty()
-                    .then_some(()))
-            },
-        )
+    pub async fn wait_until_gone(&self, name: &str, labels: &[(&str, &str)], within: Duration) -> Result<()> {
+        wait_until(&format!("alert {name} {labels:?} is gone"), within, async || {
+            Ok(self.alerts_named(name, labels).await?.is_empty().then_some(()))
+        })
         .await
     }
 }

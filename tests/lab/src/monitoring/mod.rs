@@ -54,9 +54,6 @@ impl Monitoring {
     pub async fn start(lab: &Lab, options: &MonitoringOptions) -> Result<Self> {
         let alertmanager = Alertmanager::start(lab).await?;
         let prometheus = Prometheus::start(lab, options, alertmanager.address()).await?;
-        Ok(Self {
-            prometheus,
-            alertmanager,
-        })
+        Ok(Self { prometheus, alertmanager })
     }
 }

@@ -39,11 +39,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    pub(super) async fn start(
-        lab: &Lab,
-        options: &MonitoringOptions,
-        alertmanager: SocketAddr,
-    ) -> Result<Self> {
+    pub(super) async fn start(lab: &Lab, options: &MonitoringOptions, alertmanager: SocketAddr) -> Result<Self> {
         let dir = lab.server_dir("prometheus")?;
         let this = Self {
             server: Server::new(lab, "prometheus", &dir),
@@ -55,10 +51,7 @@ impl Prometheus {
         let mut command = Command::new(find::program("prometheus")?);
         command
             .arg("--config.file=prometheus.yml")
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                dir.join("data").display()
-            ))
+            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
             .arg(format!("--web.listen-address={}", this.address()))
             .args(["--web.enable-lifecycle", "--storage.tsdb.retention.time=1d"])
             // An alert that once got lost comes again soon, not after a minute.
@@ -119,12 +112,7 @@ impl Prometheus {
         }
         result
             .iter()
-            .map(|element| {
-                Ok(Sample {
-                    labels: strings(&element["metric"]),
-                    value: number(&element["value"])?,
-                })
-            })
+            .map(|element| Ok(Sample { labels: strings(&element["metric"]), value: number(&element["value"])? }))
             .collect()
     }
 

@@ -56,11 +56,7 @@ impl Receiver {
         let address = listener.local_addr()?;
         let notices = Arc::default();
         let task = stage.spawn(serve(listener, Arc::clone(&notices)));
-        Ok(Self {
-            address,
-            notices,
-            task,
-        })
+        Ok(Self { address, notices, task })
     }
 
     /// Where to send to.
@@ -70,10 +66,7 @@ impl Receiver {
 
     /// All that came, in order.
     pub fn notices(&self) -> Vec<Notice> {
-        self.notices
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for a notification of the alert `name` with this status (`firing`, `resolved`) and these labels;
@@ -90,9 +83,7 @@ impl Receiver {
             Ok(self.notices().into_iter().find(|notice| {
                 notice.status == status
                     && has(&notice.labels, "alertname", name)
-                    && labels
-                        .iter()
-                        .all(|(key, value)| has(&notice.labels, key, value))
+                    && labels.iter().all(|(key, value)| has(&notice.labels, key, value))
             }))
         })
         .await
@@ -116,10 +107,7 @@ async fn serve(listener: TcpListener, notices: Arc<Mutex<Vec<Notice>>>) {
             let notices = Arc::clone(&notices);
             async move { Ok::<_, Infallible>(take(request, &notices).await) }
         });
-        tokio::spawn(
-            hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service),
-        );
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
@@ -130,10 +118,7 @@ async fn take(request: Request<Incoming>, notices: &Mutex<Vec<Notice>>) -> Respo
     };
     let mut response = Response::new(Empty::new());
     match parsed.as_ref().and_then(|body| body["alerts"].as_array()) {
-        Some(alerts) => notices
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(alerts.iter().map(notice)),
+        Some(alerts) => notices.lock().unwrap_or_else(PoisonError::into_inner).extend(alerts.iter().map(notice)),
         None => *response.status_mut() = StatusCode::BAD_REQUEST,
     }
     response

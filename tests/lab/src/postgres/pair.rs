@@ -44,8 +44,7 @@ impl PgPairBuilder {
 
     /// A setting of both servers, over the lab's own.
     pub fn setting(self, name: &str, value: &str) -> Self {
-        self.primary_setting(name, value)
-            .standby_setting(name, value)
+        self.primary_setting(name, value).standby_setting(name, value)
     }
 
     /// A setting of the primary, e.g. `max_slot_wal_keep_size`.
@@ -85,19 +84,11 @@ impl PgPairBuilder {
         let began = Instant::now();
         let [alpha, beta] = ["alpha", "beta"].map(|name| format!("{}{name}", self.prefix));
         let primary = PgServer::prepare(lab, &alpha, &self.primary, |data| {
-            if self.fresh {
-                template::init_fresh(lab, data)
-            } else {
-                template::unpack(lab, data)
-            }
+            if self.fresh { template::init_fresh(lab, data) } else { template::unpack(lab, data) }
         })?;
         // A copy of a cluster that was shut down cleanly is a standby that starts at the same point.
         let standby = PgServer::prepare(lab, &beta, &self.standby, |data| {
-            if self.fresh {
-                template::copy(lab, &primary.data_dir(), data)
-            } else {
-                template::unpack(lab, data)
-            }
+            if self.fresh { template::copy(lab, &primary.data_dir(), data) } else { template::unpack(lab, data) }
         })?;
         let repl = Cable::to(primary.address()).await?;
         let probe = Cable::to(standby.address()).await?;
@@ -105,11 +96,7 @@ impl PgPairBuilder {
         standby.follow(repl.port(), self.slot.as_deref())?;
         primary.start().await?;
         if let Some(slot) = &self.slot {
-            primary
-                .sql(&format!(
-                    "SELECT pg_create_physical_replication_slot('{slot}', true)"
-                ))
-                .await?;
+            primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         }
         standby.start().await?;
         let pair = PgPair {
@@ -186,30 +173,20 @@ impl PgPair {
             "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND application_name = '{}'",
             self.standby.name()
         );
-        wait_until("the standby streams", within, async || {
-            Ok(self.primary.value(&sql).await?.map(|_| ()))
-        })
-        .await
+        wait_until("the standby streams", within, async || Ok(self.primary.value(&sql).await?.map(|_| ()))).await
     }
 
     /// Waits until the standby has replayed what the primary had written when this was called.
     pub async fn wait_caught_up(&self, within: Duration) -> Result<()> {
         let began = Instant::now();
         self.wait_streaming(within).await?;
-        let target = self
-            .primary
-            .value("SELECT pg_current_wal_lsn()")
-            .await?
-            .context("the primary has no position")?;
+        let target = self.primary.value("SELECT pg_current_wal_lsn()").await?.context("the primary has no position")?;
         let sql = format!(
             "SELECT 1 FROM pg_stat_replication WHERE replay_lsn >= '{target}' AND application_name = '{}'",
             self.standby.name()
         );
         let left = within.saturating_sub(began.elapsed());
-        wait_until("the standby has caught up", left, async || {
-            Ok(self.primary.value(&sql).await?.map(|_| ()))
-        })
-        .await
+        wait_until("the standby has caught up", left, async || Ok(self.primary.value(&sql).await?.map(|_| ()))).await
     }
 
     /// The host of the standby is gone: all its links are black holes. [`PgPair::repair`] brings it back.

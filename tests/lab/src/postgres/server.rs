@@ -141,13 +141,7 @@ impl PgServer {
             Ok((ours && matches!(state, "ready" | "standby")).then_some(true))
         })
         .await
-        .and_then(|ready| {
-            if ready {
-                Ok(())
-            } else {
-                bail!("it ended while starting")
-            }
-        })
+        .and_then(|ready| if ready { Ok(()) } else { bail!("it ended while starting") })
         .with_context(|| format!("start {}:\n{}", self.name, self.server.log_tail()))
     }
 
@@ -196,21 +190,14 @@ impl PgServer {
 
     /// Process id of the WAL receiver, if there is one.
     pub fn receiver_pid(&self) -> Option<u32> {
-        self.process("walreceiver")
-            .map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+        self.process("walreceiver").map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
     /// Process ids of the WAL senders to `application_name`.
     pub async fn sender_pids(&self, application_name: &str) -> Result<Vec<u32>> {
-        let sql = format!(
-            "SELECT pid FROM pg_stat_replication WHERE application_name = '{application_name}'"
-        );
+        let sql = format!("SELECT pid FROM pg_stat_replication WHERE application_name = '{application_name}'");
         let rows = self.sql(&sql).await?;
-        rows.into_iter()
-            .flatten()
-            .flatten()
-            .map(|pid| pid.parse().context("a pid"))
-            .collect()
+        rows.into_iter().flatten().flatten().map(|pid| pid.parse().context("a pid")).collect()
     }
 
     /// Promotes the standby and waits until it takes writes.
@@ -250,23 +237,17 @@ impl PgServer {
 
     /// Gives the agent's role another password; new connections need it.
     pub async fn change_password(&self, password: &str) -> Result<()> {
-        self.sql(&format!("ALTER ROLE {AGENT} PASSWORD '{password}'"))
-            .await
-            .map(|_| ())
+        self.sql(&format!("ALTER ROLE {AGENT} PASSWORD '{password}'")).await.map(|_| ())
     }
 
     /// Takes `pg_monitor` from the agent's role.
     pub async fn revoke_monitor(&self) -> Result<()> {
-        self.sql(&format!("REVOKE pg_monitor FROM {AGENT}"))
-            .await
-            .map(|_| ())
+        self.sql(&format!("REVOKE pg_monitor FROM {AGENT}")).await.map(|_| ())
     }
 
     /// Gives `pg_monitor` back to the agent's role.
     pub async fn grant_monitor(&self) -> Result<()> {
-        self.sql(&format!("GRANT pg_monitor TO {AGENT}"))
-            .await
-            .map(|_| ())
+        self.sql(&format!("GRANT pg_monitor TO {AGENT}")).await.map(|_| ())
     }
 
     /// Runs statements as superuser through the socket; the rows of all of them, as text.
@@ -276,9 +257,7 @@ impl PgServer {
     pub async fn sql(&self, statements: &str) -> Result<Rows> {
         let run = async {
             let mut connection = self.connect().await?;
-            let rows = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
-                .fetch_all(&mut connection)
-                .await?;
+            let rows = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).fetch_all(&mut connection).await?;
             let rows = rows
                 .iter()
                 .map(|row| {
@@ -307,10 +286,7 @@ impl PgServer {
 
     /// A connection as superuser through the socket.
     async fn connect(&self) -> Result<PgConnection> {
-        self.superuser()
-            .connect()
-            .await
-            .with_context(|| format!("connect to {}", self.name))
+        self.superuser().connect().await.with_context(|| format!("connect to {}", self.name))
     }
 
     /// How the superuser gets in.
@@ -332,10 +308,7 @@ impl PgServer {
         );
         let mut settings = self.settings();
         settings.insert("primary_conninfo".to_owned(), conninfo);
-        settings.insert(
-            "primary_slot_name".to_owned(),
-            slot.unwrap_or_default().to_owned(),
-        );
+        settings.insert("primary_slot_name".to_owned(), slot.unwrap_or_default().to_owned());
         drop(settings);
         self.write_settings()?;
         let signal = self.data_dir().join("standby.signal");
@@ -345,17 +318,11 @@ impl PgServer {
     }
 
     fn settings(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
-        self.settings
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.settings.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn write_settings(&self) -> Result<()> {
-        let text: String = self
-            .settings()
-            .iter()
-            .map(|(setting, value)| format!("{setting} = '{value}'\n"))
-            .collect();
+        let text: String = self.settings().iter().map(|(setting, value)| format!("{setting} = '{value}'\n")).collect();
         fs::write(self.data_dir().join("lab.conf"), text).context("write lab.conf")
     }
 

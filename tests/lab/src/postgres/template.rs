@@ -25,16 +25,10 @@ pub(super) fn unpack(lab: &Lab, data: &Path) -> Result<()> {
     let bin = find::postgres_bin_dir()?;
     let version = output(Command::new(bin.join("postgres")).arg("--version"))?;
     // "postgres (PostgreSQL) 15.14 (Debian …)"
-    let version = version
-        .split_whitespace()
-        .nth(2)
-        .context("postgres --version")?;
+    let version = version.split_whitespace().nth(2).context("postgres --version")?;
     let cache = find::cache_dir()?;
     let archive = cache.join(format!("postgres-{version}-r{REVISION}.tar"));
-    let lock = File::options()
-        .create(true)
-        .append(true)
-        .open(cache.join("postgres.lock"))?;
+    let lock = File::options().create(true).append(true).open(cache.join("postgres.lock"))?;
     lock.lock().context("lock the template")?;
     if !archive.exists() {
         make(lab, &archive)?;
@@ -42,9 +36,7 @@ pub(super) fn unpack(lab: &Lab, data: &Path) -> Result<()> {
     lock.unlock()?;
     make_data_dir(lab, data)?;
     let mut tar = Command::new("tar");
-    tar.args(["-x", "-C"])
-        .arg(data)
-        .stdin(File::open(&archive)?);
+    tar.args(["-x", "-C"]).arg(data).stdin(File::open(&archive)?);
     run_as_server(lab, tar).context("unpack the template")
 }
 
@@ -54,14 +46,7 @@ pub(super) fn init_fresh(lab: &Lab, data: &Path) -> Result<()> {
     make_data_dir(lab, data)?;
     let mut initdb = Command::new(bin.join("initdb"));
     initdb
-        .args([
-            "--no-sync",
-            "--data-checksums",
-            "-A",
-            "trust",
-            "-U",
-            SUPERUSER,
-        ])
+        .args(["--no-sync", "--data-checksums", "-A", "trust", "-U", SUPERUSER])
         .args(["-E", "UTF8", "--locale", "C.UTF-8", "-D"])
         .arg(data);
     run_as_server(lab, initdb)?;
@@ -79,11 +64,7 @@ pub(super) fn init_fresh(lab: &Lab, data: &Path) -> Result<()> {
     let statements = lab.write("roles.sql", &roles)?;
     // The single-user server needs no socket and no port, and ends by itself.
     let mut single = Command::new(bin.join("postgres"));
-    single
-        .args(["--single", "-F", "-D"])
-        .arg(data)
-        .arg("postgres")
-        .stdin(File::open(statements)?);
+    single.args(["--single", "-F", "-D"]).arg(data).arg("postgres").stdin(File::open(statements)?);
     run_as_server(lab, single).context("make the roles")
 }
 
@@ -99,10 +80,7 @@ fn make(lab: &Lab, archive: &Path) -> Result<()> {
     init_fresh(lab, &data)?;
     let partial = archive.with_extension(format!("{}.partial", std::process::id()));
     let mut tar = Command::new("tar");
-    tar.args(["-c", "-C"])
-        .arg(&data)
-        .arg(".")
-        .stdout(File::create(&partial)?);
+    tar.args(["-c", "-C"]).arg(&data).arg(".").stdout(File::create(&partial)?);
     run_as_server(lab, tar)?;
     fs::rename(&partial, archive).context("keep the template")?;
     fs::remove_dir_all(&data)?;
@@ -119,24 +97,15 @@ pub(super) fn run_as_server(lab: &Lab, mut command: Command) -> Result<()> {
     if let Some(user) = lab.user() {
         command.uid(user.uid).gid(user.gid);
     }
-    let ended = command
-        .current_dir(lab.dir())
-        .stderr(Stdio::piped())
-        .output()
-        .with_context(|| format!("start {command:?}"))?;
+    let ended =
+        command.current_dir(lab.dir()).stderr(Stdio::piped()).output().with_context(|| format!("start {command:?}"))?;
     if !ended.status.success() {
-        bail!(
-            "{command:?}: {}: {}",
-            ended.status,
-            String::from_utf8_lossy(&ended.stderr)
-        );
+        bail!("{command:?}: {}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
     }
     Ok(())
 }
 
 fn output(command: &mut Command) -> Result<String> {
-    let ended = command
-        .output()
-        .with_context(|| format!("start {command:?}"))?;
+    let ended = command.output().with_context(|| format!("start {command:?}"))?;
     Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }

@@ -18,23 +18,12 @@ impl PgPair {
     pub async fn add_standby(&self, name: &str, slot: Option<&str>) -> Result<PgServer> {
         let primary = &self.primary;
         if let Some(slot) = slot {
-            primary
-                .sql(&format!(
-                    "SELECT pg_create_physical_replication_slot('{slot}', true)"
-                ))
-                .await?;
+            primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         }
         let standby = PgServer::prepare(&self.lab, name, &[], |data| {
-            let mut backup =
-                std::process::Command::new(find::postgres_bin_dir()?.join("pg_basebackup"));
+            let mut backup = std::process::Command::new(find::postgres_bin_dir()?.join("pg_basebackup"));
             backup
-                .args([
-                    "--no-sync",
-                    "--checkpoint=fast",
-                    "-U",
-                    super::SUPERUSER,
-                    "-h",
-                ])
+                .args(["--no-sync", "--checkpoint=fast", "-U", super::SUPERUSER, "-h"])
                 .arg(primary.socket_dir())
                 .args(["-p", &primary.port().to_string(), "-D"])
                 .arg(data);
@@ -42,14 +31,10 @@ impl PgPair {
         })?;
         standby.follow(primary.port(), slot)?;
         standby.start().await?;
-        wait_until(
-            "the added standby streams",
-            Duration::from_secs(30),
-            async || {
-                let senders = primary.sender_pids(name).await?;
-                Ok((!senders.is_empty()).then_some(()))
-            },
-        )
+        wait_until("the added standby streams", Duration::from_secs(30), async || {
+            let senders = primary.sender_pids(name).await?;
+            Ok((!senders.is_empty()).then_some(()))
+        })
         .await?;
         Ok(standby)
     }
@@ -63,11 +48,7 @@ impl PgPair {
     /// until it is connected. [`Server::wait`] waits for its end.
     pub async fn basebackup(&self, kib_per_second: u32) -> Result<Server> {
         let rate = format!("--max-rate={}k", kib_per_second.max(32));
-        self.tool(
-            "pg_basebackup",
-            &["--no-sync", "--checkpoint=fast", "-X", "fetch", &rate],
-        )
-        .await
+        self.tool("pg_basebackup", &["--no-sync", "--checkpoint=fast", "-X", "fetch", &rate]).await
     }
 
     async fn tool(&self, program: &str, args: &[&str]) -> Result<Server> {
@@ -82,17 +63,13 @@ impl PgPair {
             .args(args);
         crate::user::ServerUser::make_dir(self.lab.user(), &dir.join("files"), 0o700)?;
         tool.launch(command, As::Server)?;
-        wait_until(
-            "the tool is connected",
-            Duration::from_secs(20),
-            async || {
-                if !tool.is_running() {
-                    bail!("{program} ended: {}", tool.log_tail());
-                }
-                let senders = self.primary.sender_pids(program).await?;
-                Ok((!senders.is_empty()).then_some(()))
-            },
-        )
+        wait_until("the tool is connected", Duration::from_secs(20), async || {
+            if !tool.is_running() {
+                bail!("{program} ended: {}", tool.log_tail());
+            }
+            let senders = self.primary.sender_pids(program).await?;
+            Ok((!senders.is_empty()).then_some(()))
+        })
         .await
         .with_context(|| tool.log_tail())?;
         Ok(tool)

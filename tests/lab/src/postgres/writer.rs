@@ -46,8 +46,7 @@ struct Stint {
 
 const SMALL: &str = "INSERT INTO load (filler) VALUES ('one small row')";
 /// The table is emptied now and then: the WAL matters, not the rows.
-const BULK: &str =
-    "INSERT INTO load (filler) SELECT repeat('bulk', 200) FROM generate_series(1, 2000)";
+const BULK: &str = "INSERT INTO load (filler) SELECT repeat('bulk', 200) FROM generate_series(1, 2000)";
 const ROWS_KEPT_EVERY: u64 = 200;
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -64,12 +63,8 @@ impl Writer {
             Load::Tps(tps) => (1, stint(SMALL, paced(tps))),
             Load::Full => (4, stint(SMALL, None)),
         };
-        let mut writer = Self {
-            done: Arc::default(),
-            failed: Arc::default(),
-            began: Instant::now(),
-            tasks: JoinSet::new(),
-        };
+        let mut writer =
+            Self { done: Arc::default(), failed: Arc::default(), began: Instant::now(), tasks: JoinSet::new() };
         let stage = stage()?;
         for _ in 0..connections {
             let options = primary.superuser();
@@ -113,11 +108,7 @@ async fn work(options: PgConnectOptions, stint: Stint, done: &AtomicU64, failed:
     }
 }
 
-async fn write(
-    mut connection: PgConnection,
-    stint: Stint,
-    done: &AtomicU64,
-) -> Result<(), sqlx::Error> {
+async fn write(mut connection: PgConnection, stint: Stint, done: &AtomicU64) -> Result<(), sqlx::Error> {
     let mut ticks = stint.every.map(|every| {
         let mut ticks = interval(every);
         // A pause of the primary is caught up for, so that the rate holds on the whole.
@@ -128,14 +119,10 @@ async fn write(
         if let Some(ticks) = &mut ticks {
             ticks.tick().await;
         }
-        sqlx::raw_sql(stint.statement)
-            .execute(&mut connection)
-            .await?;
+        sqlx::raw_sql(stint.statement).execute(&mut connection).await?;
         let count = done.fetch_add(1, Ordering::Relaxed) + 1;
         if stint.statement == BULK && count.is_multiple_of(ROWS_KEPT_EVERY) {
-            sqlx::raw_sql(AssertSqlSafe("TRUNCATE load"))
-                .execute(&mut connection)
-                .await?;
+            sqlx::raw_sql(AssertSqlSafe("TRUNCATE load")).execute(&mut connection).await?;
         }
     }
 }
