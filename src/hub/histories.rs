@@ -4,6 +4,7 @@ use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
 use crate::facts::Observation;
+use crate::history::kvstore::KvstoreHistory;
 use crate::history::postgres::PostgresHistory;
 
 /// The histories of all channels.
@@ -11,12 +12,14 @@ use crate::history::postgres::PostgresHistory;
 pub struct Histories {
     /// Set if the channel is configured.
     pub postgres: Option<PostgresHistory>,
+    /// Of the canaries.
+    pub kvstore: KvstoreHistory,
 }
 
 impl Histories {
     /// Nothing remembered yet.
     pub fn new(pair: &PairConfig) -> Self {
-        Self { postgres: pair.postgres.as_ref().map(PostgresHistory::new) }
+        Self { postgres: pair.postgres.as_ref().map(PostgresHistory::new), kvstore: KvstoreHistory::default() }
     }
 
     /// Takes in a reading, before it is held as the newest.
@@ -27,7 +30,8 @@ impl Histories {
                     history.record(node, reading);
                 }
             }
-            Observation::Config(..) | Observation::Kvstore(..) | Observation::Search(..) => {}
+            Observation::Kvstore(reading) => self.kvstore.record(reading),
+            Observation::Config(..) | Observation::Search(..) => {}
         }
     }
 

@@ -11,6 +11,7 @@ use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
 use crate::facts::Observation;
 use crate::names::Name;
+use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::postgres::PostgresProbe;
 
 /// What reaches the hub's inbox.
@@ -32,7 +33,10 @@ pub fn start(pair: &PairConfig, inbox: &mpsc::Sender<Told>, roles: &watch::Recei
             tasks.spawn(postgres(probe, node.name.clone(), Ticks::new(channel.schedule.interval), inbox.clone()));
         }
     }
-    let _ = roles;
+    if let Some(channel) = &pair.kvstore {
+        let probe = KvstoreProbe::new(pair, channel);
+        tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), inbox.clone()));
+    }
     if let Some(RoleFrom::File(path)) = &pair.role_from {
         let (path, inbox, mut ticks) = (path.clone(), inbox.clone(), Ticks::new(role_file::EVERY));
         tasks.spawn(async move {
@@ -53,6 +57,29 @@ async fn postgres(mut probe: PostgresProbe, node: Name, mut ticks: Ticks, inbox:
         ticks.next().await;
         let reading = probe.run().await;
         if inbox.send(Told::Observation(Observation::Postgres(node.clone(), reading))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The canary goes by roles: it waits for them at the start (not longer than an interval, since stores without a known
+/// primary are still asked), and sets out at once when they change.
+async fn kvstore(
+    mut probe: KvstoreProbe,
+    interval: Duration,
+    mut roles: watch::Receiver<Roles>,
+    inbox: mpsc::Sender<Told>,
+) {
+    let _ = tokio::time::timeout(interval, roles.wait_for(|roles| roles.primary.is_some())).await;
+    let mut ticks = Ticks::new(interval);
+    loop {
+        tokio::select! {
+            () = ticks.next() => {}
+            changed = roles.changed() => if changed.is_err() { return },
+        }
+        let now = roles.borrow_and_update().clone();
+        let reading = probe.run(&now).await;
+        if inbox.send(Told::Observation(Observation::Kvstore(reading))).await.is_err() {
             return;
         }
     }
