@@ -229,6 +229,8 @@ pub struct Walsender {
     pub replay: Option<Lsn>,
     /// When the connection began.
     pub backend_start: Option<Opaque>,
+    /// How long ago that was by the primary's own clock in the same statement, in seconds.
+    pub backend_age: Option<f64>,
     /// The standby's last reply, on the standby's clock.
     pub reply_time: Option<Opaque>,
     /// PostgreSQL's own estimates, in seconds.

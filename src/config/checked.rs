@@ -237,7 +237,7 @@ pub struct ConfigNode {
 
 /// The `postgres` channel's limits; meanings in the docs of the judge that uses them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct PostgresChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -255,7 +255,7 @@ pub struct PostgresChannel {
 
 /// The `config` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct ConfigChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -267,7 +267,7 @@ pub struct ConfigChannel {
 
 /// The `kvstore` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct KvstoreChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -288,7 +288,7 @@ pub enum WriteOrder {
 
 /// The `search` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct SearchChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -303,7 +303,7 @@ pub struct SearchChannel {
 
 /// Recovery point objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct Rpo {
     pub bytes: Bytes,
     #[serde(with = "duration_as_text")]

@@ -1,1 +1,6 @@
 //! What is remembered of a pair over time, one file per channel. Only the hub changes it.
+
+pub mod lag_trend;
+pub mod lsn_ring;
+pub mod postgres;
+pub mod rules;

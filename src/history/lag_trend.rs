@@ -1,0 +1,101 @@
+//! How a standby's lag changes: a window of equal buckets, and the slope over them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::trend::{Slope, theil_sen};
+use crate::units::Bytes;
+
+/// Buckets of a window.
+const BUCKETS: u32 = 60;
+/// Fewer filled buckets than these tell nothing.
+const ENOUGH: usize = 15;
+
+/// The lag of one standby over the last window. The slope is worked out when a bucket closes, not at each reading.
+#[derive(Clone, Debug)]
+pub struct LagTrend {
+    width: Duration,
+    closed: VecDeque<(u64, f64)>,
+    open: Option<(u64, f64)>,
+    slope: Option<Slope>,
+}
+
+impl LagTrend {
+    /// An empty window of this length.
+    pub fn new(window: Duration) -> Self {
+        let width = (window / BUCKETS).max(Duration::from_millis(1));
+        Self { width, closed: VecDeque::new(), open: None, slope: None }
+    }
+
+    /// Remembers a proven lag.
+    pub fn push(&mut self, at: Moment, lag: Bytes) {
+        let bucket = self.bucket(at);
+        if let Some((open, value)) = self.open.filter(|(open, _)| *open != bucket) {
+            self.closed.push_back((open, value));
+            self.forget(bucket);
+            self.slope = self.work_out();
+        }
+        self.open = Some((bucket, lag.as_f64()));
+    }
+
+    /// Bytes per second, while at least a quarter of the window up to `now` is filled.
+    pub fn slope(&self, now: Moment) -> Option<Slope> {
+        let oldest = self.bucket(now).saturating_sub(u64::from(BUCKETS));
+        let filled = self.closed.iter().filter(|(bucket, _)| *bucket >= oldest).count();
+        self.slope.filter(|_| filled >= ENOUGH)
+    }
+
+    fn bucket(&self, at: Moment) -> u64 {
+        u64::try_from(at.since_boot().as_nanos() / self.width.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn forget(&mut self, newest: u64) {
+        while self.closed.front().is_some_and(|(bucket, _)| newest.saturating_sub(*bucket) > u64::from(BUCKETS)) {
+            self.closed.pop_front();
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "bucket numbers within one window differ by at most 60")]
+    fn work_out(&self) -> Option<Slope> {
+        let (first, _) = *self.closed.front()?;
+        let width = self.width.as_secs_f64();
+        let points: Vec<_> = self.closed.iter().map(|(bucket, lag)| ((bucket - first) as f64 * width, *lag)).collect();
+        (points.len() >= ENOUGH).then(|| theil_sen(&points)).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_boot(Duration::from_secs(seconds))
+    }
+
+    fn trend(seconds: u64, lag: impl Fn(u64) -> u64) -> LagTrend {
+        let mut trend = LagTrend::new(Duration::from_secs(300));
+        for second in 0..seconds {
+            trend.push(at(second), Bytes(lag(second)));
+        }
+        trend
+    }
+
+    #[test]
+    fn steady_growth_is_seen_after_a_quarter_of_the_window() {
+        assert_eq!(trend(70, |s| s * 1000).slope(at(70)), None);
+        let slope = trend(90, |s| s * 1000).slope(at(90)).unwrap();
+        assert!((slope.median - 1000.0).abs() < 1.0 && slope.lower > 900.0, "{slope:?}");
+    }
+
+    #[test]
+    fn a_hill_is_no_growth() {
+        let slope = trend(300, |s| if s < 150 { s * 1000 } else { (300 - s) * 1000 }).slope(at(300)).unwrap();
+        assert!(slope.lower <= 0.0, "{slope:?}");
+    }
+
+    #[test]
+    fn an_old_slope_is_not_told() {
+        assert_eq!(trend(300, |s| s * 1000).slope(at(700)), None);
+    }
+}
