@@ -89,8 +89,8 @@ pub(super) enum Kind {
         min: u64,
         max: u64,
     },
-    /// A number, a size or a duration.
-    Quantity,
+    /// A rule's limit, in the unit of that rule.
+    Threshold,
     Flag,
     OneOf(&'static [&'static str]),
     /// Known, and not in this version.

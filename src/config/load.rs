@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::checked::{Alerting, Config, NodeConfig, PairConfig, PostgresNode, RuleSetting, SecretSource};
 use super::problems::{Found, Problem, Problems};
 use super::secrets::{Environment, postgres_password, readable_for_all};
-use super::section::Section;
+use super::section::{NamedSection, Section};
 use super::tree::{self, Value};
 use super::wording::{nearest, shown};
 use super::{pair, postgres_url, value};
@@ -81,23 +81,38 @@ fn pairs(section: &Section<'_>, environment: &Environment) -> Vec<Arc<PairConfig
 
 fn rules(section: &Section<'_>) -> BTreeMap<String, RuleSetting> {
     let mut settings = BTreeMap::new();
-    let known = || RuleName::ALL.iter().map(|name| name.as_str());
-    for rule in section.named("rules", "rule") {
-        if RuleName::from_text(&rule.name).is_none() {
-            let all = format!("known are: {}", known().collect::<Vec<_>>().join(", "));
-            let cure = nearest(&rule.name, known()).or_else(|| nearest(&format!("Standby{}", rule.name), known()));
-            let cure = cure.map_or(all, |near| format!("did you mean {near}?"));
-            section.found.problem(rule.place, format!("rules: there is no rule {}", shown(&rule.name)), cure);
+    for NamedSection { name, place, section: part } in section.named("rules", "rule") {
+        let rule = RuleName::from_text(&name);
+        if rule.is_none() {
+            section.found.problem(place, format!("rules: there is no rule {}", shown(&name)), rule_meant(&name));
         }
-        let part = &rule.section;
         let setting = RuleSetting {
             hold: part.duration("for"),
-            threshold: part.quantity("threshold"),
+            threshold: threshold(&part, rule),
             enabled: part.has("enabled").then(|| part.flag("enabled")).flatten(),
         };
-        settings.insert(rule.name, setting);
+        settings.insert(name, setting);
     }
     settings
+}
+
+fn rule_meant(written: &str) -> String {
+    let names = || RuleName::ALL.iter().map(|rule| rule.as_str());
+    let near = nearest(written, names()).or_else(|| nearest(&format!("Standby{written}"), names()));
+    near.map_or_else(
+        || format!("known are: {}", names().collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean {near}?"),
+    )
+}
+
+fn threshold(section: &Section<'_>, rule: Option<RuleName>) -> Option<f64> {
+    let unit = rule.map(RuleName::threshold_unit);
+    if unit == Some(None) && section.has("threshold") {
+        let said = format!("threshold: {} has none, it is met or not", section.label);
+        section.problem("threshold", said, "remove it; `for` and `enabled` can be set");
+        return None;
+    }
+    section.parsed("threshold", |text| value::threshold(text, unit.flatten()))
 }
 
 fn alerting(section: &Section<'_>) -> Alerting {

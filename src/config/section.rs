@@ -199,10 +199,6 @@ impl<'a> Section<'a> {
         self.read(name, |key, text| value::count(text, key.kind))
     }
 
-    pub(super) fn quantity(&self, name: &str) -> Option<f64> {
-        self.read(name, |_, text| value::quantity(text))
-    }
-
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         self.read(name, |_, text| value::flag(text))
     }

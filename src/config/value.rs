@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::key::Kind;
 use super::tree::Value;
 use super::wording::{nearest, shown, without_url_password};
+use crate::names::ThresholdUnit;
 use crate::units::{Bytes, parse_duration};
 
 /// What is wrong with a value, and its cure.
@@ -101,14 +102,16 @@ pub(super) fn count(text: &str, kind: Kind) -> Result<u64, Wrong> {
     }
 }
 
-/// A number, a size in bytes or a duration in seconds: a threshold in its metric's base unit.
-pub(super) fn quantity(text: &str) -> Result<f64, Wrong> {
-    let number = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
-    let size = || text.parse::<Bytes>().ok().map(Bytes::as_f64);
-    let duration = || parse_duration(text).ok().map(|value| value.as_secs_f64());
-    number.or_else(size).or_else(duration).ok_or_else(|| {
-        Wrong::new(format!("{} is no number, size or duration", shown(text)), "write for example 3, 256MiB or 30s")
-    })
+/// A rule's threshold in its metric's base unit.
+pub(super) fn threshold(text: &str, unit: Option<ThresholdUnit>) -> Result<f64, Wrong> {
+    match unit {
+        Some(ThresholdUnit::Bytes) => size(text).map(Bytes::as_f64),
+        Some(ThresholdUnit::Periods) | None => {
+            let number = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0);
+            let cure = "write a number of periods above zero, for example 2";
+            number.ok_or_else(|| Wrong::new(format!("{} is not a number of periods", shown(text)), cure))
+        }
+    }
 }
 
 pub(super) fn flag(text: &str) -> Result<bool, Wrong> {
@@ -203,7 +206,7 @@ impl Kind {
             Self::Duration { min, max } => format!("a duration, {min} to {max}"),
             Self::Size => "a size".to_owned(),
             Self::Count { min, max } => format!("a whole number, {min} to {max}"),
-            Self::Quantity => "a number, size or duration".to_owned(),
+            Self::Threshold => "a size or a number".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::OneOf(words) => words.join(" or "),
             Self::Later => "nothing yet".to_owned(),
