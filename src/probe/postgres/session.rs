@@ -1,6 +1,5 @@
 //! One session with one server: how it is opened, what it asks, how it ends.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -8,9 +7,11 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{answer, failure};
 use crate::clock::{self, Moment};
-use crate::config::{PostgresNode, SecretSource, SslMode};
+use crate::config::{PostgresNode, SslMode};
 use crate::facts::{Failure, PostgresFacts, Reading};
 use crate::names::FailureKind;
+use crate::probe::password::password_of;
+use crate::secret::Secret;
 
 const FACTS: &str = include_str!("facts.sql");
 
@@ -43,8 +44,8 @@ impl Session {
     /// # Errors
     /// What keeps the server from being asked, by kind.
     pub(super) async fn open(node: &PostgresNode, limits: ServerLimits) -> Result<Self, Failure> {
-        let password = password(node).await?;
-        let options = options(node, limits, password.as_deref());
+        let password = password_of(node.password.as_ref()).await?;
+        let options = options(node, limits, password.as_ref());
         let connection = match PgConnection::connect_with(&options.with_all).await {
             // A platform that cannot poll for a vanished client refuses the setting; the other limits still free the session.
             Err(sqlx::Error::Database(error)) if error.message().contains(CONNECTION_CHECK) => {
@@ -95,7 +96,7 @@ struct Options {
     without_connection_check: PgConnectOptions,
 }
 
-fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&str>) -> Options {
+fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&Secret>) -> Options {
     let tls = match node.tls.mode {
         SslMode::Disable => PgSslMode::Disable,
         SslMode::Prefer => PgSslMode::Prefer,
@@ -106,7 +107,7 @@ fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&str>) ->
     let mut base = with_defaults_of(node).host(&node.host).port(node.port).username(&node.user);
     base = base.database(&node.database).ssl_mode(tls).application_name("standbywatch").disable_statement_logging();
     if let Some(password) = password {
-        base = base.password(password);
+        base = base.password(password.expose());
     }
     if let Some(certificate) = &node.tls.root_certificate {
         base = base.ssl_root_cert(certificate);
@@ -162,23 +163,6 @@ fn percent_encoded(text: &str) -> String {
     })
 }
 
-/// The configured password, read anew each time; `None` where `PGPASSWORD`, `.pgpass` or nothing is to be used.
-pub(super) async fn password(node: &PostgresNode) -> Result<Option<String>, Failure> {
-    match &node.password {
-        None => Ok(None),
-        Some(SecretSource::Inline(secret)) => Ok(Some(secret.expose().to_owned())),
-        Some(SecretSource::File(path)) => first_line(path).await.map(Some),
-    }
-}
-
-async fn first_line(path: &Path) -> Result<String, Failure> {
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| {
-        let text = format!("the password file {} cannot be read: {error}", path.display());
-        Failure::new(FailureKind::Authentication, text)
-    })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
 /// Readings of a probe that failed before it could ask.
 pub(super) fn failed(asked: Moment, failure: Failure) -> Reading<PostgresFacts> {
     Reading { asked, answered: clock::now(), result: Err(failure) }
@@ -187,8 +171,7 @@ pub(super) fn failed(asked: Moment, failure: Failure) -> Reading<PostgresFacts> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::PostgresTls;
-    use crate::secret::Secret;
+    use crate::config::{PostgresTls, SecretSource};
 
     fn node() -> PostgresNode {
         PostgresNode {
@@ -205,24 +188,12 @@ mod tests {
     #[test]
     fn odd_names_reach_the_server_as_they_are() {
         let limits = ServerLimits { statement: Duration::from_secs(3), idle: Duration::from_secs(15) };
-        let options = options(&node(), limits, Some("hunter2")).with_all;
+        let options = options(&node(), limits, Some(&Secret::new("hunter2"))).with_all;
         assert_eq!(options.get_host(), "/run/postgresql");
         assert_eq!(options.get_username(), "probe & co");
         assert_eq!(options.get_database(), Some("post/gres"));
         let session = options.get_options().unwrap();
         assert!(session.contains("-c statement_timeout=3000 "), "{session}");
         assert!(session.contains("-c idle_session_timeout=15000 "), "{session}");
-    }
-
-    #[tokio::test]
-    async fn a_password_file_is_read_to_its_first_line() {
-        let path = std::env::temp_dir().join(format!("standbywatch-password-{}", std::process::id()));
-        std::fs::write(&path, "open sesame\nnot this\n").unwrap();
-        let mut node = node();
-        node.password = Some(SecretSource::File(path.clone()));
-        assert_eq!(password(&node).await.unwrap().as_deref(), Some("open sesame"));
-        std::fs::remove_file(&path).unwrap();
-        let failure = password(&node).await.unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Authentication);
     }
 }
