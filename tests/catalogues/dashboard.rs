@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use standbywatch::metrics;
+use standbywatch::names::Stage;
 
 /// One query of one panel.
 #[derive(Clone, Debug)]
@@ -41,10 +42,11 @@ pub(crate) fn expressions() -> Vec<Panel> {
     expressions_for("catalog")
 }
 
-/// The words of an expression that look like a metric of this agent.
+/// The words of a text that look like a metric of this agent (and are no stage of the lag).
 pub(crate) fn metrics_of(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| word.starts_with("standby_") || word.starts_with("process_")).map(str::to_owned).collect()
+    let ours = |word: &&str| word.starts_with("standby_") || word.starts_with("process_");
+    words.filter(ours).filter(|word| Stage::from_text(word).is_none()).map(str::to_owned).collect()
 }
 
 #[test]
