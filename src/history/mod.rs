@@ -3,3 +3,4 @@
 pub mod lag_trend;
 pub mod lsn_ring;
 pub mod postgres;
+pub mod rules;

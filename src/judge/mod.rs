@@ -1,3 +1,5 @@
 //! Pure functions: facts, history, limits and the present moment in; evidence and findings out.
 
+pub mod level;
 pub mod postgres;
+pub mod rules;

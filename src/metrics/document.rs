@@ -6,7 +6,7 @@ use super::{CATALOGUE, Metric, Presence};
 
 const HEAD: &str = "# Metrics
 
-This file is printed from the catalogue in `src/metrics/`; do not edit it. `UPDATE_PRINTED=1 cargo test --test catalogues` prints it anew.
+This file is printed from the catalogue in `src/metrics/`; do not edit it; `make docs` prints it anew.
 
 A number that is not known has no series: it disappears at once and is never 0 instead. Series marked *always* say whether
 something is known, or hold a state that must tolerate gaps; each configured thing has its own from the first scrape on.

@@ -45,7 +45,7 @@ impl Kind {
 
 /// What a metric's value counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it all")]
 pub enum Unit {
     Seconds,
     Bytes,
@@ -235,5 +235,7 @@ pub fn agent_samples(status: &AgentStatus) -> Vec<Sample> {
     out
 }
 
+#[cfg(test)]
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

@@ -112,6 +112,7 @@ pub(super) static METRICS: [Metric; 8] = [
         read: Read::Evidence(|input, emit| {
             for probe in input.probes {
                 let labels = [probe.channel.as_str().into(), text(&probe.node)];
+                // a default is right: 0 is Prometheus's own way to say "never", and the help says so.
                 emit.put(labels, probe.last_success.map_or(0.0, |success| success.0));
             }
         }),

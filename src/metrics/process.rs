@@ -21,14 +21,14 @@ pub struct ProcessUsage {
 
 /// Reads `/proc/self` and the process's CPU clock; takes some tens of microseconds.
 pub fn read() -> ProcessUsage {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let status = std::fs::read_to_string("/proc/self/status").ok();
+    let limits = std::fs::read_to_string("/proc/self/limits").ok();
     ProcessUsage {
         cpu_seconds: Some(cpu_seconds()),
-        resident_memory: memory(&status, "VmRSS:"),
-        virtual_memory: memory(&status, "VmSize:"),
+        resident_memory: status.as_deref().and_then(|status| memory(status, "VmRSS:")),
+        virtual_memory: status.as_deref().and_then(|status| memory(status, "VmSize:")),
         open_fds: open_fds(),
-        max_fds: max_fds(&limits),
+        max_fds: limits.as_deref().and_then(max_fds),
     }
 }
 
