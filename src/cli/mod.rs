@@ -1,1 +1,3 @@
 //! The commands, one short file each.
+
+pub mod rsync;

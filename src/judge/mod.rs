@@ -3,3 +3,6 @@
 pub mod level;
 pub mod postgres;
 pub mod rules;
+pub mod config_sync;
+pub mod kvstore;
+pub mod search;

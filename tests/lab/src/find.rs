@@ -31,7 +31,9 @@ impl Need {
             Need::Monitoring => {
                 return program("prometheus").and_then(|_| alertmanager()).err().map(|error| format!("{error:#}"));
             }
-            Need::Search => return None,
+            Need::Search => {
+                return crate::search::prepare().err().map(|error| format!("{error:#}"));
+            }
         };
         all.iter().find_map(|name| program(name).err()).map(|error| format!("{error:#}"))
     }
@@ -87,7 +89,7 @@ pub(crate) fn cache_dir() -> Result<PathBuf> {
     Ok(dir)
 }
 
-fn is_program(file: &Path) -> bool {
+pub(crate) fn is_program(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 

@@ -46,6 +46,11 @@ pub async fn get(url: &str) -> Result<Answer> {
 
 /// Any request, with a JSON body if one is given.
 pub async fn send(method: Method, url: &str, body: Option<&Value>) -> Result<Answer> {
+    send_text(method, url, body.map(Value::to_string).unwrap_or_default()).await
+}
+
+/// Any request with a body as it is, sent as JSON.
+pub async fn send_text(method: Method, url: &str, body: String) -> Result<Answer> {
     let ask = exchange(method.clone(), url, body);
     match tokio::time::timeout(ANSWER, ask).await {
         Ok(answer) => answer.with_context(|| format!("{method} {url}")),
@@ -53,7 +58,7 @@ pub async fn send(method: Method, url: &str, body: Option<&Value>) -> Result<Ans
     }
 }
 
-async fn exchange(method: Method, url: &str, body: Option<&Value>) -> Result<Answer> {
+async fn exchange(method: Method, url: &str, body: String) -> Result<Answer> {
     let uri: Uri = url.parse()?;
     let host = uri.authority().context("a URL with a host")?.to_string();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -62,8 +67,7 @@ async fn exchange(method: Method, url: &str, body: Option<&Value>) -> Result<Ans
     let driving = tokio::spawn(connection);
     let request =
         Request::builder().method(method).uri(path).header("host", &host).header("content-type", "application/json");
-    let text = body.map(Value::to_string).unwrap_or_default();
-    let response = sender.send_request(request.body(Full::new(Bytes::from(text)))?).await?;
+    let response = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await?.to_bytes();
     driving.abort();

@@ -12,11 +12,24 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Waits until its input is closed (by us, or by the system when we die), then kills and removes.
-/// It stands in `/`, so that it does not find itself.
-const SCRIPT: &str = r#"
-trap '' INT TERM HUP
-cat >/dev/null
+/// Waits until its input is closed: by us, or by the system when we die.
+const UNTIL_CLOSED: &str = "cat >/dev/null";
+
+/// Waits until nobody holds the lock file `$2` any more, and for 3 s after that nobody took it up again;
+/// then removes `$3`, by which it would be found.
+const UNTIL_UNUSED: &str = r#"
+exec 9>>"$2"
+while :; do
+    flock -x 9
+    flock -u 9
+    sleep 3
+    flock -xn 9 && break
+done
+rm -f -- "$3"
+"#;
+
+/// Kills all that runs in `$1` and removes it.
+const CLEAN: &str = r#"
 round=0
 while [ "$round" -lt 200 ]; do
     pids=$(find /proc -mindepth 2 -maxdepth 2 -name cwd \
@@ -32,24 +45,36 @@ find "$1" -name postmaster.pid -exec sed -n -s 7p {} + 2>/dev/null |
 [ -n "$LAB_KEEP" ] || rm -rf -- "$1"
 "#;
 
+/// Starts a keeper of `dir`. It stands in `/`, so that it does not find itself, and in a group of its own, since
+/// Ctrl-C and a test runner's kill go to ours.
+fn spawn(wait: &str, dir: &Path, more: &[&Path], stdin: Stdio) -> Result<Child> {
+    Command::new("sh")
+        .arg("-c")
+        .arg(format!("trap '' INT TERM HUP\n{wait}\n{CLEAN}"))
+        .arg("lab-keeper")
+        .arg(dir)
+        .args(more)
+        .current_dir("/")
+        .stdin(stdin)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("start the keeper")
+}
+
+/// Starts a keeper that outlives us: once nobody locks the file `users` it removes `note` and cleans `dir`.
+pub(crate) fn watch_shared(dir: &Path, users: &Path, note: &Path) -> Result<()> {
+    spawn(UNTIL_UNUSED, dir, &[users, note], Stdio::null()).map(|_| ())
+}
+
 /// The running keeper of one directory.
 #[derive(Debug)]
 pub(crate) struct Keeper(Child);
 
 impl Keeper {
     pub fn watch(dir: &Path) -> Result<Self> {
-        Command::new("sh")
-            .args(["-c", SCRIPT, "lab-keeper"])
-            .arg(dir)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Its own group: Ctrl-C and a test runner's kill go to ours.
-            .process_group(0)
-            .spawn()
-            .map(Self)
-            .context("start the keeper")
+        spawn(UNTIL_CLOSED, dir, &[], Stdio::piped()).map(Self)
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::StatVfsMountFlags;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::find::Need;
-use crate::keeper::{Keeper, inside, pids};
+use crate::keeper::{self, Keeper, inside, pids};
 use crate::user::ServerUser;
 
 /// The directory of one test and its keeper. Clones are the same lab; with the last one, and the servers
@@ -21,7 +21,8 @@ pub struct Lab(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     user: Option<ServerUser>,
-    _keeper: Keeper,
+    /// None where the lab is shared with other processes, which have a keeper together.
+    _keeper: Option<Keeper>,
 }
 
 impl Lab {
@@ -44,6 +45,17 @@ impl Lab {
     pub fn bare() -> Result<Self> {
         let dir = make_directory()?;
         let keeper = Keeper::watch(&dir)?;
+        Self::of(dir, Some(keeper))
+    }
+
+    /// A lab that ends when the last process has left the lock file `users`, not with us; `note` goes first.
+    pub(crate) fn shared(users: &Path, note: &Path) -> Result<Self> {
+        let dir = make_directory()?;
+        keeper::watch_shared(&dir, users, note)?;
+        Self::of(dir, None)
+    }
+
+    fn of(dir: PathBuf, keeper: Option<Keeper>) -> Result<Self> {
         let user = ServerUser::find()?;
         Ok(Self(Arc::new(Inner { dir, user, _keeper: keeper })))
     }

@@ -21,6 +21,7 @@
 //! | [`PgPair`], [`PgServer`], [`Writer`] | PostgreSQL: a primary, its standby, load |
 //! | [`RedisPair`], [`RedisServer`], [`KvWriter`] | two stores, and an application that writes to both |
 //! | [`SyncLoop`] | rsync on a loop |
+//! | [`SharedSearch`], [`OwnSearch`], [`Search`] | OpenSearch: one for all tests, or one to be broken |
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
 //! | [`http`] | a small client |
@@ -42,6 +43,7 @@ mod postgres;
 mod process;
 mod redis;
 mod rsync;
+mod search;
 mod user;
 mod wait;
 
@@ -55,4 +57,5 @@ pub use postgres::{Load, PgPair, PgPairBuilder, PgServer, Rows, Writer};
 pub use process::Server;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{Runs, SyncLoop};
+pub use search::{OwnSearch, Search, SharedSearch};
 pub use wait::wait_until;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -36,6 +37,7 @@ pub struct Server {
     log: PathBuf,
     lab: Lab,
     child: Mutex<Option<Child>>,
+    left: AtomicBool,
 }
 
 impl Server {
@@ -47,6 +49,7 @@ impl Server {
             log: lab.dir().join(format!("{name}.log")),
             lab: lab.clone(),
             child: Mutex::new(None),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -163,6 +166,11 @@ impl Server {
         &self.dir
     }
 
+    /// Lets it run on when this is dropped: it belongs to a shared lab.
+    pub(crate) fn leave_running(self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
     fn signal_all(&self, signal: Signal) -> Result<()> {
         if signal_inside(&self.dir, signal) == 0 {
             bail!("{} has no process", self.name);
@@ -177,6 +185,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        signal_inside(&self.dir, Signal::KILL);
+        if !self.left.load(Ordering::Relaxed) {
+            signal_inside(&self.dir, Signal::KILL);
+        }
     }
 }

@@ -151,10 +151,6 @@ async fn listen(listener: TcpListener, target: SocketAddr, mut modes: watch::Rec
             changed = modes.changed() => if changed.is_err() { return },
             Some(_) = connections.join_next() => {}
             client = accept(listener.as_ref(), mode) => {
-                if mode == Mode::Reset {
-                    let _gone = client.set_zero_linger();
-                    continue;
-                }
                 let [to_server, to_client] = paces.clone();
                 let (modes, counters) = (modes.clone(), Arc::clone(&counters));
                 connections.spawn(async move {
@@ -181,10 +177,20 @@ async fn accept(listener: Option<&TcpListener>, mode: Mode) -> TcpStream {
 async fn connection(
     client: TcpStream,
     target: SocketAddr,
-    modes: watch::Receiver<Mode>,
+    mut modes: watch::Receiver<Mode>,
     paces: [Arc<Pace>; 2],
     counters: Arc<Counters>,
 ) {
+    // The mode may have changed while it was accepted.
+    let settled = modes.wait_for(|mode| !matches!(mode, Mode::BlackHole | Mode::OneWay(_)));
+    let refused = match settled.await {
+        Ok(mode) => matches!(*mode, Mode::Reset | Mode::Refuse),
+        Err(_) => true,
+    };
+    if refused {
+        let _gone = client.set_zero_linger();
+        return;
+    }
     if pump::is_given_up(&client) {
         // Made in a black hole and closed again before the repair: nothing of it ever arrived.
         return;
