@@ -367,7 +367,8 @@ fn replication_unknown() -> Finding {
     }
 }
 
-fn watchdog() -> Finding {
+/// The dead-man's switch.
+pub fn watchdog() -> Finding {
     Finding {
         summary: "Alerting works.",
         description: "This alert always fires.".into(),
