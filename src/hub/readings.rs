@@ -92,7 +92,7 @@ impl Readings {
     pub fn health(&self, pair: &PairConfig, now: Moment) -> Vec<ProbeHealth> {
         let mut all = Vec::new();
         for channel in pair.channels() {
-            let Some(stale_after) = stale_after(pair, channel) else { continue };
+            let Some(stale_after) = pair.schedule(channel).map(|schedule| schedule.stale_after) else { continue };
             for node in &pair.nodes {
                 let name = &node.name;
                 let state = match channel {
@@ -124,17 +124,6 @@ impl Readings {
 }
 
 type State = (bool, Option<Failure>, Option<Duration>);
-
-/// How long a channel's readings may be believed.
-pub fn stale_after(pair: &PairConfig, channel: Channel) -> Option<Duration> {
-    let schedule = match channel {
-        Channel::Postgres => pair.postgres.as_ref().map(|channel| channel.schedule),
-        Channel::Config => pair.config.as_ref().map(|channel| channel.schedule),
-        Channel::Kvstore => pair.kvstore.as_ref().map(|channel| channel.schedule),
-        Channel::Search => pair.search.as_ref().map(|channel| channel.schedule),
-    };
-    schedule.map(|schedule| schedule.stale_after)
-}
 
 fn of_nodes<T>(pair: &PairConfig, channel: Channel) -> BTreeMap<Name, Latest<T>> {
     if !pair.has(channel) {

@@ -17,6 +17,8 @@ use crate::clock::{self, Moment};
 use crate::config::{PostgresChannel, PostgresNode, SecretSource};
 use crate::facts::{Failure, PostgresFacts, Reading};
 use crate::names::FailureKind;
+use crate::probe::password::password_of;
+use crate::secret::Secret;
 use pace::Pace;
 use session::{NoAnswer, ServerLimits, Session, failed};
 
@@ -35,7 +37,7 @@ pub struct PostgresProbe {
     session: Option<Session>,
     pace: Pace,
     /// The password that the server refused last.
-    refused: Option<String>,
+    refused: Option<Secret>,
     /// A new session that is to replace the held one. Its task ends with the probe.
     replacement: JoinSet<Result<Session, Failure>>,
     replace_not_before: Option<Moment>,
@@ -163,14 +165,14 @@ impl PostgresProbe {
     async fn note_failed_connect(&mut self, failure: &Failure) {
         self.pace.failed(failure, clock::now(), fastrand::f64());
         if failure.kind == FailureKind::Authentication {
-            self.refused = session::password(&self.node).await.ok().flatten();
+            self.refused = password_of(self.node.password.as_ref()).await.ok().flatten();
         }
     }
 
     /// A refused password is tried again early if its file says something else now.
     async fn password_has_changed(&self) -> bool {
         matches!(self.node.password, Some(SecretSource::File(_)))
-            && matches!(session::password(&self.node).await, Ok(password) if password != self.refused)
+            && matches!(password_of(self.node.password.as_ref()).await, Ok(password) if password != self.refused)
     }
 
     /// Only a new session can see a changed password, an expired certificate, a full server or a frozen postmaster. It is

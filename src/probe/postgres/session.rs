@@ -1,6 +1,5 @@
 //! One session with one server: how it is opened, what it asks, how it ends.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -8,9 +7,11 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{answer, failure};
 use crate::clock::{self, Moment};
-use crate::config::{PostgresNode, SecretSource, SslMode};
+use crate::config::{PostgresNode, SslMode};
 use crate::facts::{Failure, PostgresFacts, Reading};
 use crate::names::FailureKind;
+use crate::probe::password::password_of;
+use crate::secret::Secret;
 
 const FACTS: &str = include_str!("facts.sql");
 
@@ -43,8 +44,8 @@ impl Session {
     /// # Errors
     /// What keeps the server from being asked, by kind.
     pub(super) async fn open(node: &PostgresNode, limits: ServerLimits) -> Result<Self, Failure> {
-        let password = password(node).await?;
-        let options = options(node, limits, password.as_deref());
+        let password = password_of(node.password.as_ref()).await?;
+        let options = options(node, limits, password.as_ref().map(Secret::expose));
         let connection = match PgConnection::connect_with(&options.with_all).await {
             // A platform that cannot poll for a vanished client refuses the setting; the other limits still free the session.
             Err(sqlx::Error::Database(error)) if error.message().contains(CONNECTION_CHECK) => {
@@ -162,23 +163,6 @@ fn percent_encoded(text: &str) -> String {
     })
 }
 
-/// The configured password, read anew each time; `None` where `PGPASSWORD`, `.pgpass` or nothing is to be used.
-pub(super) async fn password(node: &PostgresNode) -> Result<Option<String>, Failure> {
-    match &node.password {
-        None => Ok(None),
-        Some(SecretSource::Inline(secret)) => Ok(Some(secret.expose().to_owned())),
-        Some(SecretSource::File(path)) => first_line(path).await.map(Some),
-    }
-}
-
-async fn first_line(path: &Path) -> Result<String, Failure> {
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| {
-        let text = format!("the password file {} cannot be read: {error}", path.display());
-        Failure::new(FailureKind::Authentication, text)
-    })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
 /// Readings of a probe that failed before it could ask.
 pub(super) fn failed(asked: Moment, failure: Failure) -> Reading<PostgresFacts> {
     Reading { asked, answered: clock::now(), result: Err(failure) }
@@ -187,7 +171,7 @@ pub(super) fn failed(asked: Moment, failure: Failure) -> Reading<PostgresFacts> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::PostgresTls;
+    use crate::config::{PostgresTls, SecretSource};
     use crate::secret::Secret;
 
     fn node() -> PostgresNode {
@@ -212,17 +196,5 @@ mod tests {
         let session = options.get_options().unwrap();
         assert!(session.contains("-c statement_timeout=3000 "), "{session}");
         assert!(session.contains("-c idle_session_timeout=15000 "), "{session}");
-    }
-
-    #[tokio::test]
-    async fn a_password_file_is_read_to_its_first_line() {
-        let path = std::env::temp_dir().join(format!("standbywatch-password-{}", std::process::id()));
-        std::fs::write(&path, "open sesame\nnot this\n").unwrap();
-        let mut node = node();
-        node.password = Some(SecretSource::File(path.clone()));
-        assert_eq!(password(&node).await.unwrap().as_deref(), Some("open sesame"));
-        std::fs::remove_file(&path).unwrap();
-        let failure = password(&node).await.unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Authentication);
     }
 }
