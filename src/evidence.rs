@@ -1,10 +1,12 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::clock::Moment;
+use crate::facts::Opaque;
 use crate::names::{Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
 use crate::units::{Bytes, Lsn};
 
@@ -111,6 +113,18 @@ pub struct NodeEvidence {
     pub position: Option<Lsn>,
 }
 
+/// A walsender's identity: process ids come back, the start of a process with one does not.
+pub type SenderKey = (i32, Option<Opaque>);
+
+/// How a standby's walsender was recognised last, and which rows beside it were others'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// The row.
+    pub key: SenderKey,
+    /// Rows that stood beside it then: not this standby's, for as long as they live.
+    pub others: HashSet<SenderKey>,
+}
+
 /// What is known of one standby.
 #[derive(Clone, Debug, Serialize)]
 pub struct StandbyEvidence {
@@ -136,9 +150,15 @@ pub struct StandbyEvidence {
     pub catch_up_seconds: Option<f64>,
     /// Stage with the largest lag, if any lag is there.
     pub bottleneck: Option<Stage>,
-    /// Since when nothing was heard, for people.
+    /// The last proven sign of life between the two servers.
     #[serde(skip)]
     pub last_heartbeat: Option<Moment>,
+    /// The walsender that was recognised as this standby's, to be remembered.
+    #[serde(skip)]
+    pub recognised: Option<Recognised>,
+    /// How far the standby has come by what the primary heard from it, to be remembered.
+    #[serde(skip)]
+    pub reported: Option<Lsn>,
 }
 
 /// The configuration's synchronisation.

@@ -318,6 +318,65 @@ closed_list! {
     }
 }
 
+closed_list! {
+    /// The alert's name of each rule. What it means stands in the catalogue of rules; the names are here so that a
+    /// configuration can be checked against them.
+    RuleName {
+        ReplicationUnknown = "StandbyReplicationUnknown",
+        PostgresNoPrimary = "StandbyPostgresNoPrimary",
+        PostgresLagHigh = "StandbyPostgresLagHigh",
+        PostgresLagGrowing = "StandbyPostgresLagGrowing",
+        PostgresLagGrowingAtLowLoad = "StandbyPostgresLagGrowingAtLowLoad",
+        PostgresReplayPaused = "StandbyPostgresReplayPaused",
+        ConfigSyncStale = "StandbyConfigSyncStale",
+        KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
+        SearchUnknown = "StandbySearchUnknown",
+        SearchRed = "StandbySearchRed",
+        SearchIndexMissing = "StandbySearchIndexMissing",
+        AgentDown = "StandbyAgentDown",
+        Watchdog = "StandbyWatchdog",
+    }
+}
+
+/// What a rule's threshold counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThresholdUnit {
+    /// Bytes; written as a size, `256MiB`.
+    Bytes,
+    /// Periods of the configuration's synchronisation; written as a plain number.
+    Periods,
+}
+
+impl RuleName {
+    /// What the rule's threshold counts; `None` for a rule over a state, which has no threshold to set.
+    pub const fn threshold_unit(self) -> Option<ThresholdUnit> {
+        match self {
+            Self::PostgresLagHigh => Some(ThresholdUnit::Bytes),
+            Self::ConfigSyncStale => Some(ThresholdUnit::Periods),
+            _ => None,
+        }
+    }
+}
+
+closed_list! {
+    /// What became of one push of alerts to one Alertmanager.
+    PushOutcome {
+        Ok = "ok",
+        /// It answered that it does not want them (4xx); not repeated.
+        Refused = "refused",
+        /// Not reached, timed out, or its own error (5xx); tried again.
+        Failed = "failed",
+    }
+}
+
+closed_list! {
+    /// What became of one write of a state file.
+    WriteOutcome {
+        Ok = "ok",
+        Failed = "failed",
+    }
+}
+
 /// A configured name: of a pair or of a node. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);

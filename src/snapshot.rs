@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::PairEvidence;
@@ -47,7 +47,7 @@ pub struct ProbeHealth {
 }
 
 /// How far a rule whose condition is met has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingState {
     /// Met, but not yet for its hold time.

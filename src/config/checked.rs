@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 /// One pair.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PairConfig {
     /// Its name.
     pub name: Name,
@@ -61,6 +61,16 @@ impl PairConfig {
         Channel::ALL.iter().copied().filter(|channel| self.has(*channel))
     }
 
+    /// When the channel's probes run; `None` if it is not configured.
+    pub fn schedule(&self, channel: Channel) -> Option<Schedule> {
+        match channel {
+            Channel::Postgres => self.postgres.as_ref().map(|channel| channel.schedule),
+            Channel::Config => self.config.as_ref().map(|channel| channel.schedule),
+            Channel::Kvstore => self.kvstore.as_ref().map(|channel| channel.schedule),
+            Channel::Search => self.search.as_ref().map(|channel| channel.schedule),
+        }
+    }
+
     /// The node with this name.
     pub fn node(&self, name: &Name) -> Option<&NodeConfig> {
         self.nodes.iter().find(|node| node.name == *name)
@@ -89,7 +99,7 @@ impl Schedule {
 }
 
 /// One machine of a pair.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeConfig {
     /// Its name. Says nothing about its role.
     pub name: Name,
@@ -103,6 +113,16 @@ pub struct NodeConfig {
     pub search: Option<SearchNode>,
     /// Its copy of the configuration.
     pub config: Option<ConfigNode>,
+}
+
+impl NodeConfig {
+    /// Where the node's secrets come from.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
+        let postgres = self.postgres.as_ref().and_then(|server| server.password.as_ref());
+        let kvstore = self.kvstore.as_ref().and_then(|KvstoreNode::Redis(store)| store.password.as_ref());
+        let search = self.search.as_ref().and_then(|engine| engine.password.as_ref());
+        [postgres, kvstore, search].into_iter().flatten()
+    }
 }
 
 /// How to reach one PostgreSQL server.
@@ -217,7 +237,7 @@ pub struct ConfigNode {
 
 /// The `postgres` channel's limits; meanings in the docs of the judge that uses them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct PostgresChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -235,7 +255,7 @@ pub struct PostgresChannel {
 
 /// The `config` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct ConfigChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -247,7 +267,7 @@ pub struct ConfigChannel {
 
 /// The `kvstore` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct KvstoreChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -268,7 +288,7 @@ pub enum WriteOrder {
 
 /// The `search` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct SearchChannel {
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -283,7 +303,7 @@ pub struct SearchChannel {
 
 /// Recovery point objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names of the fields say it all")]
 pub struct Rpo {
     pub bytes: Bytes,
     #[serde(with = "duration_as_text")]

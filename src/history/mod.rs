@@ -4,4 +4,6 @@ pub mod config_sync;
 pub mod kvstore;
 pub mod lag_trend;
 pub mod lsn_ring;
+pub mod postgres;
+pub mod rules;
 pub mod search;

@@ -2,4 +2,7 @@
 
 pub mod config_sync;
 pub mod kvstore;
+pub mod level;
+pub mod postgres;
+pub mod rules;
 pub mod search;

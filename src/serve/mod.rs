@@ -1,1 +1,153 @@
-//! HTTP: routes, openness of each path, limits.
+//! HTTP: which path answers what (`routes`), who may ask (`openness`), how answers look (`answer`), and the limits here.
+//!
+//! A request only renders published snapshots: it touches no server and waits for nothing.
+
+mod answer;
+mod openness;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::snapshot::{Sample, Snapshot};
+
+/// A request's head may be this long, in bytes; longer ones are answered with 431.
+const MAX_HEAD: usize = 16 * 1024;
+/// A request's head may have this many fields.
+const MAX_HEADERS: usize = 64;
+/// Where requests in progress get this long to finish when the agent stops.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the flags say about the server.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// `--web.telemetry-path`.
+    pub telemetry_path: String,
+    /// `--web.max-requests`: connections served at the same time; further ones are answered with 503.
+    pub max_requests: usize,
+    /// A request's head must be complete within this time; also the longest pause between two requests of a connection.
+    pub head_timeout: Duration,
+    /// A connection is closed at this age, whatever it does, so that a peer that never reads cannot hold one for ever.
+    pub connection_lifetime: Duration,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        Self {
+            telemetry_path: "/metrics".to_owned(),
+            max_requests: 40,
+            head_timeout: Duration::from_secs(10),
+            connection_lifetime: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The published snapshots of all pairs.
+pub type Pairs = Arc<[watch::Receiver<Arc<Snapshot>>]>;
+
+/// What requests are answered from.
+pub struct ServeState {
+    settings: WebSettings,
+    pairs: RwLock<Pairs>,
+    agent_samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+}
+
+impl ServeState {
+    /// `agent_samples` is called at each scrape; it gives the agent's own samples and must not block.
+    pub fn new(
+        settings: WebSettings,
+        pairs: impl Into<Pairs>,
+        agent_samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
+    ) -> Self {
+        Self { settings, pairs: RwLock::new(pairs.into()), agent_samples: Box::new(agent_samples) }
+    }
+
+    /// After a reload: other pairs are watched from now on.
+    pub fn replace_pairs(&self, pairs: impl Into<Pairs>) {
+        *self.pairs.write().unwrap_or_else(PoisonError::into_inner) = pairs.into();
+    }
+
+    fn pairs(&self) -> Pairs {
+        self.pairs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Answers requests on `listener` until `shutdown` is done; then requests in progress may finish for a short time.
+///
+/// Connections over the limit get a polite 503; when there are twice as many as allowed, they are closed without a word.
+pub async fn serve(listener: TcpListener, state: Arc<ServeState>, shutdown: impl Future<Output = ()>) {
+    let served = Arc::new(Semaphore::new(state.settings.max_requests));
+    let refused = Arc::new(Semaphore::new(state.settings.max_requests));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // Finished connections are forgotten, so that the set stays as small as the limits.
+            Some(_) = connections.join_next() => continue,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (permit, over_limit) = match served.clone().try_acquire_owned() {
+                    Ok(permit) => (permit, false),
+                    Err(_) => match refused.clone().try_acquire_owned() {
+                        Ok(permit) => (permit, true),
+                        Err(_) => continue,
+                    },
+                };
+                connections.spawn(connection(stream, peer, state.clone(), over_limit, permit, graceful.watcher()));
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly. Trying again at once would only burn the processor.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    state: Arc<ServeState>,
+    over_limit: bool,
+    _permit: OwnedSemaphorePermit,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let _ = stream.set_nodelay(true);
+    let settings = state.settings.clone();
+    let service = service_fn(|request| {
+        let response =
+            if over_limit { answer::too_many_connections() } else { routes::respond(&request, peer, &state) };
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head_timeout)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .keep_alive(!over_limit)
+        .serve_connection(TokioIo::new(stream), service);
+    // Dropping the connection closes it.
+    match tokio::time::timeout(settings.connection_lifetime, watcher.watch(served)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "connection ended"),
+        Err(_) => tracing::debug!(%peer, "connection closed at the end of its lifetime"),
+    }
+}

@@ -1,1 +1,14 @@
 //! Pure renderings of a snapshot, one file per format.
+//!
+//! `api` turns views into one versioned document; `html` and `table` are renderings of that document, so that the page, the
+//! terminal and the API cannot disagree. `prometheus` and `replication` render samples and views directly.
+
+pub mod api;
+mod document;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod html;
+pub mod prometheus;
+pub mod replication;
+pub mod table;
+mod wording;

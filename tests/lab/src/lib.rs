@@ -1,1 +1,61 @@
+//! The laboratory: real servers, cables and faults for the tests and the demo of standbywatch.
+//!
+//! A test opens a [`Lab`] with the servers it [`Need`]s, starts them, breaks something and looks.
+//! Everything lives on loopback, on free ports, in one temporary directory, and is gone when the
+//! lab is dropped or when its process dies, however it dies.
+//!
+//! ```no_run
+//! # use standbywatch_lab::*;
+//! # async fn row() -> Result<()> {
+//! let Some(lab) = Lab::open(&[Need::Postgres])? else { return Ok(()) };
+//! let pair = PgPair::builder().start(&lab).await?;
+//! pair.repl.set(Mode::BlackHole);
+//! # Ok(()) }
+//! ```
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`Lab`] | the directory, its keeper, what is installed |
+//! | [`Server`] | one started program and all that it started: stop, kill, freeze, thaw |
+//! | [`Cable`] | a TCP proxy with faults |
+//! | [`PgPair`], [`PgServer`], [`Writer`] | PostgreSQL: a primary, its standby, load |
+//! | [`RedisPair`], [`RedisServer`], [`KvWriter`] | two stores, and an application that writes to both |
+//! | [`SyncLoop`] | rsync on a loop |
+//! | [`SharedSearch`], [`OwnSearch`], [`Search`] | OpenSearch: one for all tests, or one to be broken |
+//! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
+//! | [`Agent`], [`Metrics`] | the agent under test and what it says |
+//! | [`http`] | a small client |
+//! | [`wait_until`] | waiting for a condition under a deadline |
+//!
+//! Variables: `LAB_REQUIRE_ALL=1` fails a test whose server is missing instead of skipping it;
+//! `LAB_KEEP=1` leaves the directory behind for a look at the logs; `LAB_DIR` says below which directory
+//! labs are made.
 
+mod agent;
+mod cable;
+mod find;
+pub mod http;
+mod keeper;
+mod lab;
+mod monitoring;
+mod ports;
+mod postgres;
+mod process;
+mod redis;
+mod rsync;
+mod search;
+mod user;
+mod wait;
+
+pub use agent::{Agent, AgentOptions, Metrics};
+pub use anyhow::{Context, Result};
+pub use cable::{Cable, Mode, Traffic, Way};
+pub use find::Need;
+pub use lab::Lab;
+pub use monitoring::{Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample};
+pub use postgres::{Load, PgPair, PgPairBuilder, PgServer, Rows, Writer};
+pub use process::Server;
+pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
+pub use rsync::{Runs, SyncLoop};
+pub use search::{OwnSearch, Search, SharedSearch};
+pub use wait::wait_until;

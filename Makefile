@@ -1,0 +1,59 @@
+# Everything a developer runs. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+INSTALL := tests/lab/install.sh
+# cargo-nextest and cargo-deny may live in the laboratory's cache.
+export PATH := $(shell bash $(INSTALL) --where)/tools/bin:$(PATH)
+LAB := $(CARGO) run --quiet --package standbywatch-lab --bin
+
+.PHONY: help test demo demo-fault demo-repair bench docs docs-check fmt lint deny
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+test: ## install what is missing, build, run every test
+	@bash $(INSTALL) --tools
+	@$(CARGO) test --quiet --workspace --all-features --doc
+	@$(CARGO) nextest run --workspace --all-features
+
+demo: ## a real pair with the agent, Prometheus and Alertmanager, until Ctrl-C
+	@bash $(INSTALL)
+	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
+	@exec $(LAB) lab-demo -- start
+
+demo-fault: ## break the running demo: make demo-fault FAULT=cable-cut
+	@$(LAB) lab-demo -- fault $(if $(FAULT),'$(FAULT)')
+
+demo-repair: ## put the running demo right again
+	@$(LAB) lab-demo -- repair
+
+bench: ## memory, CPU and scrape times beside the ordinary exporters
+	@bash $(INSTALL) --bench
+	@$(CARGO) build --release --package standbywatch --package standbywatch-lab --bins
+	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench
+
+docs: ## print again the documents that come from the code
+	@bash tests/print-docs.sh
+
+docs-check: ## fail if a printed document differs from what the code says
+	@if [ ! -e tests/print-docs.sh ]; then echo 'docs-check: no document is printed from the code yet'; exit 0; fi; \
+	state() { git diff | git hash-object --stdin; git ls-files --others --exclude-standard; }; \
+	before=$$(state); bash tests/print-docs.sh; \
+	if [ "$$before" != "$$(state)" ]; then \
+		git --no-pager diff; git status --short; echo 'docs-check: run `make docs` and commit what it prints' >&2; exit 1; \
+	fi
+
+fmt: ## format the code
+	@$(CARGO) fmt --all
+
+lint: ## formatting and clippy, as CI has them
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+
+deny: ## licenses, banned crates and sources of the dependencies
+	@bash $(INSTALL) --tools
+	@$(CARGO) deny --all-features check --hide-inclusion-graph bans licenses sources

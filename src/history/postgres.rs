@@ -1,0 +1,280 @@
+//! What is remembered of a pair's PostgreSQL servers: signs of life, who is whose walsender, positions, roles.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::config::PostgresChannel;
+use crate::evidence::{PostgresEvidence, Recognised, Roles, SenderKey};
+use crate::facts::{
+    Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender,
+};
+use crate::history::lag_trend::LagTrend;
+use crate::history::lsn_ring::LsnRing;
+use crate::names::Name;
+use crate::units::Lsn;
+
+/// Readings further apart than this say nothing about when a time stamp changed between them.
+const GAP: Duration = Duration::from_secs(10);
+
+/// The verdict "growing" outlives its proof by this much, since a `for` over a series with holes never completes.
+pub const GROWING_HELD: Duration = Duration::from_secs(60);
+
+/// A time stamp of another clock, and since when (on ours) it is known to have changed.
+///
+/// A change seen between two readings happened *after the earlier request left*, so that moment is the only proven one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beat {
+    stamp: Option<Opaque>,
+    /// This stamp, or that there is none, was first seen at this moment.
+    pub since: Moment,
+    /// The other side was alive at this moment or later; `None` until a change was seen.
+    pub proven: Option<Moment>,
+}
+
+/// What is remembered of one walsender.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SenderMemory {
+    /// The standby's replies.
+    pub beat: Beat,
+    moved: (Option<Lsn>, Option<Lsn>),
+    /// Write, flush or reply changed at this moment or later.
+    pub progress: Moment,
+}
+
+/// A position that a standby has, and where that position means something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Received or replayed up to here.
+    pub lsn: Lsn,
+    /// The cluster's system identifier.
+    pub cluster: Option<String>,
+    /// The standby's timeline.
+    pub timeline: Option<u32>,
+}
+
+/// What is remembered of one node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeMemory {
+    last_good: Option<Moment>,
+    was_primary: bool,
+    /// Its walsenders in its last good reading as a primary.
+    pub senders: HashMap<SenderKey, SenderMemory>,
+    /// Its receiver in its last good reading as a standby.
+    pub receiver: Option<Beat>,
+    /// Its settings, kept while it cannot be asked.
+    pub settings: Option<PostgresSettings>,
+    /// The furthest position that it is known to have.
+    pub has: Option<Held>,
+    /// Where its replay stands and since when.
+    pub replay: Option<(Lsn, Moment)>,
+    /// How many pairs of readings in a row showed it ahead of its primary.
+    pub ahead: u8,
+    ahead_seen: Option<Moment>,
+    answered: Option<Moment>,
+}
+
+/// All memory of the channel.
+#[derive(Clone, Debug)]
+pub struct PostgresHistory {
+    trend_window: Duration,
+    /// By node.
+    pub nodes: BTreeMap<Name, NodeMemory>,
+    /// By standby.
+    pub recognised: BTreeMap<Name, Recognised>,
+    /// Of the present primary.
+    pub ring: LsnRing,
+    ring_of: Option<(Name, Option<String>, Option<u32>)>,
+    /// By standby.
+    pub trends: BTreeMap<Name, LagTrend>,
+    /// The last proven verdict "lag is large and growing".
+    pub growing: Option<(bool, Moment)>,
+    /// The last proven roles.
+    pub roles: Roles,
+}
+
+impl PostgresHistory {
+    /// Remembers nothing yet.
+    pub fn new(channel: &PostgresChannel) -> Self {
+        Self {
+            trend_window: channel.trend_window,
+            nodes: BTreeMap::new(),
+            recognised: BTreeMap::new(),
+            ring: LsnRing::default(),
+            ring_of: None,
+            trends: BTreeMap::new(),
+            growing: None,
+            roles: Roles::default(),
+        }
+    }
+
+    /// Takes in one node's newest reading. A failed one leaves everything as it is: nothing was learned.
+    pub fn record(&mut self, node: &Name, reading: &Reading<PostgresFacts>) {
+        let Some(facts) = reading.facts() else { return };
+        let memory = self.nodes.entry(node.clone()).or_default();
+        memory.settings = Some(facts.settings.clone());
+        match &facts.role {
+            PostgresRole::Primary(primary) => {
+                memory.receiver = None;
+                memory.replay = None;
+                memory.record_senders(primary, reading.asked);
+                self.record_position(node, facts, primary, reading.asked);
+            }
+            PostgresRole::Standby(standby) => {
+                memory.senders.clear();
+                memory.record_receiver(standby, reading.asked);
+                memory.record_has(facts, [standby.receive_lsn, standby.replay_lsn]);
+                memory.record_replay(standby.replay_lsn, reading.asked);
+            }
+        }
+        if let Some(memory) = self.nodes.get_mut(node) {
+            memory.last_good = Some(reading.asked);
+            memory.answered = Some(reading.answered);
+            memory.was_primary = matches!(facts.role, PostgresRole::Primary(_));
+        }
+    }
+
+    /// The primary's position goes into the ring, and every standby's is compared with it: a standby that is beyond a primary
+    /// which was asked *after* the standby had answered is ahead.
+    fn record_position(&mut self, node: &Name, facts: &PostgresFacts, primary: &PrimaryFacts, asked: Moment) {
+        let Some(lsn) = primary.wal_lsn else { return };
+        let identity = Some((node.clone(), facts.system_identifier.clone(), facts.timeline));
+        if self.ring_of != identity {
+            self.ring = LsnRing::default();
+            self.ring_of = identity;
+        }
+        self.ring.push(asked, lsn);
+        for (other, memory) in &mut self.nodes {
+            let Some(held) = &memory.has else { continue };
+            let comparable =
+                held.cluster == facts.system_identifier && held.timeline == facts.timeline && other != node;
+            let before = memory.answered.filter(|answered| *answered < asked && memory.ahead_seen != Some(*answered));
+            if let (true, Some(answered)) = (comparable, before) {
+                memory.ahead_seen = Some(answered);
+                memory.ahead = if held.lsn > lsn { memory.ahead.saturating_add(1) } else { 0 };
+            }
+        }
+    }
+
+    /// Takes in what was derived from the newest readings: who is whose walsender, lags for the trend, the verdict on growth, roles.
+    pub fn note(&mut self, evidence: &PostgresEvidence, roles: &Roles, now: Moment) {
+        for standby in &evidence.standbys {
+            if let Some(recognised) = &standby.recognised {
+                self.recognised.insert(standby.node.clone(), recognised.clone());
+            }
+            if let Some(reported) = standby.reported {
+                self.nodes.entry(standby.node.clone()).or_default().has_at_least(reported);
+            }
+            if let Some(total) = standby.total {
+                let fresh = || LagTrend::new(self.trend_window);
+                self.trends.entry(standby.node.clone()).or_insert_with(fresh).push(now, total);
+            }
+        }
+        if evidence.lag.is_some() {
+            self.growing = Some((evidence.growing, now));
+        }
+        self.roles.clone_from(roles);
+    }
+}
+
+/// The identity of a row of `pg_stat_replication`.
+pub fn sender_key(row: &Walsender) -> SenderKey {
+    (row.pid, row.backend_start.clone())
+}
+
+impl Beat {
+    /// A stamp that was not there in the reading before: it is at least as new as `since`, if that is recent at all.
+    fn first(stamp: Option<Opaque>, since: Option<Moment>, asked: Moment) -> Self {
+        let proven = since.filter(|_| stamp.is_some());
+        Self { stamp, since: asked, proven }
+    }
+
+    /// The stamp of the next reading.
+    fn next(&mut self, stamp: Option<&Opaque>, last_good: Moment, asked: Moment) {
+        if asked.since(last_good) > GAP {
+            *self = Self { stamp: stamp.cloned(), since: asked, proven: None };
+        } else if stamp.is_some() && self.stamp.as_ref() != stamp {
+            *self = Self { stamp: stamp.cloned(), since: asked, proven: Some(last_good) };
+        }
+    }
+}
+
+/// The moment before `asked` that another machine's own clock gives as an age; a negative age means that its clock was set.
+fn own_clock(asked: Moment, age: Option<f64>) -> Option<Moment> {
+    let age = Duration::try_from_secs_f64(age?).ok()?;
+    Some(asked.back(age))
+}
+
+impl NodeMemory {
+    fn record_senders(&mut self, primary: &PrimaryFacts, asked: Moment) {
+        let mut before = std::mem::take(&mut self.senders);
+        // As a standby its walsenders were not looked at: one that is seen for the first time need not be new.
+        let last_good = self.last_good.filter(|_| self.was_primary);
+        for row in &primary.walsenders {
+            let key = sender_key(row);
+            let moved = (row.write, row.flush);
+            let memory = match (before.remove(&key), last_good) {
+                (Some(memory), Some(last_good)) => memory.next(row, last_good, asked),
+                // A row that the last reading did not have, or that is younger than any reading: its reply came since then.
+                (_, last_good) => {
+                    let since = own_clock(asked, row.backend_age).max(last_good);
+                    let recent = since.filter(|since| asked.since(*since) <= GAP);
+                    SenderMemory { beat: Beat::first(row.reply_time.clone(), recent, asked), moved, progress: asked }
+                }
+            };
+            self.senders.insert(key, memory);
+        }
+    }
+
+    fn record_receiver(&mut self, standby: &StandbyFacts, asked: Moment) {
+        self.receiver = standby.receiver.as_ref().map(|receiver| {
+            let stamp = receiver.last_message.as_ref();
+            let by_own_clock = own_clock(asked, receiver.last_message_age);
+            match (self.receiver.take(), self.last_good) {
+                (Some(mut beat), Some(last_good)) => {
+                    beat.next(stamp, last_good, asked);
+                    // Only while no change was seen: the standby's clock may be set at any time.
+                    beat.proven = beat.proven.or(by_own_clock);
+                    beat
+                }
+                _ => Beat::first(stamp.cloned(), by_own_clock, asked),
+            }
+        });
+    }
+
+    /// The standby's own word replaces what was known: one that was rebuilt from an old backup has less than before.
+    fn record_has(&mut self, facts: &PostgresFacts, positions: [Option<Lsn>; 2]) {
+        if let Some(lsn) = positions.into_iter().flatten().max() {
+            self.has = Some(Held { lsn, cluster: facts.system_identifier.clone(), timeline: facts.timeline });
+        }
+    }
+
+    /// What the primary heard from it counts besides, on the same timeline.
+    fn has_at_least(&mut self, reported: Lsn) {
+        if let Some(held) = &mut self.has {
+            held.lsn = held.lsn.max(reported);
+        }
+    }
+
+    fn record_replay(&mut self, replay: Option<Lsn>, asked: Moment) {
+        let since = |before: Option<(Lsn, Moment)>, lsn| match before {
+            Some((same, since)) if same == lsn => (lsn, since),
+            _ => (lsn, asked),
+        };
+        self.replay = replay.map(|lsn| since(self.replay, lsn));
+    }
+}
+
+impl SenderMemory {
+    fn next(mut self, row: &Walsender, last_good: Moment, asked: Moment) -> Self {
+        let (proven, moved) = (self.beat.proven, (row.write, row.flush));
+        self.beat.next(row.reply_time.as_ref(), last_good, asked);
+        if asked.since(last_good) > GAP {
+            self.progress = asked;
+        } else if self.moved != moved || self.beat.proven != proven {
+            self.progress = last_good;
+        }
+        self.moved = moved;
+        self
+    }
+}

@@ -1,0 +1,141 @@
+//! PostgreSQL's replication: is it proven, how far behind is the standby, what would a failover lose.
+//!
+//! Running is true only if proven: the primary's walsender for the standby streams and was answered lately, and, where the standby can
+//! be asked, its receiver streams and heard from the primary lately. Where only one of them can be asked, its half is enough, with a warning.
+
+mod nodes;
+mod position;
+mod proof;
+mod recognise;
+mod standby;
+
+use std::collections::BTreeMap;
+
+use crate::clock::Moment;
+use crate::config::{PairConfig, PostgresChannel};
+use crate::evidence::{PostgresEvidence, Roles, StandbyEvidence, Verdict};
+use crate::facts::{Latest, PostgresFacts};
+use crate::history::postgres::{GROWING_HELD, PostgresHistory};
+use crate::names::{Name, Reason};
+use crate::units::Bytes;
+
+use self::nodes::Nodes;
+
+/// The share of `lag_large` by which lag must rise over the window to count as growing.
+const RISE_SHARE: f64 = 0.1;
+
+/// Which node is the primary: the one that answers as the only primary now, else the last that did.
+pub fn roles(
+    channel: &PostgresChannel,
+    pair: &PairConfig,
+    latest: &BTreeMap<Name, Latest<PostgresFacts>>,
+    history: &PostgresHistory,
+    now: Moment,
+) -> Roles {
+    let nodes = Nodes::new(pair, latest, channel.schedule.stale_after, now);
+    let contradicted = matches!(nodes.contradiction(history), Some((Reason::TwoPrimaries | Reason::WrongCluster, _)));
+    match nodes.primary() {
+        Some(primary) if !contradicted => Roles {
+            primary: Some(primary.name.clone()),
+            standbys: pair.nodes.iter().map(|node| node.name.clone()).filter(|name| name != primary.name).collect(),
+            proven_at: Some(primary.asked),
+            contradicted: false,
+        },
+        _ => Roles { contradicted, ..history.roles.clone() },
+    }
+}
+
+/// The channel's evidence at `now`, and the next moment at which it changes without a new reading.
+pub fn evidence(
+    channel: &PostgresChannel,
+    pair: &PairConfig,
+    latest: &BTreeMap<Name, Latest<PostgresFacts>>,
+    history: &PostgresHistory,
+    now: Moment,
+) -> (PostgresEvidence, Option<Moment>) {
+    let nodes = Nodes::new(pair, latest, channel.schedule.stale_after, now);
+    let contradiction = nodes.contradiction(history);
+    let primary = nodes.primary();
+    let presumed = primary.map(|primary| primary.name).or_else(|| nodes.presumed_primary(&history.roles));
+    let mut changes: Vec<Moment> =
+        latest.values().filter_map(|reading| reading.runs_out(now, channel.schedule.stale_after)).collect();
+
+    let view = standby::Surroundings { channel, pair, history, nodes: &nodes, primary, latest, now };
+    let mut standbys = Vec::new();
+    let mut primary_seen = primary.is_some();
+    for &(name, node) in nodes.all.iter().filter(|(name, _)| primary.is_none_or(|primary| primary.name != *name)) {
+        let derived = standby::derive(&view, name, node, contradiction.as_ref());
+        primary_seen |= derived.hears_primary;
+        changes.extend(derived.changes);
+        standbys.push(derived.evidence);
+    }
+
+    let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
+    let verdict = channel_verdict(&counted, contradiction);
+    let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());
+    let lag = counted.iter().filter_map(|standby| standby.total).max().filter(|_| all_known);
+    let lag_seconds = worst_seconds(&counted).filter(|_| all_known);
+    let wal_rate = primary.and_then(|_| history.ring.rate());
+    let (growing, held_until) = growing(channel, &counted, history, lag, now);
+    changes.extend(held_until);
+    let evidence = PostgresEvidence {
+        verdict,
+        primary: primary.map(|primary| primary.name.clone()),
+        primary_seen,
+        nodes: nodes.evidence(),
+        lag,
+        lag_seconds,
+        wal_rate,
+        at_low_load: wal_rate.map(|rate| rate < channel.low_load.as_f64()),
+        growing,
+        standbys,
+    };
+    (evidence, changes.into_iter().filter(|change| *change > now).min())
+}
+
+/// The worst standby's verdict is the channel's; a contradiction stands above all of them.
+fn channel_verdict(standbys: &[&StandbyEvidence], contradiction: Option<(Reason, String)>) -> Verdict {
+    if let Some((reason, detail)) = contradiction {
+        return Verdict::unproven(reason, detail, None);
+    }
+    let badness = |standby: &&&StandbyEvidence| (!standby.verdict.up, standby.verdict.reason.is_some());
+    match standbys.iter().max_by_key(badness) {
+        Some(worst) => worst.verdict.clone(),
+        None => Verdict::unproven(Reason::NotSeenYet, "no node has been recognised as a standby yet", None),
+    }
+}
+
+fn worst_seconds(standbys: &[&StandbyEvidence]) -> Option<f64> {
+    let all: Option<Vec<f64>> = standbys.iter().map(|standby| standby.lag_seconds).collect();
+    all?.into_iter().max_by(f64::total_cmp)
+}
+
+/// Large and growing, by the newest proof; without one, by the last proof for at most a minute.
+fn growing(
+    channel: &PostgresChannel,
+    standbys: &[&StandbyEvidence],
+    history: &PostgresHistory,
+    lag: Option<Bytes>,
+    now: Moment,
+) -> (bool, Option<Moment>) {
+    if lag.is_some() {
+        return (standbys.iter().any(|standby| is_growing(channel, standby, history, now)), None);
+    }
+    match history.growing {
+        Some((verdict, proven)) if now.since(proven) < GROWING_HELD => (verdict, Some(proven + GROWING_HELD)),
+        _ => (false, None),
+    }
+}
+
+fn is_growing(channel: &PostgresChannel, standby: &StandbyEvidence, history: &PostgresHistory, now: Moment) -> bool {
+    let large = standby.total.is_some_and(|total| total > channel.lag_large);
+    let slope = history.trends.get(&standby.node).and_then(|trend| trend.slope(now));
+    large
+        && slope.is_some_and(|slope| {
+            let rise = slope.median * channel.trend_window.as_secs_f64();
+            slope.lower > 0.0 && rise > RISE_SHARE * channel.lag_large.as_f64()
+        })
+}
+
+#[cfg(test)]
+mod tests;

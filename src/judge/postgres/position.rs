@@ -1,0 +1,91 @@
+//! How far behind: bytes by stage, what a failover would lose, what replay does.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::config::PostgresChannel;
+use crate::facts::{PostgresSettings, PrimaryFacts, StandbyFacts, Walsender};
+use crate::names::{ReplayState, Stage};
+use crate::units::{Bytes, Lsn};
+
+/// Replay is stuck once it has stood still for this much longer than the delay that it is allowed.
+const STUCK_MARGIN: Duration = Duration::from_secs(60);
+
+/// Lag by stage; the four add up to the whole.
+pub(super) type Stages = [(Stage, Bytes); 4];
+
+/// Lag at each stage. The position reached at a stage is the greatest of its own and every later stage's LSN, since receive,
+/// flush and write restart *below* replay after a restart of the standby. A position beyond the primary's reading is caught up to it.
+pub(super) fn stages(primary: &PrimaryFacts, row: &Walsender, standby: Option<&StandbyFacts>) -> Option<Stages> {
+    let current = primary.wal_lsn?;
+    let replay = row.replay.max(standby.and_then(|standby| standby.replay_lsn))?;
+    let flush = row.flush.max(standby.and_then(|standby| standby.receive_lsn)).max(Some(replay))?;
+    let write = row.write.max(Some(flush))?;
+    let sent = row.sent.max(Some(write))?;
+    let [sent, write, flush, replay] = [sent, write, flush, replay].map(|lsn| lsn.min(current));
+    Some([
+        (Stage::Pending, current.bytes_after(sent)),
+        (Stage::Network, sent.bytes_after(write)),
+        (Stage::StandbyDisk, write.bytes_after(flush)),
+        (Stage::Replay, flush.bytes_after(replay)),
+    ])
+}
+
+/// The sum of the stages.
+pub(super) fn total(stages: &Stages) -> Bytes {
+    Bytes(stages.iter().map(|(_, bytes)| bytes.0).sum())
+}
+
+/// The stage with the most bytes, if there are any.
+pub(super) fn bottleneck(stages: &Stages) -> Option<Stage> {
+    stages.iter().filter(|(_, bytes)| bytes.0 > 0).max_by_key(|(_, bytes)| *bytes).map(|(stage, _)| *stage)
+}
+
+/// The position that the standby has replayed, by the newer of both servers' words.
+pub(super) fn replayed(row: &Walsender, standby: Option<&StandbyFacts>) -> Option<Lsn> {
+    row.replay.max(standby.and_then(|standby| standby.replay_lsn))
+}
+
+/// What replay does now, and the moment from which it would be called stuck.
+pub(super) fn replay_state(
+    standby: &StandbyFacts,
+    settings: &PostgresSettings,
+    primary: Option<&PostgresSettings>,
+    since: Option<(Lsn, Moment)>,
+    channel: &PostgresChannel,
+    now: Moment,
+) -> (Option<ReplayState>, Option<Moment>) {
+    let outstanding = standby.receive_lsn.zip(standby.replay_lsn).map(|(received, replayed)| received > replayed);
+    let stuck_at = since.filter(|_| outstanding == Some(true)).and_then(|(_, since)| {
+        let allowed = match settings.standby_waits_for_ever {
+            Some(true) => channel.stuck_after,
+            _ => settings.max_standby_streaming_delay? + STUCK_MARGIN,
+        };
+        Some(since + allowed)
+    });
+    let waits_on = standby.startup_wait_event.as_deref();
+    let state = if standby.replay_paused == Some(true) {
+        let blocked = primary.is_some_and(|primary| lower_setting(settings, primary).is_some());
+        Some(if blocked { ReplayState::BlockedBySettings } else { ReplayState::Paused })
+    } else if waits_on == Some("RecoveryApplyDelay") {
+        Some(ReplayState::Delayed)
+    } else if stuck_at.is_some_and(|stuck_at| now >= stuck_at) {
+        Some(ReplayState::Stuck)
+    } else if waits_on.is_some_and(|event| event.starts_with("RecoveryConflict")) {
+        Some(ReplayState::Conflict)
+    } else {
+        outstanding.map(|outstanding| if outstanding { ReplayState::Applying } else { ReplayState::CaughtUp })
+    };
+    (state, stuck_at)
+}
+
+/// A setting that the standby has lower than its primary, though it may not.
+pub(super) fn lower_setting<'a>(
+    standby: &'a PostgresSettings,
+    primary: &PostgresSettings,
+) -> Option<(&'a str, i64, i64)> {
+    standby.must_not_be_lower.iter().find_map(|(name, theirs)| {
+        let ours = *primary.must_not_be_lower.get(name)?;
+        (*theirs < ours).then_some((name.as_str(), *theirs, ours))
+    })
+}

@@ -1,0 +1,103 @@
+//! Which walsender on the primary serves a certain standby. That it is the only row proves nothing.
+
+use crate::config::ReplicaMatch;
+use crate::evidence::Recognised;
+use crate::facts::{PrimaryFacts, StandbyFacts, Walsender};
+use crate::history::postgres::sender_key;
+use crate::names::Reason;
+
+/// The walsender, or why none can be named.
+pub(super) type Recognition<'a> = Result<&'a Walsender, (Reason, String)>;
+
+/// Looks in the order: configured, the slot that the standby names, the application name that it gives, remembered.
+pub(super) fn recognise<'a>(
+    configured: Option<&ReplicaMatch>,
+    standby: Option<&StandbyFacts>,
+    remembered: Option<&Recognised>,
+    primary: &'a PrimaryFacts,
+) -> Recognition<'a> {
+    let rows: Vec<&Walsender> = primary.walsenders.iter().filter(|row| feeds_a_standby(row, primary)).collect();
+    if let Some(configured) = configured {
+        return by_configuration(configured, primary, &rows);
+    }
+    let none = |text: &str| Err((Reason::NotConnected, text.to_owned()));
+    if let Some(standby) = standby {
+        let Some(receiver) = &standby.receiver else {
+            return none("the standby has no WAL receiver: it is not connected to its primary");
+        };
+        if let Some(slot) = &receiver.slot {
+            return match rows.iter().find(|row| row.slot.as_ref() == Some(slot)) {
+                Some(row) => Ok(row),
+                None => none(&format!("nothing streams from slot {slot:?} on the primary")),
+            };
+        }
+        let named: Vec<_> = rows.iter().filter(|row| row.application_name == receiver.application_name).collect();
+        return match named.as_slice() {
+            [] => none("the primary has no walsender for this standby"),
+            [row] => Ok(row),
+            _ => Err(ambiguous(&rows)),
+        };
+    }
+    by_memory(remembered, &rows)
+}
+
+/// The standby cannot be asked. A row that was recognised before is still its; one that stood beside it is not.
+fn by_memory<'a>(remembered: Option<&Recognised>, rows: &[&'a Walsender]) -> Recognition<'a> {
+    if let Some(row) = remembered.and_then(|memory| rows.iter().find(|row| sender_key(row) == memory.key)) {
+        return Ok(row);
+    }
+    let foreign = |row: &&Walsender| remembered.is_some_and(|memory| memory.others.contains(&sender_key(row)));
+    let candidates: Vec<_> = rows.iter().filter(|row| !foreign(row)).copied().collect();
+    if candidates.is_empty() {
+        return Err((Reason::NotConnected, "the primary has no walsender for this standby".into()));
+    }
+    Err(ambiguous(&candidates))
+}
+
+fn by_configuration<'a>(configured: &ReplicaMatch, primary: &PrimaryFacts, rows: &[&'a Walsender]) -> Recognition<'a> {
+    let active = |slot: &str| primary.slots.iter().find(|row| row.name == slot).and_then(|row| row.active_pid);
+    let (what, fits): (String, Vec<&&'a Walsender>) = match configured {
+        ReplicaMatch::Slot(slot) => {
+            let ours = |row: &&&Walsender| row.slot.as_ref() == Some(slot) || active(slot) == Some(row.pid);
+            (format!("slot {slot:?}"), rows.iter().filter(ours).collect())
+        }
+        ReplicaMatch::ApplicationName(name) => {
+            let ours = |row: &&&Walsender| row.application_name.as_ref() == Some(name);
+            (format!("application name {name:?}"), rows.iter().filter(ours).collect())
+        }
+        ReplicaMatch::ClientAddr(address) => {
+            let ours = |row: &&&Walsender| row.client_addr == Some(*address);
+            (format!("address {address}"), rows.iter().filter(ours).collect())
+        }
+    };
+    match fits.as_slice() {
+        [] => Err((Reason::NotConnected, format!("the primary has no walsender with {what}"))),
+        [row] => Ok(row),
+        several => Err(ambiguous(&several.iter().map(|row| **row).collect::<Vec<_>>())),
+    }
+}
+
+/// Logical subscribers and WAL archivers (`pg_receivewal`) are no standbys: the first stream from a logical slot, the others never
+/// report a replayed position, nor a flushed one.
+fn feeds_a_standby(row: &Walsender, primary: &PrimaryFacts) -> bool {
+    let logical = primary.slots.iter().any(|slot| !slot.physical && slot.active_pid == Some(row.pid));
+    let archiver = row.reply_time.is_some() && row.replay.is_none() && row.flush.is_none();
+    !logical && !archiver
+}
+
+fn ambiguous(rows: &[&Walsender]) -> (Reason, String) {
+    let name = |row: &&Walsender| {
+        let application = row.application_name.as_deref().unwrap_or("?");
+        match (&row.slot, row.client_addr) {
+            (Some(slot), _) => format!("{application} (slot {slot})"),
+            (None, Some(address)) => format!("{application} (from {address})"),
+            (None, None) => application.to_owned(),
+        }
+    };
+    let candidates: Vec<_> = rows.iter().take(8).map(name).collect();
+    let text = format!(
+        "cannot tell which walsender serves this standby: {}. Add to its node, under postgres: `replica: {{ slot: NAME }}` (or application_name, or client_addr)",
+        candidates.join(", ")
+    );
+    (Reason::Ambiguous, text)
+}

@@ -1,0 +1,297 @@
+//! One standby: both halves of its proof put together, and its numbers.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Moment;
+use crate::config::{PairConfig, PostgresChannel};
+use crate::evidence::{Recognised, StandbyEvidence, Verdict};
+use crate::facts::{Latest, PostgresFacts, PostgresSettings, StandbyFacts, Walsender};
+use crate::history::lsn_ring::Passed;
+use crate::history::postgres::{PostgresHistory, sender_key};
+use crate::names::{Name, Reason, ReplayState};
+use crate::units::Bytes;
+
+use super::nodes::{Node, Nodes, Primary};
+use super::proof::{self, Proof};
+use super::{position, recognise};
+
+/// All that a standby's evidence is derived from.
+pub(super) struct Surroundings<'a> {
+    pub(super) channel: &'a PostgresChannel,
+    pub(super) pair: &'a PairConfig,
+    pub(super) history: &'a PostgresHistory,
+    pub(super) nodes: &'a Nodes<'a>,
+    pub(super) primary: Option<Primary<'a>>,
+    pub(super) latest: &'a BTreeMap<Name, Latest<PostgresFacts>>,
+    pub(super) now: Moment,
+}
+
+/// A standby's evidence, and what follows from it for the pair.
+pub(super) struct Derived {
+    pub(super) evidence: StandbyEvidence,
+    /// Its receiver heard from the primary lately.
+    pub(super) hears_primary: bool,
+    /// Moments at which something of it runs out.
+    pub(super) changes: Vec<Moment>,
+}
+
+/// The standby's own facts, while it can be asked.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    facts: &'a PostgresFacts,
+    standby: &'a StandbyFacts,
+    asked: Moment,
+}
+
+pub(super) fn derive(
+    view: &Surroundings<'_>,
+    name: &Name,
+    node: Node<'_>,
+    contradiction: Option<&(Reason, String)>,
+) -> Derived {
+    let own = match node {
+        Node::Standby { facts, standby, asked } => Some(Own { facts, standby, asked }),
+        Node::Primary { .. } | Node::Silent(_) => None,
+    };
+    let receiver = own.map(|own| half_of_standby(view, name, own));
+    let row = view.primary.map(|primary| recognised_row(view, name, own, primary));
+    let walsender = match (&row, view.primary) {
+        (Some(Ok(row)), Some(primary)) => Some(half_of_primary(view, name, own, row, primary)),
+        (Some(Err(why)), _) => Some(Err(why.clone())),
+        _ => None,
+    };
+    let mut changes: Vec<Moment> = [&walsender, &receiver]
+        .into_iter()
+        .filter_map(|half| half.as_ref()?.as_ref().ok().map(|proven| proven.until))
+        .collect();
+    let (replay_state, stuck_at) = own.map_or((None, None), |own| replay_state(view, name, own));
+    changes.extend(stuck_at);
+    let verdict = match contradiction {
+        Some((reason, detail)) => Verdict::unproven(*reason, detail.clone(), None),
+        None => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref(), replay_state),
+    };
+    let hears_primary = matches!(receiver, Some(Ok(_)));
+    let heard = [&walsender, &receiver].into_iter().filter_map(|half| Some(half.as_ref()?.as_ref().ok()?.heard)).max();
+    let row = row.and_then(Result::ok);
+    let mut evidence = StandbyEvidence {
+        node: name.clone(),
+        gap: gap(view, name, row),
+        replay_state,
+        last_heartbeat: heard,
+        recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),
+        reported: row.and_then(|row| row.flush.max(row.replay)),
+        verdict,
+        stages: None,
+        total: None,
+        lag_seconds: None,
+        lag_seconds_at_least: None,
+        lag_slope: None,
+        catch_up_seconds: None,
+        bottleneck: None,
+    };
+    if let (true, Some(row), Some(primary)) = (evidence.verdict.up, row, view.primary) {
+        measure(view, &mut evidence, row, primary, own);
+    }
+    Derived { evidence, hears_primary, changes }
+}
+
+fn half_of_standby(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> Proof {
+    let memory = view.history.nodes.get(name).and_then(|memory| memory.receiver.as_ref());
+    let timeline = view.primary.and_then(|primary| primary.facts.timeline);
+    proof::by_receiver(own.standby, memory, proof::message_limit(&own.facts.settings), timeline, view.now)
+}
+
+fn half_of_primary(
+    view: &Surroundings<'_>,
+    name: &Name,
+    own: Option<Own<'_>>,
+    row: &Walsender,
+    primary: Primary<'_>,
+) -> Proof {
+    let remembered = view.history.nodes.get(name).and_then(|memory| memory.settings.as_ref());
+    let settings = own.map(|own| &own.facts.settings).or(remembered);
+    let limit = proof::reply_limit(settings, &primary.facts.settings);
+    let memory = view.history.nodes.get(primary.name).and_then(|memory| memory.senders.get(&sender_key(row)));
+    proof::by_walsender(row, memory, primary.primary.wal_lsn, limit, view.channel, view.now)
+}
+
+fn recognised_row<'a>(
+    view: &Surroundings<'_>,
+    name: &Name,
+    own: Option<Own<'_>>,
+    primary: Primary<'a>,
+) -> recognise::Recognition<'a> {
+    let config = view.pair.node(name).and_then(|node| node.postgres.as_ref());
+    recognise::recognise(
+        config.and_then(|config| config.replica.as_ref()),
+        own.map(|own| own.standby),
+        view.history.recognised.get(name),
+        primary.primary,
+    )
+}
+
+fn remember(row: &Walsender, primary: Primary<'_>) -> Recognised {
+    let key = sender_key(row);
+    let others = primary.primary.walsenders.iter().map(sender_key).filter(|other| *other != key).collect();
+    Recognised { key, others }
+}
+
+/// Both halves where both can be asked, one with a warning where only one can; the first reason in the design's order otherwise.
+fn verdict(
+    view: &Surroundings<'_>,
+    name: &Name,
+    node: Node<'_>,
+    own: Option<Own<'_>>,
+    walsender: Option<&Proof>,
+    receiver: Option<&Proof>,
+    replay: Option<ReplayState>,
+) -> Verdict {
+    let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
+    match (walsender, receiver) {
+        (Some(Ok(_)), Some(Ok(_))) => match replay.and_then(replay_warning) {
+            Some((reason, text)) => {
+                Verdict { up: true, reason: Some(reason), detail: Some(format!("{name}: {text}")), as_of: asked }
+            }
+            None => Verdict { up: true, reason: None, detail: None, as_of: asked },
+        },
+        (Some(Ok(_)), None) => match node {
+            Node::Silent(reason) if reason != Reason::NotSeenYet => Verdict {
+                up: true,
+                reason: Some(reason),
+                detail: Some(format!(
+                    "{name} cannot be asked: {}; the primary proves the replication",
+                    cause(view, name, reason)
+                )),
+                as_of: asked,
+            },
+            _ => Verdict::unproven(Reason::NotSeenYet, format!("{name} has not been asked yet"), asked),
+        },
+        (None, Some(Ok(_))) => {
+            let (silent, reason) = silent_other(view, name);
+            Verdict {
+                up: true,
+                reason: Some(reason),
+                detail: Some(format!(
+                    "{silent} cannot be asked: {}; {name} proves that it still receives, how far behind is unknown",
+                    cause(view, &silent, reason)
+                )),
+                as_of: asked,
+            }
+        }
+        (Some(walsender), receiver) => {
+            let reasons = [Some(walsender), receiver];
+            let first = reasons
+                .into_iter()
+                .flatten()
+                .filter_map(|half| half.as_ref().err())
+                .min_by_key(|(reason, _)| rank(*reason));
+            let (reason, text) = first.cloned().unwrap_or((Reason::Stale, "the evidence has run out".into()));
+            Verdict::unproven(reason, format!("{name}: {text}"), asked)
+        }
+        (None, _) => {
+            let (silent, reason) = match node {
+                Node::Silent(reason) => (name.clone(), reason),
+                _ => silent_other(view, name),
+            };
+            Verdict::unproven(reason, format!("{silent} cannot be asked: {}", cause(view, &silent, reason)), asked)
+        }
+    }
+}
+
+/// Of the reasons that both halves give, the first in this order is told.
+fn rank(reason: Reason) -> usize {
+    const ORDER: [Reason; 8] = [
+        Reason::NotSeenYet,
+        Reason::NotConnected,
+        Reason::Ambiguous,
+        Reason::Starting,
+        Reason::Stalled,
+        Reason::NotAnswering,
+        Reason::IdleUnprovable,
+        Reason::Permission,
+    ];
+    ORDER.iter().position(|known| *known == reason).unwrap_or(ORDER.len())
+}
+
+/// The node whose silence leaves this standby alone: the presumed primary.
+fn silent_other(view: &Surroundings<'_>, name: &Name) -> (Name, Reason) {
+    let silent = |other: &&(&Name, Node<'_>)| other.0 != name && matches!(other.1, Node::Silent(_));
+    let known = view
+        .nodes
+        .all
+        .iter()
+        .filter(silent)
+        .max_by_key(|(other, _)| Some(*other) == view.history.roles.primary.as_ref());
+    match known {
+        Some((other, Node::Silent(reason))) => ((*other).clone(), *reason),
+        _ => (name.clone(), Reason::NoPrimary),
+    }
+}
+
+fn cause(view: &Surroundings<'_>, name: &Name, reason: Reason) -> String {
+    match view.latest.get(name).and_then(Latest::failure) {
+        Some(failure) => failure.message.clone(),
+        None => reason.to_string(),
+    }
+}
+
+/// What makes a running channel a warning by itself. A conflict shorter than the allowed delay and a declared delay do not.
+fn replay_warning(state: ReplayState) -> Option<(Reason, &'static str)> {
+    match state {
+        ReplayState::Paused => {
+            Some((Reason::ReplayPaused, "replay is paused: run SELECT pg_wal_replay_resume() when it may go on"))
+        }
+        ReplayState::BlockedBySettings => Some((
+            Reason::ReplayBlockedBySettings,
+            "replay waits because a setting is lower than on the primary: raise it and restart the standby",
+        )),
+        ReplayState::Stuck => Some((Reason::ReplayStuck, "replay does not move: look for long queries on the standby")),
+        ReplayState::CaughtUp | ReplayState::Applying | ReplayState::Conflict | ReplayState::Delayed => None,
+    }
+}
+
+fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<ReplayState>, Option<Moment>) {
+    let primary: Option<&PostgresSettings> = view.primary.map(|primary| &primary.facts.settings);
+    let since = view.history.nodes.get(name).and_then(|memory| memory.replay);
+    position::replay_state(own.standby, &own.facts.settings, primary, since, view.channel, view.now)
+}
+
+/// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs.
+fn gap(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>) -> Option<Bytes> {
+    let primary = view.primary?;
+    let held = view.history.nodes.get(name).and_then(|memory| memory.has.as_ref());
+    let fits = held.filter(|held| held.cluster == primary.facts.system_identifier);
+    let has = fits.map(|held| held.lsn).max(row.and_then(|row| row.flush.max(row.replay)))?;
+    Some(primary.primary.wal_lsn?.bytes_after(has))
+}
+
+fn measure(
+    view: &Surroundings<'_>,
+    evidence: &mut StandbyEvidence,
+    row: &Walsender,
+    primary: Primary<'_>,
+    own: Option<Own<'_>>,
+) {
+    let standby = own.map(|own| own.standby);
+    let Some(stages) = position::stages(primary.primary, row, standby) else { return };
+    let total = position::total(&stages);
+    evidence.bottleneck = position::bottleneck(&stages);
+    evidence.stages = Some(stages);
+    evidence.total = Some(total);
+    match position::replayed(row, standby).and_then(|lsn| view.history.ring.passed(lsn)) {
+        Some(Passed::Ago(seconds)) => evidence.lag_seconds = Some(seconds),
+        Some(Passed::AtLeast(seconds)) => evidence.lag_seconds_at_least = Some(seconds),
+        None => {}
+    }
+    let slope = view.history.trends.get(&evidence.node).and_then(|trend| trend.slope(view.now));
+    evidence.lag_slope = slope.map(|slope| slope.median);
+    evidence.catch_up_seconds = if total.0 == 0 {
+        Some(0.0)
+    } else {
+        slope.and_then(|slope| {
+            let shrinking = (slope.median < 0.0).then(|| total.as_f64() / -slope.median);
+            // Small lags come and go with each write; only a large one that does not shrink is never caught up.
+            shrinking.or_else(|| (total > view.channel.lag_large).then_some(f64::INFINITY))
+        })
+    };
+}

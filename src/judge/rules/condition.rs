@@ -1,0 +1,192 @@
+//! A rule's condition: a small closed form over exported samples, judged here and printed as PromQL.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::names::Channel;
+use crate::snapshot::Sample;
+
+/// What an alert is about, and so which labels it has besides its name and severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// One channel of a pair: labels `pair` and a fixed `channel`.
+    Channel(Channel),
+    /// Each channel of a pair by itself: `pair` and `channel` come from the series.
+    EachChannel,
+    /// The agent: neither.
+    Agent,
+}
+
+/// When a rule is met.
+#[derive(Clone, Copy, Debug)]
+pub enum Condition {
+    /// All of the comparisons hold; the first one's value is the alert's.
+    All(&'static [Compare]),
+    /// Always.
+    Always,
+    /// Only Prometheus can tell, by this expression.
+    PrometheusOnly(&'static str),
+}
+
+/// A metric, folded by `max` over all that the alert does not tell apart, compared with a number.
+///
+/// Folding by `max` is right for each kind of series: of proofs (0 only if nobody proves it), of contradictions (1 if
+/// anybody sees it) and of quantities (the worst).
+#[derive(Clone, Copy, Debug)]
+pub struct Compare {
+    /// A metric of the catalogue.
+    pub metric: &'static str,
+    /// Labels that its samples must have.
+    pub labels: &'static [(&'static str, &'static str)],
+    /// How to compare.
+    pub operator: Operator,
+    /// With what.
+    pub bound: Bound,
+}
+
+/// How a value is compared with its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it all")]
+pub enum Operator {
+    Equal,
+    Above,
+    AtLeast,
+}
+
+impl Operator {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+        }
+    }
+
+    #[allow(clippy::float_cmp, reason = "states are exactly 0 or 1")]
+    fn holds(self, value: f64, bound: f64) -> bool {
+        match self {
+            Self::Equal => value == bound,
+            Self::Above => value > bound,
+            Self::AtLeast => value >= bound,
+        }
+    }
+}
+
+/// What a value is compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// Always the same number.
+    Fixed(f64),
+    /// The rule's threshold, which a site may set, plus this.
+    Threshold {
+        /// Added to the threshold.
+        plus: f64,
+    },
+}
+
+impl Bound {
+    /// The number. A threshold that the rule does not have is met by nothing.
+    pub fn number(self, threshold: Option<f64>) -> f64 {
+        match self {
+            Self::Fixed(number) => number,
+            Self::Threshold { plus } => threshold.map_or(f64::INFINITY, |threshold| threshold + plus),
+        }
+    }
+}
+
+impl Compare {
+    /// A 0/1 series that is 1.
+    pub const fn holds(metric: &'static str) -> Self {
+        Self { metric, labels: &[], operator: Operator::Equal, bound: Bound::Fixed(1.0) }
+    }
+
+    /// A 0/1 series that is 0.
+    pub const fn holds_not(metric: &'static str) -> Self {
+        Self { metric, labels: &[], operator: Operator::Equal, bound: Bound::Fixed(0.0) }
+    }
+
+    /// A value above the rule's threshold.
+    pub const fn above_threshold(metric: &'static str) -> Self {
+        Self { metric, labels: &[], operator: Operator::Above, bound: Bound::Threshold { plus: 0.0 } }
+    }
+
+    /// The folded values that meet it, by channel where the alert tells channels apart.
+    fn met(&self, about: About, threshold: Option<f64>, samples: &[Sample]) -> BTreeMap<Option<Channel>, f64> {
+        let mut folded = BTreeMap::new();
+        for sample in samples.iter().filter(|sample| self.selects(sample)) {
+            let channel = match about {
+                About::EachChannel => sample.label("channel").and_then(Channel::from_text),
+                About::Channel(_) | About::Agent => None,
+            };
+            let greatest = folded.entry(channel).or_insert(sample.value);
+            *greatest = sample.value.max(*greatest);
+        }
+        let bound = self.bound.number(threshold);
+        folded.retain(|_, value| self.operator.holds(*value, bound));
+        folded
+    }
+
+    fn selects(&self, sample: &Sample) -> bool {
+        sample.metric == self.metric && self.labels.iter().all(|(label, value)| sample.label(label) == Some(*value))
+    }
+
+    fn promql(&self, about: About, threshold: Option<f64>) -> String {
+        let by = if about == About::EachChannel { "pair, channel" } else { "pair" };
+        let mut selector = self.metric.to_owned();
+        if !self.labels.is_empty() {
+            let matchers: Vec<_> = self.labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+            let _ = write!(selector, "{{{}}}", matchers.join(","));
+        }
+        format!("max by ({by}) ({selector}) {} {}", self.operator.as_str(), self.bound.number(threshold))
+    }
+}
+
+impl Condition {
+    /// The alerts whose condition is met by these samples of one pair, by channel, each with its value.
+    pub fn met(&self, about: About, threshold: Option<f64>, samples: &[Sample]) -> BTreeMap<Option<Channel>, f64> {
+        match self {
+            Self::Always => BTreeMap::from([(None, 1.0)]),
+            Self::PrometheusOnly(_) => BTreeMap::new(),
+            Self::All(comparisons) => {
+                let Some((first, others)) = comparisons.split_first() else { return BTreeMap::new() };
+                let mut met = first.met(about, threshold, samples);
+                for other in others.iter().map(|compare| compare.met(about, threshold, samples)) {
+                    met.retain(|channel, _| other.contains_key(channel));
+                }
+                met.into_iter().map(|(channel, value)| (about.channel(channel), value)).collect()
+            }
+        }
+    }
+
+    /// The same as PromQL.
+    pub fn promql(&self, about: About, threshold: Option<f64>) -> String {
+        match self {
+            Self::Always => "vector(1)".to_owned(),
+            Self::PrometheusOnly(expression) => (*expression).to_owned(),
+            Self::All(comparisons) => {
+                let each: Vec<_> = comparisons.iter().map(|compare| compare.promql(about, threshold)).collect();
+                each.join(" and ")
+            }
+        }
+    }
+
+    /// The metrics that it reads.
+    pub fn metrics(&self) -> impl Iterator<Item = &'static str> {
+        let comparisons: &[Compare] = match self {
+            Self::All(comparisons) => comparisons,
+            Self::Always | Self::PrometheusOnly(_) => &[],
+        };
+        comparisons.iter().map(|compare| compare.metric)
+    }
+}
+
+impl About {
+    /// The alert's channel, given the one that its series had.
+    const fn channel(self, of_series: Option<Channel>) -> Option<Channel> {
+        match self {
+            Self::Channel(channel) => Some(channel),
+            Self::EachChannel => of_series,
+            Self::Agent => None,
+        }
+    }
+}

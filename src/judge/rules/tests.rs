@@ -1,0 +1,200 @@
+//! The catalogue's own order, and written timelines over made-up samples.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::condition::Bound;
+use super::description::Part;
+use super::*;
+use crate::clock::{Moment, WallTime};
+use crate::config::RuleSetting;
+use crate::history::rules::RuleTimers;
+use crate::metrics;
+use crate::metrics::fixture;
+use crate::names::{Channel, RuleName, Severity};
+use crate::snapshot::{FindingState, Sample};
+
+fn sample(metric: &'static str, labels: &[(&'static str, &'static str)], value: f64) -> Sample {
+    let labels = [("pair", "catalog")].iter().chain(labels).map(|(label, value)| (*label, (*value).into())).collect();
+    Sample { metric, labels, value }
+}
+
+/// One pair under one book, judged at one second after another.
+struct Timeline {
+    book: RuleBook,
+    timers: RuleTimers,
+}
+
+impl Timeline {
+    fn new(settings: &[(&str, RuleSetting)]) -> Self {
+        let settings = settings.iter().map(|(name, setting)| ((*name).to_owned(), *setting)).collect();
+        Self { book: RuleBook::new(&settings), timers: RuleTimers::default() }
+    }
+
+    fn at(&mut self, second: u64, samples: &[Sample]) -> (Vec<(&'static str, FindingState)>, Option<u64>) {
+        let now = Moment::after_boot(Duration::from_secs(second));
+        let wall = WallTime(now.since_boot().as_secs_f64());
+        let (findings, next) = self.book.evaluate(&fixture::pair(Channel::ALL), samples, &mut self.timers, now, wall);
+        let told = findings.iter().map(|finding| (finding.rule, finding.state)).collect();
+        (told, next.map(|next| next.since_boot().as_secs()))
+    }
+}
+
+#[test]
+fn every_rule_reads_metrics_of_the_catalogue_with_the_labels_that_it_needs() {
+    for rule in &RULES {
+        for name in rule.condition.metrics() {
+            let metric = metrics::find(name).unwrap_or_else(|| panic!("{} reads {name}", rule.name));
+            assert_eq!(metric.labels.first(), Some(&"pair"), "{name}");
+            assert!(rule.about != About::EachChannel || metric.labels.contains(&"channel"), "{name}");
+        }
+        let Condition::All(comparisons) = rule.condition else { continue };
+        for compare in comparisons {
+            let declared = metrics::find(compare.metric).map_or(&[][..], |metric| metric.labels);
+            assert!(compare.labels.iter().all(|(label, _)| declared.contains(label)), "{}", rule.name);
+            let over_threshold = matches!(compare.bound, Bound::Threshold { .. });
+            assert_eq!(over_threshold, rule.threshold.is_some(), "{}: a threshold that counts", rule.name);
+        }
+    }
+}
+
+#[test]
+fn names_and_catalogue_fit_both_ways() {
+    let in_catalogue: BTreeSet<_> = RULES.iter().map(|rule| rule.name).collect();
+    let named: BTreeSet<_> = RuleName::ALL.iter().copied().collect();
+    assert_eq!(in_catalogue, named);
+    let alerts: BTreeSet<_> = RULES.iter().map(|rule| (rule.name, rule.severity)).collect();
+    assert_eq!(alerts.len(), RULES.len(), "no name twice with one severity");
+    for rule in &RULES {
+        assert_eq!(rule.threshold.is_some(), rule.name.threshold_unit().is_some(), "{}", rule.name);
+        if let (About::Channel(channel), Some(reason)) = (rule.about, rule.reason) {
+            assert!(channel.reasons().contains(&reason), "{}: {reason}", rule.name);
+        }
+    }
+}
+
+#[test]
+fn the_channel_is_in_a_sentence_only_where_the_series_has_it() {
+    for rule in &RULES {
+        let names_channel = rule.description.iter().any(|part| matches!(part, Part::Channel));
+        assert!(!names_channel || rule.about == About::EachChannel, "{}", rule.name);
+    }
+}
+
+#[test]
+fn unknown_for_a_minute_fires_and_a_shorter_restart_does_not() {
+    use FindingState::{Firing, Pending};
+    let up = |value| [sample("standby_replication_up", &[("channel", "postgres")], value)];
+    let mut timeline = Timeline::new(&[]);
+    let unknown = "StandbyReplicationUnknown";
+    assert_eq!(timeline.at(0, &up(1.0)), (vec![], None));
+    assert_eq!(timeline.at(10, &up(0.0)), (vec![(unknown, Pending)], Some(70)));
+    assert_eq!(timeline.at(65, &up(1.0)), (vec![], None), "back within the minute");
+    assert_eq!(timeline.at(100, &up(0.0)), (vec![(unknown, Pending)], Some(160)));
+    assert_eq!(timeline.at(159, &up(0.0)), (vec![(unknown, Pending)], Some(160)));
+    assert_eq!(timeline.at(160, &up(0.0)), (vec![(unknown, Firing)], None));
+    assert_eq!(timeline.at(161, &up(1.0)), (vec![], None));
+}
+
+#[test]
+fn each_channel_has_an_alert_of_its_own() {
+    let up = |channel, value| sample("standby_replication_up", &[("channel", channel)], value);
+    let mut timeline = Timeline::new(&[]);
+    timeline.at(0, &[up("postgres", 0.0), up("config", 1.0)]);
+    let (told, next) = timeline.at(60, &[up("postgres", 0.0), up("config", 0.0)]);
+    let unknown = "StandbyReplicationUnknown";
+    assert_eq!(told, [(unknown, FindingState::Firing), (unknown, FindingState::Pending)]);
+    assert_eq!(next, Some(120));
+}
+
+#[test]
+fn proof_beats_ignorance_and_contradiction_beats_proof() {
+    let up = |value| sample("standby_replication_up", &[("channel", "kvstore")], value);
+    let paused = |value| sample("standby_postgres_replay_state", &[("standby", "beta"), ("state", "paused")], value);
+    let mut timeline = Timeline::new(&[]);
+    assert_eq!(timeline.at(0, &[up(0.0), up(1.0)]).0, []);
+    let (told, _) = timeline.at(1, &[paused(0.0), paused(1.0)]);
+    assert_eq!(told, [("StandbyPostgresReplayPaused", FindingState::Firing)]);
+}
+
+#[test]
+fn growing_at_low_load_needs_both() {
+    let growing = |value| sample("standby_postgres_lag_growing", &[], value);
+    let low_load = |value| sample("standby_postgres_low_load", &[], value);
+    let told = |samples: &[Sample]| -> Vec<_> {
+        Timeline::new(&[]).at(0, samples).0.into_iter().map(|(rule, _)| rule).collect()
+    };
+    let (at_any, at_low) = ("StandbyPostgresLagGrowing", "StandbyPostgresLagGrowingAtLowLoad");
+    assert_eq!(told(&[growing(1.0), low_load(1.0)]), [at_any, at_low]);
+    assert_eq!(told(&[growing(1.0), low_load(0.0)]), [at_any]);
+    assert_eq!(told(&[growing(1.0)]), [at_any], "load not known");
+    assert_eq!(told(&[growing(0.0), low_load(1.0)]), [""; 0]);
+}
+
+#[test]
+fn a_stale_configuration_warns_above_two_periods_and_is_critical_from_three() {
+    let severities = |age: f64, settings: &[(&str, RuleSetting)]| -> Vec<Severity> {
+        let timeline = Timeline::new(settings);
+        let age = [sample("standby_config_sync_age_periods", &[], age)];
+        let mut timers = RuleTimers::default();
+        let pair = fixture::pair(Channel::ALL);
+        let (findings, _) = timeline.book.evaluate(&pair, &age, &mut timers, fixture::at(0), WallTime(0.0));
+        findings.iter().map(|finding| finding.severity).collect()
+    };
+    use Severity::{Critical, Warning};
+    assert_eq!(severities(2.0, &[]), []);
+    assert_eq!(severities(2.1, &[]), [Warning]);
+    assert_eq!(severities(3.0, &[]), [Warning, Critical]);
+    let later = RuleSetting { threshold: Some(10.0), ..RuleSetting::default() };
+    let settings = [("StandbyConfigSyncStale", later)];
+    assert_eq!(severities(10.5, &settings), [Warning]);
+    assert_eq!(severities(11.0, &settings), [Warning, Critical]);
+}
+
+#[test]
+fn a_site_sets_hold_threshold_and_switch() {
+    let lag = [sample("standby_replication_lag_bytes", &[], 2e6)];
+    let high = "StandbyPostgresLagHigh";
+    let shorter = RuleSetting { hold: Some(Duration::ZERO), threshold: Some(1e6), enabled: None };
+    let mut timeline = Timeline::new(&[(high, shorter)]);
+    assert_eq!(timeline.at(0, &lag).0, [(high, FindingState::Firing)]);
+    assert_eq!(timeline.at(1, &[]), (vec![(high, FindingState::Kept)], Some(61)), "kept for a minute");
+
+    timeline.book = RuleBook::new(&BTreeMap::from([(
+        high.to_owned(),
+        RuleSetting { enabled: Some(false), ..RuleSetting::default() },
+    )]));
+    assert_eq!(timeline.at(2, &lag), (vec![], None));
+    assert_eq!(timeline.timers, RuleTimers::default(), "a rule that is switched off leaves no timer");
+}
+
+#[test]
+fn a_sentence_has_the_pair_s_numbers_in_it() {
+    let mut timers = RuleTimers::default();
+    let lag = [sample("standby_replication_lag_bytes", &[], 300e6)];
+    let pair = fixture::pair(Channel::ALL);
+    let (findings, _) =
+        RuleBook::new(&BTreeMap::new()).evaluate(&pair, &lag, &mut timers, fixture::at(0), WallTime(0.0));
+    let begin = "The standby of pair catalog is 286.1MiB of WAL behind (limit 256MiB).";
+    assert!(findings[0].description.starts_with(begin), "{}", findings[0].description);
+    let labels = alert_labels(&pair.name, &findings[0]);
+    let expected = [
+        ("alertname", "StandbyPostgresLagHigh"),
+        ("channel", "postgres"),
+        ("pair", "catalog"),
+        ("severity", "warning"),
+    ];
+    assert_eq!(labels.iter().map(|(label, value)| (*label, value.as_str())).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_watchdog_fires_from_the_start_and_belongs_to_no_pair() {
+    let book = RuleBook::new(&BTreeMap::new());
+    let watchdog = book.watchdog(fixture::at(7), WallTime(7.0)).expect("switched on");
+    assert_eq!((watchdog.state, watchdog.severity), (FindingState::Firing, Severity::None));
+    let labels = alert_labels(&fixture::name("catalog"), &watchdog);
+    assert_eq!(labels.keys().copied().collect::<Vec<_>>(), ["alertname", "severity"]);
+    let off = RuleSetting { enabled: Some(false), ..RuleSetting::default() };
+    let book = RuleBook::new(&BTreeMap::from([("StandbyWatchdog".to_owned(), off)]));
+    assert!(book.watchdog(fixture::at(7), WallTime(7.0)).is_none());
+}

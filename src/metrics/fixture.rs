@@ -1,0 +1,198 @@
+//! A pair that knows everything, one that knows nothing, and what goes with them.
+
+use std::time::Duration;
+
+use super::{AgentStatus, SnapshotCost, process};
+use crate::clock::{Moment, WallTime};
+use crate::config::{
+    ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Rpo, Schedule, SearchChannel, WriteOrder,
+};
+use crate::evidence::*;
+use crate::level::Level;
+use crate::names::*;
+use crate::snapshot::{ChannelView, ProbeHealth};
+use crate::units::Bytes;
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text)
+}
+
+pub(crate) fn at(seconds: u64) -> Moment {
+    Moment::after_boot(Duration::from_secs(seconds))
+}
+
+pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
+    let schedule = Schedule::new(Duration::from_secs(1), Duration::from_secs(3));
+    let node =
+        |text| NodeConfig { name: name(text), agent: None, postgres: None, kvstore: None, search: None, config: None };
+    let has = |channel| channels.contains(&channel);
+    PairConfig {
+        name: name("catalog"),
+        nodes: vec![node("alpha"), node("beta")],
+        postgres: has(Channel::Postgres).then(|| PostgresChannel {
+            schedule,
+            lag_large: Bytes::mib(64),
+            trend_window: Duration::from_secs(300),
+            low_load: Bytes::mib(1),
+            stall_after: Duration::from_secs(15),
+            stuck_after: Duration::from_secs(600),
+            reconnect_every: Duration::from_secs(600),
+        }),
+        config: has(Channel::Config).then(|| ConfigChannel {
+            schedule,
+            period: Duration::from_secs(60),
+            wrapper: true,
+        }),
+        kvstore: has(Channel::Kvstore).then(|| KvstoreChannel {
+            schedule,
+            order: WriteOrder::StandbyFirst,
+            sla: Duration::from_millis(250),
+            prefix: "standbywatch".to_owned(),
+        }),
+        search: has(Channel::Search).then(|| SearchChannel {
+            schedule,
+            indices: vec!["catalog".to_owned()],
+            yellow_is_ok: false,
+            rebuild_takes: None,
+        }),
+        rpo: Rpo { bytes: Bytes::mib(16), age: Duration::from_secs(10) },
+        role_from: None,
+    }
+}
+
+pub(crate) fn nothing_known() -> PairEvidence {
+    PairEvidence {
+        roles: Roles::default(),
+        postgres: None,
+        config: None,
+        kvstore: None,
+        search: None,
+        next_change: None,
+    }
+}
+
+pub(crate) fn postgres_known() -> PostgresEvidence {
+    let node = |text, role| NodeEvidence {
+        node: name(text),
+        role: Some(role),
+        timeline: Some(1),
+        version: Some(150_018),
+        position: None,
+    };
+    PostgresEvidence {
+        verdict: Verdict::proven(at(10)),
+        primary: Some(name("alpha")),
+        primary_seen: true,
+        nodes: vec![node("alpha", Role::Primary), node("beta", Role::Standby)],
+        standbys: vec![StandbyEvidence {
+            node: name("beta"),
+            verdict: Verdict::proven(at(10)),
+            stages: Some([
+                (Stage::Pending, Bytes(1)),
+                (Stage::Network, Bytes(2)),
+                (Stage::StandbyDisk, Bytes(3)),
+                (Stage::Replay, Bytes(4)),
+            ]),
+            total: Some(Bytes(10)),
+            lag_seconds: Some(0.5),
+            lag_seconds_at_least: None,
+            gap: Some(Bytes(3)),
+            replay_state: Some(ReplayState::Applying),
+            lag_slope: Some(-1.0),
+            catch_up_seconds: Some(f64::INFINITY),
+            bottleneck: Some(Stage::Replay),
+            last_heartbeat: None,
+            recognised: None,
+            reported: None,
+        }],
+        lag: Some(Bytes(10)),
+        lag_seconds: Some(0.5),
+        wal_rate: Some(1000.0),
+        at_low_load: Some(true),
+        growing: false,
+    }
+}
+
+pub(crate) fn search_known() -> SearchEvidence {
+    let node = |text, health, exists| SearchNodeEvidence {
+        node: name(text),
+        up: true,
+        reason: None,
+        health: Some(health),
+        active_shards_percent: Some(100.0),
+        indices: vec![SearchIndexEvidence {
+            name: "catalog".to_owned(),
+            exists: Some(exists),
+            health: Some(health),
+            documents: Some(7),
+            read_only: Some(false),
+        }],
+    };
+    SearchEvidence {
+        verdict: Verdict::proven(at(10)),
+        primary: Some(name("alpha")),
+        nodes: vec![node("alpha", SearchHealth::Green, true), node("beta", SearchHealth::Red, false)],
+    }
+}
+
+pub(crate) fn all_known() -> PairEvidence {
+    PairEvidence {
+        roles: Roles::default(),
+        postgres: Some(postgres_known()),
+        config: Some(ConfigEvidence {
+            verdict: Verdict::proven(at(10)),
+            age: Some(Duration::from_secs(30)),
+            age_periods: Some(0.5),
+            consecutive_failures: Some(0),
+            last_exit: Some(0),
+            last_took: Some(Duration::from_secs(1)),
+        }),
+        kvstore: Some(KvstoreEvidence {
+            verdict: Verdict::proven(at(10)),
+            proof: Proof::Path,
+            outcome: Some(Outcome::Ok),
+            round_trip: Some(Duration::from_millis(2)),
+            outcomes: Outcome::ALL.iter().map(|outcome| (*outcome, 4)).collect(),
+            blocked_for: None,
+            stores: Vec::new(),
+        }),
+        search: Some(search_known()),
+        next_change: None,
+    }
+}
+
+pub(crate) fn probes() -> Vec<ProbeHealth> {
+    let probe = |node, last_success| ProbeHealth {
+        channel: Channel::Postgres,
+        node: name(node),
+        up: true,
+        last_success,
+        failure: None,
+        took: Some(Duration::from_millis(3)),
+    };
+    vec![probe("alpha", Some(WallTime(1.7e9))), probe("beta", None)]
+}
+
+pub(crate) fn views() -> Vec<ChannelView> {
+    let view = |channel: &Channel| ChannelView {
+        channel: *channel,
+        level: Level::Unknown,
+        reason: Some(Reason::NotSeenYet),
+        detail: None,
+        as_of: None,
+    };
+    Channel::ALL.iter().map(view).collect()
+}
+
+pub(crate) fn agent() -> AgentStatus {
+    AgentStatus {
+        version: "0.1.0",
+        started: WallTime(1.7e9),
+        reload_ok: true,
+        reloaded: WallTime(1.7e9),
+        snapshots: vec![SnapshotCost { pair: name("catalog"), made: 3, took: Duration::from_micros(90) }],
+        pushes: vec![(PushOutcome::Ok, 1)],
+        state_writes: vec![(WriteOutcome::Ok, 1)],
+        process: process::read(),
+    }
+}

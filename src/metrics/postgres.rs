@@ -1,0 +1,188 @@
+//! PostgreSQL: roles, lag by stage, gap, replay, load.
+
+use super::Presence::{Always, WhenKnown};
+use super::{Emit, Kind, Metric, PairInput, Read, Unit, state, text};
+use crate::evidence::{PostgresEvidence, StandbyEvidence};
+use crate::names::{ReplayState, Role};
+
+/// One number of each standby, where it is known.
+fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
+    for standby in input.evidence.postgres.iter().flat_map(|postgres| &postgres.standbys) {
+        emit.put_known([text(&standby.node)], value(standby));
+    }
+}
+
+/// One number of the pair, where it is known.
+fn of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&PostgresEvidence) -> Option<f64>) {
+    emit.put_known([], input.evidence.postgres.as_ref().and_then(value));
+}
+
+/// One state of the pair that is always told while the channel is configured: what is not proven is 0.
+fn proven_of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, holds: fn(&PostgresEvidence) -> bool) {
+    if input.pair.postgres.is_some() {
+        emit.put([], state(input.evidence.postgres.as_ref().is_some_and(holds)));
+    }
+}
+
+pub(super) static METRICS: [Metric; 14] = [
+    Metric {
+        name: "standby_postgres_primary_up",
+        kind: Kind::Gauge,
+        help: "1 while the primary answered lately or a standby's receiver heard from it lately.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: Always,
+        read: Read::Evidence(|input, emit| proven_of_pair(input, emit, |postgres| postgres.primary_seen)),
+    },
+    Metric {
+        name: "standby_postgres_standby_up",
+        kind: Kind::Gauge,
+        help: "1 while this standby's replication is proven; 0 also while the node's role is unknown. The proven primary has none.",
+        labels: &["pair", "standby"],
+        unit: Unit::State,
+        presence: Always,
+        read: Read::Evidence(|input, emit| match &input.evidence.postgres {
+            Some(postgres) => {
+                for standby in &postgres.standbys {
+                    emit.put([text(&standby.node)], state(standby.verdict.up));
+                }
+            }
+            None if input.pair.postgres.is_some() => {
+                for node in &input.pair.nodes {
+                    emit.put([text(&node.name)], 0.0);
+                }
+            }
+            None => {}
+        }),
+    },
+    Metric {
+        name: "standby_postgres_node_role",
+        kind: Kind::Gauge,
+        help: "1 for the role that the node's server has now, 0 for the other; absent while it cannot be asked.",
+        labels: &["pair", "node", "role"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for node in input.evidence.postgres.iter().flat_map(|postgres| &postgres.nodes) {
+                let Some(own) = node.role else { continue };
+                for role in Role::ALL {
+                    emit.put([text(&node.node), role.as_str().into()], state(*role == own));
+                }
+            }
+        }),
+    },
+    Metric {
+        name: "standby_replication_lag_bytes",
+        kind: Kind::Gauge,
+        help: "WAL that the worst standby has not replayed yet; absent unless every standby's lag is known.",
+        labels: &["pair"],
+        unit: Unit::Bytes,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.lag.map(|lag| lag.as_f64()))),
+    },
+    Metric {
+        name: "standby_replication_lag_seconds",
+        kind: Kind::Gauge,
+        help: "How long ago the primary was where the worst standby's replay is now; 0 when nothing is outstanding.",
+        labels: &["pair"],
+        unit: Unit::Seconds,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.lag_seconds)),
+    },
+    Metric {
+        name: "standby_postgres_stage_lag_bytes",
+        kind: Kind::Gauge,
+        help: "WAL waiting at one stage of its way to the standby; the stages add up to the total lag.",
+        labels: &["pair", "standby", "stage"],
+        unit: Unit::Bytes,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for standby in input.evidence.postgres.iter().flat_map(|postgres| &postgres.standbys) {
+                for (stage, lag) in standby.stages.iter().flatten() {
+                    emit.put([text(&standby.node), stage.as_str().into()], lag.as_f64());
+                }
+            }
+        }),
+    },
+    Metric {
+        name: "standby_postgres_total_lag_bytes",
+        kind: Kind::Gauge,
+        help: "WAL that this standby has not replayed yet.",
+        labels: &["pair", "standby"],
+        unit: Unit::Bytes,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            per_standby(input, emit, |standby| standby.total.map(|total| total.as_f64()))
+        }),
+    },
+    Metric {
+        name: "standby_postgres_gap_bytes",
+        kind: Kind::Gauge,
+        help: "WAL that this standby has not received: what a promotion now would lose. Known also while replication is not running.",
+        labels: &["pair", "standby"],
+        unit: Unit::Bytes,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| per_standby(input, emit, |standby| standby.gap.map(|gap| gap.as_f64()))),
+    },
+    Metric {
+        name: "standby_postgres_lag_slope_bytes_per_second",
+        kind: Kind::Gauge,
+        help: "By how much the total lag grows (or, below 0, shrinks) over the trend window.",
+        labels: &["pair", "standby"],
+        unit: Unit::BytesPerSecond,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| per_standby(input, emit, |standby| standby.lag_slope)),
+    },
+    Metric {
+        name: "standby_postgres_catch_up_seconds",
+        kind: Kind::Gauge,
+        help: "Time until this standby has caught up at the present rates; +Inf is never.",
+        labels: &["pair", "standby"],
+        unit: Unit::Seconds,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| per_standby(input, emit, |standby| standby.catch_up_seconds)),
+    },
+    Metric {
+        name: "standby_postgres_replay_state",
+        kind: Kind::Gauge,
+        help: "1 for what this standby's replay does now, 0 for the other states.",
+        labels: &["pair", "standby", "state"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for standby in input.evidence.postgres.iter().flat_map(|postgres| &postgres.standbys) {
+                let Some(own) = standby.replay_state else { continue };
+                for replay in ReplayState::ALL {
+                    emit.put([text(&standby.node), replay.as_str().into()], state(*replay == own));
+                }
+            }
+        }),
+    },
+    Metric {
+        name: "standby_postgres_wal_rate_bytes_per_second",
+        kind: Kind::Gauge,
+        help: "WAL that the primary writes.",
+        labels: &["pair"],
+        unit: Unit::BytesPerSecond,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.wal_rate)),
+    },
+    Metric {
+        name: "standby_postgres_low_load",
+        kind: Kind::Gauge,
+        help: "1 while the primary writes less WAL than the configured low load.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.at_low_load.map(state))),
+    },
+    Metric {
+        name: "standby_postgres_lag_growing",
+        kind: Kind::Gauge,
+        help: "1 while the lag is large and grows; the last proven verdict is held for at most a minute of unknown.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: Always,
+        read: Read::Evidence(|input, emit| proven_of_pair(input, emit, |postgres| postgres.growing)),
+    },
+];

@@ -1,0 +1,192 @@
+//! Which path answers what.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Body;
+use hyper::header::ACCEPT;
+use hyper::{Method, Request, StatusCode};
+
+use crate::clock::{self, Moment};
+use crate::http_client::percent_decoded;
+use crate::level::Level;
+use crate::serve::answer::{self, Answer};
+use crate::serve::openness::{HOW_TO_OPEN, is_this_machine};
+use crate::serve::{Pairs, ServeState};
+use crate::snapshot::Snapshot;
+use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
+use crate::view::prometheus::Format;
+use crate::view::replication::Replication;
+use crate::view::{html, prometheus};
+
+/// A snapshot that ran out this long ago, with none after it: its hub has stopped.
+const HUB_STOPPED_AFTER: Duration = Duration::from_secs(60);
+
+/// What a path leads to.
+enum Route<'a> {
+    Metrics,
+    Replication,
+    Healthy,
+    Ready,
+    Page,
+    Status,
+    Pair(&'a str),
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str, telemetry_path: &str) -> Option<Self> {
+        match path {
+            path if path == telemetry_path => Some(Self::Metrics),
+            "/monitor/replication" | "/monitor/replication/" => Some(Self::Replication),
+            "/-/healthy" => Some(Self::Healthy),
+            "/-/ready" => Some(Self::Ready),
+            "/" => Some(Self::Page),
+            "/api/v1/status" => Some(Self::Status),
+            path => path
+                .strip_prefix("/api/v1/pairs/")
+                .filter(|name| !name.is_empty() && !name.contains('/'))
+                .map(Self::Pair),
+        }
+    }
+
+    /// Open to all. The others tell more than numbers: addresses in messages, what is broken, what to do.
+    const fn is_open(&self) -> bool {
+        matches!(self, Self::Metrics | Self::Replication | Self::Healthy | Self::Ready)
+    }
+}
+
+/// The answer to one request. `HEAD` is answered as `GET`; the server leaves the body out.
+pub(super) fn respond<B: Body>(request: &Request<B>, peer: SocketAddr, state: &ServeState) -> Answer {
+    let path = request.uri().path();
+    let Some(route) = Route::of(path, &state.settings.telemetry_path) else {
+        let message = "There is nothing at this path.";
+        return match path.starts_with("/api/") {
+            true => answer::json_error(StatusCode::NOT_FOUND, message),
+            false => answer::text(StatusCode::NOT_FOUND, message),
+        };
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return answer::wrong_method();
+    }
+    if !request.body().is_end_stream() {
+        return answer::body_refused();
+    }
+    if !route.is_open() && !is_this_machine(request, peer) {
+        return answer::text(StatusCode::FORBIDDEN, HOW_TO_OPEN);
+    }
+    let now = clock::now();
+    let shown = Shown::new(&state.pairs());
+    match route {
+        Route::Metrics => metrics(request, state, &shown, now),
+        Route::Replication => replication(request.uri().query().unwrap_or_default(), &shown, now),
+        Route::Healthy => healthy(&shown, now),
+        Route::Ready => ready(&shown, now),
+        Route::Page => answer::html(html::render(&status_document(&shown, now), &state.settings.telemetry_path)),
+        Route::Status => as_json(&status_document(&shown, now)),
+        Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
+    }
+}
+
+/// The newest snapshot of each pair, and whether its hub still lives.
+struct Shown(Vec<(Arc<Snapshot>, bool)>);
+
+impl Shown {
+    fn new(pairs: &Pairs) -> Self {
+        Self(pairs.iter().map(|pair| (pair.borrow().clone(), pair.has_changed().is_ok())).collect())
+    }
+
+    fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
+        self.0.iter().map(|(snapshot, _)| snapshot.as_ref())
+    }
+
+    /// The pair's snapshot, if it is watched.
+    fn named(&self, name: &str, now: Moment) -> Option<&Snapshot> {
+        self.snapshots().find(|snapshot| snapshot.at(now).pair.as_str() == name)
+    }
+}
+
+fn metrics<B>(request: &Request<B>, state: &ServeState, shown: &Shown, now: Moment) -> Answer {
+    let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
+    let agent = (state.agent_samples)();
+    let of_pairs = shown.snapshots().flat_map(|snapshot| &snapshot.at(now).samples);
+    let body = prometheus::render(prometheus::catalogue(), of_pairs.chain(&agent), format);
+    answer::metrics(format.content_type(), body, request.headers())
+}
+
+/// Always 200, unless the question names a pair that is not watched, or asks for strictness.
+fn replication(query: &str, shown: &Shown, now: Moment) -> Answer {
+    let views: Vec<_> = match parameter(query, "pair") {
+        None => shown.snapshots().map(|snapshot| snapshot.at(now)).collect(),
+        Some(name) => match shown.named(&name, now) {
+            Some(snapshot) => vec![snapshot.at(now)],
+            None => return no_such_pair(),
+        },
+    };
+    let replication = Replication::new(&views, now);
+    let strict = parameter(query, "strict").is_some_and(|value| value == "1" || value == "true");
+    let status = match replication.level() {
+        Level::Ok => StatusCode::OK,
+        _ if strict => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    answer::json(status, replication.to_json())
+}
+
+fn healthy(shown: &Shown, now: Moment) -> Answer {
+    let stopped =
+        |(snapshot, lives): &&(Arc<Snapshot>, bool)| !lives || now.since(snapshot.shown_until()) > HUB_STOPPED_AFTER;
+    match shown.0.iter().find(stopped) {
+        Some((snapshot, _)) => {
+            let line = format!("The hub of pair {} has stopped publishing.", snapshot.at(now).pair);
+            answer::text(StatusCode::SERVICE_UNAVAILABLE, &line)
+        }
+        None => answer::text(StatusCode::OK, "Healthy."),
+    }
+}
+
+fn ready(shown: &Shown, now: Moment) -> Answer {
+    match shown.snapshots().find(|snapshot| !snapshot.complete) {
+        Some(snapshot) => {
+            let line = format!("The first round of probes of pair {} is not complete yet.", snapshot.at(now).pair);
+            answer::text(StatusCode::SERVICE_UNAVAILABLE, &line)
+        }
+        None => answer::text(StatusCode::OK, "Ready."),
+    }
+}
+
+fn pair(name: &str, shown: &Shown, now: Moment) -> Answer {
+    match shown.named(name, now) {
+        Some(snapshot) => {
+            let pair = PairDocument::new(snapshot.at(now), snapshot.complete, now);
+            as_json(&OnePairDocument { version: VERSION, pair })
+        }
+        None => no_such_pair(),
+    }
+}
+
+fn no_such_pair() -> Answer {
+    answer::json_error(StatusCode::NOT_FOUND, "No pair of this name is being watched.")
+}
+
+fn status_document(shown: &Shown, now: Moment) -> StatusDocument {
+    let views = shown.snapshots().map(|snapshot| (snapshot.at(now), snapshot.complete));
+    StatusDocument::new(views, now, clock::wall())
+}
+
+fn as_json(document: &impl serde::Serialize) -> Answer {
+    match serde_json::to_string(document) {
+        Ok(json) => answer::json(StatusCode::OK, json + "\n"),
+        Err(error) => answer::json_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// The first value of a parameter in a query.
+fn parameter(query: &str, wanted: &str) -> Option<String> {
+    query
+        .split('&')
+        .map(|field| field.split_once('=').unwrap_or((field, "")))
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| percent_decoded(&value.replace('+', " ")))
+}

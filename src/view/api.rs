@@ -1,0 +1,353 @@
+//! The API's documents: what `/api/v1/status` and `/api/v1/pairs/{pair}` answer, and what `status` reads back.
+//!
+//! Units are in the names; an age counts to the moment of rendering. Unknown is `null`, never a number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::level::Level;
+use crate::names::{
+    Channel, FailureKind, Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Severity, Stage,
+};
+use crate::snapshot::FindingState;
+
+/// Counts up when a field changes its meaning or goes away; new fields do not count.
+pub const VERSION: u32 = 1;
+
+/// Everything known of all pairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusDocument {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The program's own version.
+    pub agent_version: String,
+    /// When this was rendered (RFC 3339).
+    pub time: String,
+    /// The worst of all pairs.
+    pub level: Level,
+    /// In the order of the configuration.
+    pub pairs: Vec<PairDocument>,
+}
+
+/// Everything known of one pair, as a document of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OnePairDocument {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The pair.
+    #[serde(flatten)]
+    pub pair: PairDocument,
+}
+
+/// Everything known of one pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairDocument {
+    /// Its name.
+    pub pair: Name,
+    /// The worst of its channels and of its rules without a channel.
+    pub level: Level,
+    /// When this was derived (RFC 3339).
+    pub made: String,
+    /// Every configured probe has been run at least once.
+    pub complete: bool,
+    /// Each configured channel.
+    pub channels: Vec<ChannelDocument>,
+    /// Which node is what.
+    pub roles: RolesDocument,
+    /// PostgreSQL; absent where not configured, as the other three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresDocument>,
+    /// The configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigDocument>,
+    /// The key-value store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kvstore: Option<KvstoreDocument>,
+    /// The search engines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchDocument>,
+    /// Each configured probe.
+    pub probes: Vec<ProbeDocument>,
+    /// Each rule that is met.
+    pub findings: Vec<FindingDocument>,
+}
+
+impl PairDocument {
+    /// The findings that someone is told of: firing, or kept firing.
+    pub fn firing(&self) -> impl Iterator<Item = &FindingDocument> {
+        self.findings.iter().filter(|finding| finding.state != FindingState::Pending)
+    }
+}
+
+/// One channel's level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelDocument {
+    /// The channel.
+    pub channel: Channel,
+    /// Its level.
+    pub level: Level,
+    /// Why; `null` only when ok.
+    pub reason: Option<Reason>,
+    /// Why, in words.
+    pub detail: Option<String>,
+    /// Age of its evidence.
+    pub age_seconds: Option<f64>,
+}
+
+/// Which node is what, by the last proof.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolesDocument {
+    /// The node last proven to be the only primary.
+    pub primary: Option<Name>,
+    /// The others.
+    pub standbys: Vec<Name>,
+    /// How long ago that was proven; `null` where the configuration fixes it or nothing was ever proven.
+    pub proven_seconds_ago: Option<f64>,
+    /// Two nodes answer as primary.
+    pub contradicted: bool,
+}
+
+/// PostgreSQL's replication.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PostgresDocument {
+    /// Proven to replicate.
+    pub up: bool,
+    /// The node that answers as the only primary now.
+    pub primary: Option<Name>,
+    /// The primary, or a standby that hears from it, answered lately.
+    pub primary_seen: bool,
+    /// Total lag of the worst standby.
+    pub lag_bytes: Option<u64>,
+    /// The same in seconds.
+    pub lag_seconds: Option<f64>,
+    /// WAL written by the primary.
+    pub wal_bytes_per_second: Option<f64>,
+    /// The lag is large and grows.
+    pub growing: bool,
+    /// Each configured node.
+    pub nodes: Vec<PostgresNodeDocument>,
+    /// Each standby.
+    pub standbys: Vec<StandbyDocument>,
+}
+
+/// One PostgreSQL server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PostgresNodeDocument {
+    /// Its name.
+    pub node: Name,
+    /// Observed role.
+    pub role: Option<Role>,
+    /// Its timeline.
+    pub timeline: Option<u32>,
+    /// `server_version_num`.
+    pub version: Option<u32>,
+    /// Current position on a primary, replayed position on a standby, as `16/B374D848`.
+    pub position: Option<String>,
+}
+
+/// One standby.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StandbyDocument {
+    /// The node.
+    pub node: Name,
+    /// Proven to replicate.
+    pub up: bool,
+    /// Why not, or with what warning.
+    pub reason: Option<Reason>,
+    /// In words.
+    pub detail: Option<String>,
+    /// What is behind at each stage; they add up to the total.
+    pub stages: Option<Vec<StageDocument>>,
+    /// Behind the primary, replay included.
+    pub total_lag_bytes: Option<u64>,
+    /// The same in seconds.
+    pub lag_seconds: Option<f64>,
+    /// The lag exceeds what is remembered: at least this many seconds.
+    pub lag_seconds_at_least: Option<f64>,
+    /// Not received: what a failover would lose.
+    pub gap_bytes: Option<u64>,
+    /// What replay does.
+    pub replay_state: Option<ReplayState>,
+    /// Change of the total lag.
+    pub lag_slope_bytes_per_second: Option<f64>,
+    /// Until caught up: seconds, or `"never"` at the present rates.
+    pub catch_up_seconds: Option<CatchUp>,
+    /// The stage with the largest lag.
+    pub bottleneck: Option<Stage>,
+    /// How long ago both servers last heard of each other.
+    pub heartbeat_age_seconds: Option<f64>,
+}
+
+/// Lag at one stage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageDocument {
+    /// The stage.
+    pub stage: Stage,
+    /// Bytes waiting there.
+    pub lag_bytes: u64,
+}
+
+/// When a standby will have caught up. JSON has no infinity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CatchUp {
+    /// In so many seconds.
+    Seconds(f64),
+    /// Not at the present rates.
+    Never(Never),
+}
+
+/// The word `never`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Never {
+    /// The word.
+    Never,
+}
+
+/// The configuration's synchronisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigDocument {
+    /// The age is known.
+    pub up: bool,
+    /// Since the start of the last good run.
+    pub age_seconds: Option<f64>,
+    /// The same over the period.
+    pub age_periods: Option<f64>,
+    /// Failures since the last good run.
+    pub consecutive_failures: Option<u32>,
+    /// Of the last run.
+    pub last_exit: Option<i32>,
+    /// How long the last run took.
+    pub last_took_seconds: Option<f64>,
+}
+
+/// The key-value store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KvstoreDocument {
+    /// A canary went its whole way lately.
+    pub up: bool,
+    /// What the configuration can prove at best.
+    pub proof: Proof,
+    /// The last canary's outcome.
+    pub outcome: Option<Outcome>,
+    /// The last good canary's.
+    pub round_trip_seconds: Option<f64>,
+    /// Writes blocked or rejected for so long.
+    pub blocked_seconds: Option<f64>,
+    /// Canaries by outcome since the agent started.
+    pub outcomes: Vec<OutcomeCount>,
+    /// Each store.
+    pub stores: Vec<StoreDocument>,
+}
+
+/// How many canaries ended so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeCount {
+    /// So.
+    pub outcome: Outcome,
+    /// How many.
+    pub count: u64,
+}
+
+/// One store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreDocument {
+    /// Its node.
+    pub node: Name,
+    /// It could be asked.
+    pub up: bool,
+}
+
+/// The search engines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchDocument {
+    /// The primary's engine is known.
+    pub up: bool,
+    /// The node with the primary's role.
+    pub primary: Option<Name>,
+    /// Each engine.
+    pub nodes: Vec<SearchNodeDocument>,
+}
+
+/// One search engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchNodeDocument {
+    /// Its node.
+    pub node: Name,
+    /// It answered lately.
+    pub up: bool,
+    /// Why not.
+    pub reason: Option<Reason>,
+    /// Its colour.
+    pub health: Option<SearchHealth>,
+    /// Of the shards that should be there.
+    pub active_shards_percent: Option<f64>,
+    /// The configured indices.
+    pub indices: Vec<IndexDocument>,
+}
+
+/// One configured index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndexDocument {
+    /// As configured.
+    pub name: String,
+    /// It is there.
+    pub exists: Option<bool>,
+    /// Its colour.
+    pub health: Option<SearchHealth>,
+    /// In it.
+    pub documents: Option<u64>,
+    /// A block keeps it from being written.
+    pub read_only: Option<bool>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeDocument {
+    /// The channel that it serves.
+    pub channel: Channel,
+    /// The node that it asks.
+    pub node: Name,
+    /// It brought facts, and they are fresh.
+    pub up: bool,
+    /// When it last did (RFC 3339).
+    pub last_success: Option<String>,
+    /// Why the last run brought nothing.
+    pub failure: Option<FailureDocument>,
+    /// How long the last run took.
+    pub took_seconds: Option<f64>,
+}
+
+/// Why a probe brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureDocument {
+    /// Out of the closed list.
+    pub kind: FailureKind,
+    /// Cause and cure.
+    pub message: String,
+}
+
+/// A rule that is met.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FindingDocument {
+    /// The alert's name.
+    pub rule: String,
+    /// How bad.
+    pub severity: Severity,
+    /// The channel, where it is about one.
+    pub channel: Option<Channel>,
+    /// How far it has come.
+    pub state: FindingState,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// For how long by now.
+    pub for_seconds: f64,
+    /// One sentence.
+    pub summary: String,
+    /// With numbers.
+    pub description: String,
+    /// What to do.
+    pub remedy: String,
+    /// The reason that stands for it.
+    pub reason: Option<Reason>,
+}

@@ -1,0 +1,260 @@
+//! Views into documents: ages are counted to the present, durations become seconds.
+
+use std::time::Duration;
+
+use crate::clock::{Moment, WallTime};
+use crate::evidence::{
+    ConfigEvidence, KvstoreEvidence, NodeEvidence, PostgresEvidence, Roles, SearchEvidence, SearchNodeEvidence,
+    StandbyEvidence,
+};
+use crate::level::Level;
+use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
+use crate::view::api::{
+    CatchUp, ChannelDocument, ConfigDocument, FailureDocument, FindingDocument, IndexDocument, KvstoreDocument, Never,
+    OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument, ProbeDocument, RolesDocument, SearchDocument,
+    SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument, VERSION,
+};
+
+impl StatusDocument {
+    /// The document of all pairs; each view with whether its snapshot is complete.
+    pub fn new<'a>(views: impl IntoIterator<Item = (&'a View, bool)>, now: Moment, wall: WallTime) -> Self {
+        let pairs: Vec<_> = views.into_iter().map(|(view, complete)| PairDocument::new(view, complete, now)).collect();
+        Self {
+            version: VERSION,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: wall.to_string(),
+            // Nothing watched is nothing known.
+            level: pairs.iter().map(|pair| pair.level).max().unwrap_or(Level::Unknown),
+            pairs,
+        }
+    }
+}
+
+impl PairDocument {
+    /// The document of one pair at `now`.
+    pub fn new(view: &View, complete: bool, now: Moment) -> Self {
+        let evidence = &view.evidence;
+        Self {
+            pair: view.pair.clone(),
+            level: view.level,
+            made: view.made_wall.to_string(),
+            complete,
+            channels: view.channels.iter().map(|channel| channel_document(channel, now)).collect(),
+            roles: roles_document(&evidence.roles, now),
+            postgres: evidence.postgres.as_ref().map(|postgres| postgres_document(postgres, now)),
+            config: evidence.config.as_ref().map(|config| config_document(config, now)),
+            kvstore: evidence.kvstore.as_ref().map(kvstore_document),
+            search: evidence.search.as_ref().map(search_document),
+            probes: view.probes.iter().map(probe_document).collect(),
+            findings: view.findings.iter().map(|finding| finding_document(finding, now)).collect(),
+        }
+    }
+}
+
+/// Seconds to the microsecond: more digits say nothing.
+pub(super) fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}
+
+/// How long ago, to the millisecond.
+pub(super) fn age(since: Option<Moment>, now: Moment) -> Option<f64> {
+    since.map(|since| (now.since(since).as_secs_f64() * 1e3).round() / 1e3)
+}
+
+/// Time since the start of the last good run, counted on to `now`.
+pub(super) fn config_age(config: &ConfigEvidence, now: Moment) -> Option<f64> {
+    let passed = config.verdict.as_of.map_or(Duration::ZERO, |as_of| now.since(as_of));
+    config.age.map(|age| ((age + passed).as_secs_f64() * 1e3).round() / 1e3)
+}
+
+fn channel_document(view: &ChannelView, now: Moment) -> ChannelDocument {
+    ChannelDocument {
+        channel: view.channel,
+        level: view.level,
+        reason: view.reason,
+        detail: view.detail.clone(),
+        age_seconds: age(view.as_of, now),
+    }
+}
+
+fn roles_document(roles: &Roles, now: Moment) -> RolesDocument {
+    RolesDocument {
+        primary: roles.primary.clone(),
+        standbys: roles.standbys.clone(),
+        proven_seconds_ago: age(roles.proven_at, now),
+        contradicted: roles.contradicted,
+    }
+}
+
+fn postgres_document(postgres: &PostgresEvidence, now: Moment) -> PostgresDocument {
+    PostgresDocument {
+        up: postgres.verdict.up,
+        primary: postgres.primary.clone(),
+        primary_seen: postgres.primary_seen,
+        lag_bytes: postgres.lag.map(|lag| lag.0),
+        lag_seconds: postgres.lag_seconds,
+        wal_bytes_per_second: postgres.wal_rate,
+        growing: postgres.growing,
+        nodes: postgres.nodes.iter().map(node_document).collect(),
+        standbys: postgres.standbys.iter().map(|standby| standby_document(standby, now)).collect(),
+    }
+}
+
+fn node_document(node: &NodeEvidence) -> PostgresNodeDocument {
+    PostgresNodeDocument {
+        node: node.node.clone(),
+        role: node.role,
+        timeline: node.timeline,
+        version: node.version,
+        position: node.position.map(|position| position.to_string()),
+    }
+}
+
+fn standby_document(standby: &StandbyEvidence, now: Moment) -> StandbyDocument {
+    let stage = |(stage, lag): &(_, crate::units::Bytes)| StageDocument { stage: *stage, lag_bytes: lag.0 };
+    StandbyDocument {
+        node: standby.node.clone(),
+        up: standby.verdict.up,
+        reason: standby.verdict.reason,
+        detail: standby.verdict.detail.clone(),
+        stages: standby.stages.as_ref().map(|stages| stages.iter().map(stage).collect()),
+        total_lag_bytes: standby.total.map(|total| total.0),
+        lag_seconds: standby.lag_seconds,
+        lag_seconds_at_least: standby.lag_seconds_at_least,
+        gap_bytes: standby.gap.map(|gap| gap.0),
+        replay_state: standby.replay_state,
+        lag_slope_bytes_per_second: standby.lag_slope,
+        catch_up_seconds: standby.catch_up_seconds.map(|seconds| match seconds.is_finite() {
+            true => CatchUp::Seconds(seconds),
+            false => CatchUp::Never(Never::Never),
+        }),
+        bottleneck: standby.bottleneck,
+        heartbeat_age_seconds: age(standby.last_heartbeat, now),
+    }
+}
+
+fn config_document(config: &ConfigEvidence, now: Moment) -> ConfigDocument {
+    ConfigDocument {
+        up: config.verdict.up,
+        age_seconds: config_age(config, now),
+        age_periods: config.age_periods,
+        consecutive_failures: config.consecutive_failures,
+        last_exit: config.last_exit,
+        last_took_seconds: config.last_took.map(seconds),
+    }
+}
+
+fn kvstore_document(kvstore: &KvstoreEvidence) -> KvstoreDocument {
+    KvstoreDocument {
+        up: kvstore.verdict.up,
+        proof: kvstore.proof,
+        outcome: kvstore.outcome,
+        round_trip_seconds: kvstore.round_trip.map(seconds),
+        blocked_seconds: kvstore.blocked_for.map(seconds),
+        outcomes: kvstore.outcomes.iter().map(|&(outcome, count)| OutcomeCount { outcome, count }).collect(),
+        stores: kvstore.stores.iter().map(|(node, up)| StoreDocument { node: node.clone(), up: *up }).collect(),
+    }
+}
+
+fn search_document(search: &SearchEvidence) -> SearchDocument {
+    SearchDocument {
+        up: search.verdict.up,
+        primary: search.primary.clone(),
+        nodes: search.nodes.iter().map(search_node_document).collect(),
+    }
+}
+
+fn search_node_document(node: &SearchNodeEvidence) -> SearchNodeDocument {
+    let index = |index: &crate::evidence::SearchIndexEvidence| IndexDocument {
+        name: index.name.clone(),
+        exists: index.exists,
+        health: index.health,
+        documents: index.documents,
+        read_only: index.read_only,
+    };
+    SearchNodeDocument {
+        node: node.node.clone(),
+        up: node.up,
+        reason: node.reason,
+        health: node.health,
+        active_shards_percent: node.active_shards_percent,
+        indices: node.indices.iter().map(index).collect(),
+    }
+}
+
+fn probe_document(probe: &ProbeHealth) -> ProbeDocument {
+    ProbeDocument {
+        channel: probe.channel,
+        node: probe.node.clone(),
+        up: probe.up,
+        last_success: probe.last_success.map(|time| time.to_string()),
+        failure: probe
+            .failure
+            .as_ref()
+            .map(|failure| FailureDocument { kind: failure.kind, message: failure.message.clone() }),
+        took_seconds: probe.took.map(seconds),
+    }
+}
+
+fn finding_document(finding: &Finding, now: Moment) -> FindingDocument {
+    FindingDocument {
+        rule: finding.rule.to_owned(),
+        severity: finding.severity,
+        channel: finding.channel,
+        state: finding.state,
+        since: finding.since_wall.to_string(),
+        for_seconds: (now.since(finding.since).as_secs_f64() * 1e3).round() / 1e3,
+        summary: finding.summary.to_owned(),
+        description: finding.description.clone(),
+        remedy: finding.remedy.to_owned(),
+        reason: finding.reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::fixture;
+
+    fn status() -> StatusDocument {
+        let (ok, warned, unknown) = (fixture::ok(), fixture::warned(), fixture::unknown());
+        StatusDocument::new([(&ok, true), (&warned, true), (&unknown, false)], fixture::now(), fixture::wall())
+    }
+
+    #[test]
+    fn the_document_as_json() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&status()).unwrap());
+    }
+
+    #[test]
+    fn a_document_reads_back_as_it_was_written() {
+        let json = serde_json::to_string(&status()).unwrap();
+        assert_eq!(serde_json::from_str::<StatusDocument>(&json).unwrap(), status());
+    }
+
+    #[test]
+    fn in_the_unknown_pair_no_number_is_left() {
+        let pair = PairDocument::new(&fixture::unknown(), true, fixture::now());
+        let mut json = serde_json::to_value(&pair).unwrap();
+        // What has happened stays known: counts, configured names, times of the last success and of findings.
+        for told in ["findings", "probes", "roles"] {
+            json.as_object_mut().unwrap().remove(told);
+        }
+        json["kvstore"].as_object_mut().unwrap().remove("outcomes");
+        fn numbers(value: &serde_json::Value) -> usize {
+            match value {
+                serde_json::Value::Number(_) => 1,
+                serde_json::Value::Array(items) => items.iter().map(numbers).sum(),
+                serde_json::Value::Object(fields) => fields.values().map(numbers).sum(),
+                _ => 0,
+            }
+        }
+        assert_eq!(numbers(&json), 0, "{json:#}");
+    }
+
+    #[test]
+    fn watching_nothing_is_unknown() {
+        let none: [(&View, bool); 0] = [];
+        assert_eq!(StatusDocument::new(none, fixture::now(), fixture::wall()).level, Level::Unknown);
+    }
+}

@@ -1,0 +1,324 @@
+//! The page for a person at 3 a.m.: the verdict first, then what is wrong, then what to do.
+//!
+//! Templates and style are files in `assets`; whatever comes from outside passes through [`Html::text`].
+
+mod markup;
+
+use crate::level::Level;
+use crate::names::{Severity, Stage};
+use crate::snapshot::FindingState;
+use crate::view::api::{
+    ChannelDocument, FindingDocument, PairDocument, PostgresNodeDocument, ProbeDocument, SearchNodeDocument,
+    StageDocument, StandbyDocument, StatusDocument,
+};
+use crate::view::wording::{
+    UNKNOWN, ago, bytes, catch_up, headline, lag_time, main_number, pair_sentence, postgres_version, primary, seconds,
+    symbol, words, worst_first,
+};
+use markup::{Html, table};
+
+const PAGE: &str = include_str!("assets/page.html");
+const PAIR: &str = include_str!("assets/pair.html");
+const FINDING: &str = include_str!("assets/finding.html");
+const STYLE: &str = include_str!("assets/page.css");
+
+/// The whole page. `metrics_path` is where the footer's link leads.
+pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
+    let worst_first = worst_first(status);
+    let pairs: Vec<_> = worst_first.iter().enumerate().map(|(index, pair)| pair_section(index, pair)).collect();
+    let title = format!("{} {} · standbywatch", symbol(status.level), status.level);
+    Html::fill(
+        PAGE,
+        &[
+            ("title", Html::text(&title)),
+            ("style", Html::trusted(STYLE)),
+            ("level", Html::text(status.level.as_str())),
+            ("word", sign(status.level)),
+            ("headline", Html::text(&headline(status))),
+            ("time", Html::text(&status.time)),
+            ("contents", contents(&worst_first)),
+            ("pairs", Html::joined(&pairs)),
+            ("version", Html::text(&status.agent_version)),
+            ("metrics", Html::text(metrics_path)),
+        ],
+    )
+    .into_string()
+}
+
+/// Links to the pairs with their levels, where there are several.
+fn contents(pairs: &[&PairDocument]) -> Html {
+    if pairs.len() < 2 {
+        return Html::default();
+    }
+    let link = |(index, pair): (usize, &&PairDocument)| {
+        Html::fill(
+            "<li><a href=\"#pair-{{index}}\">{{pair}}</a> {{level}}</li>\n",
+            &[
+                ("index", Html::text(&index.to_string())),
+                ("pair", Html::text(pair.pair.as_str())),
+                ("level", level(pair.level)),
+            ],
+        )
+    };
+    let links: Vec<_> = pairs.iter().enumerate().map(link).collect();
+    Html::fill("<nav aria-label=\"Pairs\"><ul>\n{{links}}</ul></nav>\n", &[("links", Html::joined(&links))])
+}
+
+fn pair_section(index: usize, pair: &PairDocument) -> Html {
+    let incomplete = match pair.complete {
+        true => "",
+        false => "<p>The first round of probes is not complete yet.</p>\n",
+    };
+    let postgres = pair.postgres.as_ref();
+    let search = pair.search.as_ref();
+    Html::fill(
+        PAIR,
+        &[
+            ("id", Html::text(&format!("pair-{index}"))),
+            ("pair", Html::text(pair.pair.as_str())),
+            ("level", level(pair.level)),
+            ("sentence", Html::text(&capitalised(&pair_sentence(pair)))),
+            ("incomplete", Html::trusted(incomplete)),
+            ("primary", value(&primary(pair))),
+            ("channels", channels(pair)),
+            ("findings", findings(&pair.findings)),
+            ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
+            ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
+            ("kvstore", kvstore(pair)),
+            ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
+            ("probes", failing_probes(&pair.probes)),
+        ],
+    )
+}
+
+fn channels(pair: &PairDocument) -> Html {
+    let row = |channel: &ChannelDocument| {
+        let reason = channel.reason.map(|reason| words(reason.as_str()));
+        let why = match (&channel.detail, reason) {
+            (Some(detail), Some(reason)) => format!("{reason}: {detail}"),
+            (Some(detail), None) => detail.clone(),
+            (None, Some(reason)) => reason,
+            (None, None) => String::new(),
+        };
+        vec![
+            Html::text(channel.channel.as_str()),
+            level(channel.level),
+            value(&main_number(pair, channel.channel)),
+            value(&ago(channel.age_seconds)),
+            Html::text(&why),
+        ]
+    };
+    let rows: Vec<_> = pair.channels.iter().map(row).collect();
+    table("Channels", &["channel", "level", "number", "evidence of", "reason"], &rows)
+}
+
+/// What to do comes right after what is wrong. The heartbeat of alerting says nothing about the pair and is left out.
+fn findings(findings: &[FindingDocument]) -> Html {
+    let shown: Vec<_> = findings.iter().filter(|finding| finding.severity != Severity::None).map(finding).collect();
+    if shown.is_empty() {
+        return Html::default();
+    }
+    Html::fill("<h3>Findings, and what to do</h3>\n{{findings}}", &[("findings", Html::joined(&shown))])
+}
+
+fn finding(finding: &FindingDocument) -> Html {
+    let state = match finding.state {
+        FindingState::Pending => "pending",
+        FindingState::Firing => "firing",
+        FindingState::Kept => "no longer met, kept firing",
+    };
+    Html::fill(
+        FINDING,
+        &[
+            ("severity", Html::text(finding.severity.as_str())),
+            ("summary", Html::text(&finding.summary)),
+            ("description", Html::text(&finding.description)),
+            ("remedy", Html::text(&finding.remedy)),
+            ("rule", Html::text(&finding.rule)),
+            ("state", Html::text(state)),
+            ("for", Html::text(&seconds(Some(finding.for_seconds)))),
+            ("since", Html::text(&finding.since)),
+        ],
+    )
+}
+
+fn nodes(pair: &PairDocument, nodes: &[PostgresNodeDocument]) -> Html {
+    let row = |node: &PostgresNodeDocument| {
+        let role = match node.role {
+            Some(role) => role.to_string(),
+            None if pair.roles.primary.as_ref() == Some(&node.node) => {
+                "unknown (was primary when last proven)".to_owned()
+            }
+            None => UNKNOWN.to_owned(),
+        };
+        vec![
+            Html::text(node.node.as_str()),
+            value(&role),
+            value(&node.timeline.map_or_else(|| UNKNOWN.to_owned(), |timeline| timeline.to_string())),
+            value(node.position.as_deref().unwrap_or(UNKNOWN)),
+            value(&node.version.map_or_else(|| UNKNOWN.to_owned(), postgres_version)),
+        ]
+    };
+    let rows: Vec<_> = nodes.iter().map(row).collect();
+    table("PostgreSQL servers", &["node", "role", "timeline", "position", "version"], &rows)
+}
+
+fn standbys(standbys: &[StandbyDocument]) -> Html {
+    let row = |standby: &StandbyDocument| {
+        let stage = |wanted: Stage| {
+            let of_stage = |stages: &Vec<StageDocument>| stages.iter().find(|stage| stage.stage == wanted).copied();
+            bytes(standby.stages.as_ref().and_then(of_stage).map(|stage| stage.lag_bytes))
+        };
+        let mut row =
+            vec![Html::text(standby.node.as_str()), value(&bytes(standby.total_lag_bytes)), value(&lag_time(standby))];
+        row.extend(Stage::ALL.iter().map(|wanted| value(&stage(*wanted))));
+        row.extend([
+            value(&bytes(standby.gap_bytes)),
+            value(&standby.replay_state.map_or_else(|| UNKNOWN.to_owned(), |state| words(state.as_str()))),
+            value(&catch_up(standby.catch_up_seconds)),
+        ]);
+        row
+    };
+    let rows: Vec<_> = standbys.iter().map(row).collect();
+    let head = [
+        "standby",
+        "behind",
+        "in time",
+        "not sent",
+        "on the way",
+        "not on disk",
+        "not replayed",
+        "lost by a failover",
+        "replay",
+        "caught up in",
+    ];
+    table("Standbys", &head, &rows)
+}
+
+fn kvstore(pair: &PairDocument) -> Html {
+    let Some(kvstore) = &pair.kvstore else { return Html::default() };
+    let stores: Vec<_> = kvstore
+        .stores
+        .iter()
+        .map(|store| format!("{} {}", store.node, if store.up { "answers" } else { "does not answer" }))
+        .collect();
+    let outcomes: Vec<_> = kvstore
+        .outcomes
+        .iter()
+        .map(|outcome| format!("{} {}", outcome.count, words(outcome.outcome.as_str())))
+        .collect();
+    let outcome = kvstore.outcome.map_or_else(|| UNKNOWN.to_owned(), |outcome| words(outcome.as_str()));
+    let row = vec![
+        Html::text(&words(kvstore.proof.as_str())),
+        value(&outcome),
+        value(&seconds(kvstore.round_trip_seconds)),
+        Html::text(&kvstore.blocked_seconds.map_or_else(String::new, |blocked| seconds(Some(blocked)))),
+        Html::text(&stores.join(", ")),
+        Html::text(&outcomes.join(", ")),
+    ];
+    let head = ["proof", "last canary", "round trip", "blocked for", "stores", "canaries since start"];
+    table("Key-value store", &head, &[row])
+}
+
+fn search_nodes(nodes: &[SearchNodeDocument]) -> Html {
+    let row = |node: &SearchNodeDocument| {
+        let indices: Vec<_> = node
+            .indices
+            .iter()
+            .map(|index| match (index.exists, index.documents) {
+                (Some(false), _) => format!("{}: missing", index.name),
+                (_, Some(documents)) => format!("{}: {documents} documents", index.name),
+                (_, None) => format!("{}: {UNKNOWN}", index.name),
+            })
+            .collect();
+        let health = node.health.map_or_else(|| UNKNOWN.to_owned(), |health| health.to_string());
+        let health = match node.reason {
+            Some(reason) => format!("{health} ({})", words(reason.as_str())),
+            None => health,
+        };
+        let percent =
+            node.active_shards_percent.map_or_else(|| UNKNOWN.to_owned(), |percent| format!("{percent:.0} %"));
+        vec![Html::text(node.node.as_str()), value(&health), value(&percent), Html::text(&indices.join(", "))]
+    };
+    let rows: Vec<_> = nodes.iter().map(row).collect();
+    table("Search engines", &["node", "health", "active shards", "indices"], &rows)
+}
+
+fn failing_probes(probes: &[ProbeDocument]) -> Html {
+    let row = |probe: &ProbeDocument| {
+        let cause = match &probe.failure {
+            Some(failure) => format!("{}: {}", words(failure.kind.as_str()), failure.message),
+            None => "no answer lately".to_owned(),
+        };
+        vec![
+            Html::text(&format!("{} of {}", probe.channel, probe.node)),
+            Html::text(&cause),
+            value(probe.last_success.as_deref().unwrap_or("never")),
+            value(&seconds(probe.took_seconds)),
+        ]
+    };
+    let rows: Vec<_> = probes.iter().filter(|probe| !probe.up).map(row).collect();
+    table("Probes that fail", &["probe", "cause", "last success", "last run took"], &rows)
+}
+
+/// A level as sign and word.
+fn level(level: Level) -> Html {
+    Html::fill(
+        "<span class=\"level {{level}}\">{{sign}}</span>",
+        &[("level", Html::text(level.as_str())), ("sign", sign(level))],
+    )
+}
+
+/// The sign is left out when read aloud: the word says it all.
+fn sign(level: Level) -> Html {
+    Html::fill(
+        "<span aria-hidden=\"true\">{{symbol}}</span> {{level}}",
+        &[("symbol", Html::text(symbol(level))), ("level", Html::text(level.as_str()))],
+    )
+}
+
+/// A value; where it is unknown the word stands out.
+fn value(text: &str) -> Html {
+    if !text.contains(UNKNOWN) {
+        return Html::text(text);
+    }
+    Html::fill("<span class=\"unknown-value\">{{text}}</span>", &[("text", Html::text(text))])
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::fixture;
+
+    fn page() -> String {
+        let (ok, warned, unknown) = (fixture::ok(), fixture::warned(), fixture::unknown());
+        let views = [(&ok, true), (&warned, true), (&unknown, false)];
+        render(&StatusDocument::new(views, fixture::now(), fixture::wall()), "/metrics")
+    }
+
+    #[test]
+    fn all_three_pairs() {
+        insta::assert_snapshot!(page().replace(STYLE, "/* page.css */\n"));
+    }
+
+    #[test]
+    fn nothing_is_left_to_fill_and_no_text_from_outside_becomes_markup() {
+        let page = page();
+        assert!(!page.contains("{{"), "{page}");
+        assert!(page.contains("orders &lt;eu&gt; &amp; &quot;more&quot;") && !page.contains("<eu>"), "{page}");
+        assert!(page.contains("is a firewall &lt;between&gt;?"));
+    }
+
+    #[test]
+    fn the_page_needs_no_other_resource_and_no_script() {
+        let page = page();
+        for wanted in ["<script", "src=", "@import", "url(", "http://", "https://", "<link", "<img"] {
+            assert!(!page.contains(wanted), "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Samples as Prometheus text 0.0.4, or OpenMetrics 1.0 for those who ask for it.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use prometheus::TextEncoder;
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::metrics::{self, Kind};
+use crate::snapshot::Sample;
+
+/// What the formats need of a metric's declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Full name.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// It only counts up.
+    pub counter: bool,
+}
+
+/// Every metric, in the order of the catalogue.
+pub fn catalogue() -> impl Iterator<Item = Declared> {
+    metrics::all().map(|metric| Declared {
+        name: metric.name,
+        help: metric.help,
+        counter: metric.kind == Kind::Counter,
+    })
+}
+
+/// The two formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The format for an `Accept` header: OpenMetrics only where it is named, and not refused with `q=0`.
+    pub fn accepted(accept: &str) -> Self {
+        let wanted = accept.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            parts.next() == Some("application/openmetrics-text")
+                && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        });
+        if wanted { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// The `Content-Type` of this format.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The samples in the order of the catalogue, each family once. A sample that the catalogue does not declare is left out: it
+/// has no type and no help (the tests of the catalogue keep that from happening).
+pub fn render<'a>(
+    catalogue: impl IntoIterator<Item = Declared>,
+    samples: impl IntoIterator<Item = &'a Sample>,
+    format: Format,
+) -> String {
+    let mut by_name: HashMap<&str, Vec<&Sample>> = HashMap::new();
+    for sample in samples {
+        by_name.entry(sample.metric).or_default().push(sample);
+    }
+    let families =
+        catalogue.into_iter().filter_map(|declared| by_name.remove(declared.name).map(|samples| (declared, samples)));
+    match format {
+        Format::Text => text(families),
+        Format::OpenMetrics => open_metrics(families),
+    }
+}
+
+fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
+    let mut infinite = false;
+    let families: Vec<_> = families
+        .map(|(declared, samples)| {
+            infinite |= samples.iter().any(|sample| sample.value.is_infinite());
+            family(declared, &samples)
+        })
+        .collect();
+    let mut text = String::new();
+    // It fails only for a family without a name or without samples; there are none such.
+    if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+        debug_assert!(false, "{error}");
+    }
+    // The encoder writes `inf`; the format asks for `+Inf`.
+    if infinite { text.replace(" inf\n", " +Inf\n").replace(" -inf\n", " -Inf\n") } else { text }
+}
+
+fn family(declared: Declared, samples: &[&Sample]) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(declared.name.to_owned());
+    family.set_help(declared.help.to_owned());
+    family.set_field_type(if declared.counter { MetricType::COUNTER } else { MetricType::GAUGE });
+    family.set_metric(samples.iter().map(|sample| metric(declared, sample)).collect());
+    family
+}
+
+fn metric(declared: Declared, sample: &Sample) -> Metric {
+    let labels = sample.labels.iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value(value.to_string());
+        pair
+    });
+    let mut metric = Metric::default();
+    metric.set_label(labels.collect());
+    if declared.counter {
+        let mut counter = Counter::default();
+        counter.set_value(sample.value);
+        metric.set_counter(counter);
+    } else {
+        let mut gauge = Gauge::default();
+        gauge.set_value(sample.value);
+        metric.set_gauge(gauge);
+    }
+    metric
+}
+
+/// OpenMetrics differs in the name of a counter's family (without `_total`), in escaping `"` in help, and in its last line.
+fn open_metrics<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
+    let mut out = String::new();
+    for (declared, samples) in families {
+        let (name, kind) = match (declared.counter, declared.name.strip_suffix("_total")) {
+            (true, Some(base)) => (base, "counter"),
+            (true, None) => (declared.name, "unknown"),
+            (false, _) => (declared.name, "gauge"),
+        };
+        let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", escaped(declared.help));
+        for sample in samples {
+            out.push_str(declared.name);
+            for (index, (label, value)) in sample.labels.iter().enumerate() {
+                let separator = if index == 0 { '{' } else { ',' };
+                let _ = write!(out, "{separator}{label}=\"{}\"", escaped(value));
+            }
+            if !sample.labels.is_empty() {
+                out.push('}');
+            }
+            let _ = match sample.value.is_infinite() {
+                true => writeln!(out, " {}Inf", if sample.value > 0.0 { '+' } else { '-' }),
+                false => writeln!(out, " {}", sample.value),
+            };
+        }
+    }
+    out.push_str("# EOF\n");
+    out
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::fixture;
+
+    const CATALOGUE: [Declared; 3] = [
+        Declared { name: "standby_replication_up", help: "1 while \"proven\".", counter: false },
+        Declared { name: "standby_postgres_catch_up_seconds", help: "Until caught up.", counter: false },
+        Declared { name: "standby_kvstore_outcomes_total", help: "Canaries.", counter: true },
+    ];
+
+    fn samples() -> Vec<Sample> {
+        let sample = |metric, labels: &[(&'static str, &str)], value| Sample {
+            metric,
+            labels: labels.iter().map(|(name, value)| (*name, (*value).to_owned().into())).collect(),
+            value,
+        };
+        vec![
+            sample("standby_kvstore_outcomes_total", &[("pair", "a"), ("outcome", "ok")], 12.0),
+            sample("standby_replication_up", &[("pair", "a"), ("channel", "postgres")], 1.0),
+            sample("standby_postgres_catch_up_seconds", &[("pair", "a"), ("standby", "say \"hi\"\\\n")], f64::INFINITY),
+            sample("standby_replication_up", &[("pair", "b"), ("channel", "postgres")], 0.0),
+        ]
+    }
+
+    #[test]
+    fn text_groups_families_in_the_order_of_the_catalogue() {
+        insta::assert_snapshot!(render(CATALOGUE, &samples(), Format::Text));
+    }
+
+    #[test]
+    fn open_metrics_ends_with_its_mark() {
+        insta::assert_snapshot!(render(CATALOGUE, &samples(), Format::OpenMetrics));
+    }
+
+    #[test]
+    fn open_metrics_only_for_those_who_ask() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+        assert_eq!(Format::accepted(prometheus), Format::OpenMetrics);
+        for accept in ["", "*/*", "text/html,text/plain", "application/openmetrics-text;q=0"] {
+            assert_eq!(Format::accepted(accept), Format::Text, "{accept}");
+        }
+    }
+
+    #[test]
+    fn an_expired_view_renders_its_own_samples_only() {
+        let snapshot = fixture::snapshot(fixture::ok());
+        let fresh = render(catalogue(), &snapshot.at(fixture::now()).samples, Format::Text);
+        let expired = render(catalogue(), &snapshot.at(snapshot.shown_until()).samples, Format::Text);
+        assert!(fresh.contains("standby_replication_lag_bytes{pair=\"catalog\"} 4096"), "{fresh}");
+        assert!(!expired.contains("standby_replication_lag_bytes"), "{expired}");
+        assert!(expired.contains("standby_replication_up{pair=\"catalog\",channel=\"postgres\"} 0"), "{expired}");
+    }
+}

@@ -1,0 +1,139 @@
+//! The status as plain text for a terminal.
+
+use std::fmt::Write;
+
+use crate::snapshot::FindingState;
+use crate::view::api::{FindingDocument, PairDocument, StandbyDocument, StatusDocument};
+use crate::view::wording::{
+    ago, bytes, catch_up, headline, lag_time, main_number, primary, symbol, words, worst_first,
+};
+
+/// The verdict in the first line, then each pair with its channels, standbys, findings and failing probes.
+pub fn render(status: &StatusDocument) -> String {
+    let mut out = format!("{} {}\n", level_word(status.level), headline(status));
+    for pair in worst_first(status) {
+        out.push('\n');
+        render_pair(&mut out, pair);
+    }
+    out
+}
+
+fn level_word(level: crate::level::Level) -> String {
+    level.as_str().to_uppercase()
+}
+
+fn render_pair(out: &mut String, pair: &PairDocument) {
+    let _ = writeln!(out, "{} {}  (primary: {}; as of {})", symbol(pair.level), pair.pair, primary(pair), pair.made);
+    if !pair.complete {
+        out.push_str("  The first round of probes is not complete yet.\n");
+    }
+    let mut table = Table::new(&["", "channel", "level", "number", "evidence", "reason"]);
+    for channel in &pair.channels {
+        table.row([
+            symbol(channel.level).to_owned(),
+            channel.channel.to_string(),
+            channel.level.to_string(),
+            main_number(pair, channel.channel),
+            ago(channel.age_seconds),
+            channel.reason.map_or_else(String::new, |reason| words(reason.as_str())),
+        ]);
+    }
+    table.write(out);
+    for detail in pair.channels.iter().filter_map(|channel| channel.detail.as_ref().map(|text| (channel.channel, text)))
+    {
+        let _ = writeln!(out, "  {}: {}", detail.0, detail.1);
+    }
+    if let Some(postgres) = &pair.postgres {
+        render_standbys(out, &postgres.standbys);
+    }
+    for finding in &pair.findings {
+        render_finding(out, finding);
+    }
+    for probe in &pair.probes {
+        if let Some(failure) = &probe.failure {
+            let _ =
+                writeln!(out, "  probe {} of {}: {} ({})", probe.channel, probe.node, failure.message, failure.kind);
+        }
+    }
+}
+
+fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
+    let mut table = Table::new(&["standby", "lag", "lag time", "gap", "replay", "caught up in", "bottleneck"]);
+    for standby in standbys {
+        table.row([
+            standby.node.to_string(),
+            bytes(standby.total_lag_bytes),
+            lag_time(standby),
+            bytes(standby.gap_bytes),
+            standby.replay_state.map_or_else(|| "unknown".to_owned(), |state| words(state.as_str())),
+            catch_up(standby.catch_up_seconds),
+            standby.bottleneck.map_or_else(String::new, |stage| words(stage.as_str())),
+        ]);
+    }
+    table.write(out);
+}
+
+fn render_finding(out: &mut String, finding: &FindingDocument) {
+    // A heartbeat of alerting says nothing about the pair.
+    if finding.severity == crate::names::Severity::None {
+        return;
+    }
+    let state = match finding.state {
+        FindingState::Pending => "pending",
+        FindingState::Firing => "firing",
+        FindingState::Kept => "kept firing",
+    };
+    let _ = writeln!(
+        out,
+        "  {} ({}, {state} since {}): {}",
+        finding.rule, finding.severity, finding.since, finding.description
+    );
+    for line in finding.remedy.lines() {
+        let _ = writeln!(out, "    {line}");
+    }
+}
+
+/// Columns as wide as their widest cell; an empty table prints nothing.
+struct Table<const N: usize> {
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    fn new(head: &[&str; N]) -> Self {
+        Self { rows: vec![head.map(str::to_owned)] }
+    }
+
+    fn row(&mut self, cells: [String; N]) {
+        self.rows.push(cells);
+    }
+
+    fn write(&self, out: &mut String) {
+        if self.rows.len() < 2 {
+            return;
+        }
+        // a default is right: a table without rows has no width, and is not printed.
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+        let widths: [usize; N] = std::array::from_fn(width);
+        for row in &self.rows {
+            let mut line = String::from(" ");
+            for (cell, width) in row.iter().zip(widths) {
+                let _ = write!(line, " {cell:width$} ");
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::fixture;
+
+    #[test]
+    fn all_three_pairs() {
+        let (ok, warned, unknown) = (fixture::ok(), fixture::warned(), fixture::unknown());
+        let views = [(&ok, true), (&warned, true), (&unknown, false)];
+        insta::assert_snapshot!(render(&StatusDocument::new(views, fixture::now(), fixture::wall())));
+    }
+}

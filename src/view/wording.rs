@@ -1,0 +1,189 @@
+//! What the page and the terminal say in the same words. Unknown is the word `unknown`, never an empty cell or a zero.
+
+use std::time::Duration;
+
+use crate::level::Level;
+use crate::names::Channel;
+use crate::units::{Bytes, short_duration};
+use crate::view::api::{CatchUp, ChannelDocument, PairDocument, StandbyDocument, StatusDocument};
+
+/// What is written where nothing is known.
+pub const UNKNOWN: &str = "unknown";
+
+/// A sign for a level, so that it is not told by colour alone.
+pub const fn symbol(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "✓",
+        Level::Warning => "!",
+        Level::Critical => "✗",
+        Level::Unknown => "?",
+    }
+}
+
+/// A size for people.
+pub fn bytes(value: Option<u64>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| Bytes(value).to_string())
+}
+
+/// A duration for people; under 1 s in milliseconds.
+pub fn seconds(value: Option<f64>) -> String {
+    let Some(duration) = value.and_then(|value| Duration::try_from_secs_f64(value).ok()) else {
+        return UNKNOWN.to_owned();
+    };
+    match duration.as_secs_f64() {
+        0.0 => "0s".to_owned(),
+        short if short < 0.01 => format!("{:.1}ms", short * 1e3),
+        short if short < 1.0 => format!("{:.0}ms", short * 1e3),
+        _ => short_duration(duration),
+    }
+}
+
+/// How old something is.
+pub fn ago(value: Option<f64>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{} ago", seconds(Some(value))))
+}
+
+/// Lag of a standby in time: exact, a lower bound, or unknown.
+pub fn lag_time(standby: &StandbyDocument) -> String {
+    match (standby.lag_seconds, standby.lag_seconds_at_least) {
+        (None, Some(least)) => format!("over {}", seconds(Some(least))),
+        (exact, _) => seconds(exact),
+    }
+}
+
+/// When a standby will have caught up.
+pub fn catch_up(value: Option<CatchUp>) -> String {
+    match value {
+        Some(CatchUp::Seconds(value)) => seconds(Some(value)),
+        Some(CatchUp::Never(_)) => "never at this rate".to_owned(),
+        None => UNKNOWN.to_owned(),
+    }
+}
+
+/// The one number of a channel that `/monitor/replication` shows too.
+pub fn main_number(pair: &PairDocument, channel: Channel) -> String {
+    match channel {
+        Channel::Postgres => {
+            let lag = pair.postgres.as_ref().and_then(|postgres| postgres.lag_bytes);
+            format!("lag {}", bytes(lag))
+        }
+        Channel::Config => {
+            let age = pair.config.as_ref().and_then(|config| config.age_seconds);
+            format!("last good copy {}", ago(age).replace("unknown ago", UNKNOWN))
+        }
+        Channel::Kvstore => {
+            let round_trip = pair.kvstore.as_ref().and_then(|kvstore| kvstore.round_trip_seconds);
+            format!("round trip {}", seconds(round_trip))
+        }
+        Channel::Search => {
+            let percent = pair.search.as_ref().and_then(|search| {
+                let primary = search.nodes.iter().find(|node| Some(&node.node) == search.primary.as_ref());
+                primary.and_then(|node| node.active_shards_percent)
+            });
+            format!("active shards {}", percent.map_or_else(|| UNKNOWN.to_owned(), |percent| format!("{percent:.0} %")))
+        }
+    }
+}
+
+/// The whole in one sentence: how many pairs, what the worst is and where.
+pub fn headline(status: &StatusDocument) -> String {
+    let Some(worst) = worst_first(status).first().copied() else {
+        return "No pair is being watched.".to_owned();
+    };
+    if status.level == Level::Ok {
+        return match status.pairs.as_slice() {
+            [only] => format!("{}: every channel is proven to replicate now.", only.pair),
+            pairs => format!("All {} pairs: every channel is proven to replicate now.", pairs.len()),
+        };
+    }
+    let others = match status.pairs.iter().filter(|pair| pair.level != Level::Ok).count() {
+        0 | 1 => String::new(),
+        2 => " One more pair is not ok.".to_owned(),
+        more => format!(" {} more pairs are not ok.", more - 1),
+    };
+    format!("{}: {}{others}", worst.pair, pair_sentence(worst))
+}
+
+/// The pairs, the worst first, otherwise in the order of the configuration.
+pub fn worst_first(status: &StatusDocument) -> Vec<&PairDocument> {
+    let mut pairs: Vec<_> = status.pairs.iter().collect();
+    pairs.sort_by_key(|pair| std::cmp::Reverse(pair.level));
+    pairs
+}
+
+/// Which node is the primary, and how sure that is.
+pub fn primary(pair: &PairDocument) -> String {
+    let roles = &pair.roles;
+    match (&roles.primary, roles.proven_seconds_ago) {
+        _ if roles.contradicted => "contradicted, two nodes answer as primary".to_owned(),
+        (None, _) => UNKNOWN.to_owned(),
+        (Some(primary), Some(proven)) => format!("{primary}, proven {}", ago(Some(proven))),
+        (Some(primary), None) => format!("{primary}, by configuration"),
+    }
+}
+
+/// What is wrong with a pair, shortly: its worst channels with their reasons, else its worst finding.
+pub fn pair_sentence(pair: &PairDocument) -> String {
+    let is_worst = |channel: &&ChannelDocument| channel.level == pair.level && channel.level != Level::Ok;
+    let worst: Vec<_> = pair.channels.iter().filter(is_worst).map(channel_phrase).collect();
+    if let Some((last, before)) = worst.split_last() {
+        return match before {
+            [] => format!("{last} is {}.", pair.level),
+            before => format!("{} and {last} are {}.", before.join(", "), pair.level),
+        };
+    }
+    let finding = pair.findings.iter().max_by_key(|finding| finding.severity);
+    match finding {
+        Some(finding) if pair.level != Level::Ok => finding.summary.clone(),
+        _ => "every channel is proven to replicate now.".to_owned(),
+    }
+}
+
+fn channel_phrase(channel: &ChannelDocument) -> String {
+    match channel.reason {
+        Some(reason) => format!("{} ({})", channel.channel, words(reason.as_str())),
+        None => channel.channel.to_string(),
+    }
+}
+
+/// A word of a closed list as people write it.
+pub fn words(closed: &str) -> String {
+    closed.replace('_', " ")
+}
+
+/// A PostgreSQL version number (`150013`) as people write it (`15.13`).
+pub fn postgres_version(number: u32) -> String {
+    format!("{}.{}", number / 10_000, number % 10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::fixture;
+
+    #[test]
+    fn the_headline_names_the_worst() {
+        let (ok, warned, unknown) = (fixture::ok(), fixture::warned(), fixture::unknown());
+        let headline_of = |views: &[&crate::snapshot::View]| {
+            let views = views.iter().map(|view| (*view, true));
+            headline(&StatusDocument::new(views, fixture::now(), fixture::wall()))
+        };
+        assert_eq!(headline_of(&[&ok]), "catalog: every channel is proven to replicate now.");
+        assert_eq!(headline_of(&[&ok, &ok]), "All 2 pairs: every channel is proven to replicate now.");
+        assert_eq!(headline_of(&[&ok, &warned]), "orders <eu> & \"more\": postgres (paused) is critical.");
+        assert_eq!(
+            headline_of(&[&warned, &unknown]),
+            "far-away: postgres (timeout), config (timeout), kvstore (timeout) and search (timeout) are unknown. \
+             One more pair is not ok."
+        );
+        assert_eq!(headline_of(&[]), "No pair is being watched.");
+    }
+
+    #[test]
+    fn not_known_is_a_word() {
+        assert_eq!([bytes(None), seconds(None), ago(None), catch_up(None)], ["unknown"; 4]);
+        assert_eq!(seconds(Some(f64::NAN)), "unknown");
+        assert_eq!(seconds(Some(f64::INFINITY)), "unknown");
+        assert_eq!([seconds(Some(0.0018)), seconds(Some(0.25)), seconds(Some(75.0))], ["1.8ms", "250ms", "1m 15s"]);
+    }
+}

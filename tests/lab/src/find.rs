@@ -1,0 +1,107 @@
+//! Finding installed programs by looking, never by a fixed path.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// A kind of server that a test cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// `postgres`, `initdb`, `pg_ctl`, `pg_basebackup`, `pg_receivewal` of one version.
+    Postgres,
+    /// `redis-server`.
+    Redis,
+    /// `rsync`.
+    Rsync,
+    /// `prometheus` and `prometheus-alertmanager` (or `alertmanager`).
+    Monitoring,
+    /// OpenSearch's archive in the cache (or Maven to fetch it), `unzip`, and a Java.
+    Search,
+}
+
+impl Need {
+    /// Why the need cannot be met on this machine, or `None` when it can.
+    pub(crate) fn missing(self) -> Option<String> {
+        let all: &[&str] = match self {
+            Need::Postgres => return postgres_bin_dir().err().map(|error| format!("{error:#}")),
+            Need::Redis => &["redis-server"],
+            Need::Rsync => &["rsync"],
+            Need::Monitoring => {
+                return program("prometheus").and_then(|_| alertmanager()).err().map(|error| format!("{error:#}"));
+            }
+            Need::Search => {
+                return crate::search::prepare().err().map(|error| format!("{error:#}"));
+            }
+        };
+        all.iter().find_map(|name| program(name).err()).map(|error| format!("{error:#}"))
+    }
+}
+
+/// The full path of a program in `PATH`.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/bin"].map(PathBuf::from))
+        .map(|dir| dir.join(name))
+        .find(|file| is_program(file))
+        .with_context(|| format!("`{name}` is not installed"))
+}
+
+/// Debian calls it `prometheus-alertmanager`, everybody else `alertmanager`.
+pub(crate) fn alertmanager() -> Result<PathBuf> {
+    program("prometheus-alertmanager").or_else(|_| program("alertmanager"))
+}
+
+/// The directory with PostgreSQL's programs: the highest version that has them all.
+///
+/// Debian's own directories go first: what stands in `PATH` may be a wrapper around one program.
+pub(crate) fn postgres_bin_dir() -> Result<PathBuf> {
+    const ALL: [&str; 5] = ["postgres", "initdb", "pg_ctl", "pg_basebackup", "pg_receivewal"];
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    versions
+        .into_iter()
+        .map(|(_, dir)| dir)
+        .chain(std::env::split_paths(&path))
+        .find(|dir| ALL.iter().all(|name| is_program(&dir.join(name))))
+        .context("PostgreSQL's server is not installed")
+}
+
+/// What is worth keeping between runs: `$XDG_CACHE_HOME/standbywatch-lab`, else `~/.cache/standbywatch-lab`.
+pub(crate) fn cache_dir() -> Result<PathBuf> {
+    let base = match std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
+        Some(dir) => PathBuf::from(dir),
+        None => std::env::home_dir().context("neither XDG_CACHE_HOME nor a home directory")?.join(".cache"),
+    };
+    let dir = base.join("standbywatch-lab");
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    Ok(dir)
+}
+
+pub(crate) fn is_program(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_every_machine_has_and_names_what_is_missing() -> Result<()> {
+        assert!(program("sh")?.is_absolute());
+        let error = program("no-such-program").map_err(|error| error.to_string());
+        assert_eq!(error, Err("`no-such-program` is not installed".to_owned()));
+        Ok(())
+    }
+}
