@@ -135,7 +135,7 @@ async fn all_facts_over_one_connection_and_few_requests() {
         documents: Some(42),
         read_only: Some(false),
     };
-    assert_eq!(facts.indices, [catalog.clone()]);
+    assert_eq!(facts.indices, std::slice::from_ref(&catalog));
     assert_eq!(server.asked().len(), 4);
     assert_eq!(server.lock().authorization.as_deref(), Some("Basic d2F0Y2g6aHVudGVyMg=="));
 

@@ -69,7 +69,7 @@ fn indices_behind_a_name_with_their_blocks() {
     let plain = concrete_indices(&ok(r#"{"catalog":{"settings":{"index.uuid":"TYtW9"}}}"#)).unwrap();
     let catalog =
         Concrete { name: "catalog".to_owned(), uuid: Some("TYtW9".to_owned()), write_blocked: false, flooded: false };
-    assert_eq!(plain, [catalog.clone()]);
+    assert_eq!(plain, std::slice::from_ref(&catalog));
     let flooded = ok(r#"{"catalog":{"settings":{"index.blocks.read_only_allow_delete":"true","index.uuid":"TYtW9"}}}"#);
     assert_eq!(
         concrete_indices(&flooded),
