@@ -321,6 +321,8 @@ pub struct Timestamp {
 pub struct WrapperFacts {
     /// Time since the *start* of the last good run.
     pub last_good_started_ago: Option<Duration>,
+    /// A good run is on record, but with a start that lies in the future of the clock here: no age can be told.
+    pub last_good_in_future: bool,
     /// Exit code of the last finished run; `None` if it was ended by a signal or a deadline, or none has finished.
     pub last_exit: Option<i32>,
     /// The last finished run was ended by its deadline or a signal.

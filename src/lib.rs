@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod names;
 pub mod probe;
 pub mod push;
+pub mod rsync_record;
 pub mod secret;
 pub mod serve;
 pub mod snapshot;

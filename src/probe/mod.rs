@@ -1,1 +1,6 @@
 //! Probes: each asks one endpoint one question under one deadline. They know no threshold, no metric and nothing of HTTP.
+
+pub mod config_sync;
+pub mod kvstore;
+pub mod password;
+pub mod search;

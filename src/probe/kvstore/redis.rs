@@ -1,0 +1,195 @@
+//! One Redis (or Valkey, KeyDB): a held connection, and the two commands that a canary needs.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use super::WriteFailure;
+use crate::config::RedisNode;
+use crate::facts::Failure;
+use crate::names::{FailureKind, Name};
+use crate::probe::password::password_of;
+
+/// One node's Redis.
+pub struct RedisStore {
+    node: Name,
+    settings: RedisNode,
+    connection: Option<MultiplexedConnection>,
+    /// Drives the connection; replacing it closes the connection, so that no timeout leaves one behind.
+    driver: JoinSet<()>,
+}
+
+impl RedisStore {
+    /// Connects when it is first needed.
+    pub fn new(node: Name, settings: RedisNode) -> Self {
+        Self { node, settings, connection: None, driver: JoinSet::new() }
+    }
+
+    /// Makes a connection unless one is held.
+    ///
+    /// # Errors
+    /// A closed kind. Nothing but a greeting has been sent then.
+    pub async fn connect(&mut self, deadline: Instant) -> Result<(), Failure> {
+        while self.driver.try_join_next().is_some() {}
+        if self.driver.is_empty() {
+            // The server closed it since the last cycle. An application's client would connect again, too.
+            self.hang_up();
+        }
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let opened = timeout_at(deadline, open(&self.node, &self.settings, &mut self.driver)).await;
+        self.connection = Some(opened.unwrap_or_else(|_| Err(self.too_slow("to connect")))?);
+        // Without a password nothing has been exchanged so far. The answer to a greeting tells a server from a black hole
+        // before a canary is on its way whose fate nobody would know.
+        match self.ask::<redis::Value>(deadline, redis::cmd("PING"), "to PING").await {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                self.hang_up();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes `value` under `key`; it expires by itself.
+    ///
+    /// # Errors
+    /// With the failure, whether the write had left: then its fate is open.
+    pub async fn put(
+        &mut self,
+        deadline: Instant,
+        key: &str,
+        value: &str,
+        time_to_live: Duration,
+    ) -> Result<(), WriteFailure> {
+        self.connect(deadline).await.map_err(|failure| WriteFailure { failure, sent: false })?;
+        let mut set = redis::cmd("SET");
+        let millis = u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX);
+        set.arg(key).arg(value).arg("PX").arg(millis);
+        self.ask::<()>(deadline, set, "to SET").await.map_err(|failure| WriteFailure { failure, sent: true })
+    }
+
+    /// What is stored under `key`; `None` where nothing is.
+    ///
+    /// # Errors
+    /// A closed kind.
+    pub async fn get(&mut self, deadline: Instant, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.connect(deadline).await?;
+        let mut get = redis::cmd("GET");
+        get.arg(key);
+        self.ask(deadline, get, "to GET").await
+    }
+
+    async fn ask<T: redis::FromRedisValue>(
+        &mut self,
+        deadline: Instant,
+        command: redis::Cmd,
+        what: &str,
+    ) -> Result<T, Failure> {
+        // Taken out, so that a command that was given up half-way never leaves its connection to the next one.
+        let Some(mut connection) = self.connection.take() else {
+            return Err(Failure::new(FailureKind::Unreachable, format!("no connection to the store of {}", self.node)));
+        };
+        match timeout_at(deadline, command.query_async(&mut connection)).await {
+            Ok(Ok(answer)) => {
+                self.connection = Some(connection);
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                let failure = failure_of(&self.node, &self.settings, &error);
+                // An error that the server answered leaves the connection in order; after a refused identity a new one asks
+                // again with the password as it is then.
+                if answered_by_server(&error) && failure.kind != FailureKind::Authentication {
+                    self.connection = Some(connection);
+                } else {
+                    self.hang_up();
+                }
+                Err(failure)
+            }
+            Err(_) => {
+                self.hang_up();
+                Err(self.too_slow(what))
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) async fn moved_to(&mut self, settings: RedisNode) {
+        self.settings = settings;
+        self.driver.join_next().await;
+    }
+
+    fn hang_up(&mut self) {
+        self.connection = None;
+        self.driver = JoinSet::new();
+    }
+
+    fn too_slow(&self, what: &str) -> Failure {
+        let (node, address) = (&self.node, &self.settings.address);
+        let cure = "look at the link to it and at its load";
+        Failure::new(FailureKind::Timeout, format!("the store of {node} ({address}) took too long {what}; {cure}"))
+    }
+}
+
+/// Connects and introduces itself. The caller sets the deadline.
+async fn open(node: &Name, settings: &RedisNode, driver: &mut JoinSet<()>) -> Result<MultiplexedConnection, Failure> {
+    let mut identity = RedisConnectionInfo::default()
+        .set_db(i64::from(settings.database))
+        .set_protocol(ProtocolVersion::RESP2)
+        // CLIENT SETINFO would be one more right to grant.
+        .set_skip_set_lib_name();
+    if let Some(user) = &settings.user {
+        identity = identity.set_username(user);
+    }
+    if let Some(password) = password_of(settings.password.as_ref()).await? {
+        identity = identity.set_password(password.expose());
+    }
+    let tcp = TcpStream::connect(&settings.address).await.map_err(|error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => FailureKind::Refused,
+            std::io::ErrorKind::TimedOut => FailureKind::Timeout,
+            _ => FailureKind::Unreachable,
+        };
+        Failure::new(kind, format!("connecting to the store of {node} ({}): {error}", settings.address))
+    })?;
+    // Commands are small and wait for their answer.
+    let _ = tcp.set_nodelay(true);
+    // Its own time limits are switched off: one deadline covers the whole cycle.
+    let limits = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+    let (connection, driving) = MultiplexedConnection::new_with_config(&identity, tcp, limits)
+        .await
+        .map_err(|error| failure_of(node, settings, &error))?;
+    driver.spawn(driving);
+    Ok(connection)
+}
+
+fn answered_by_server(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed)
+}
+
+/// The kind of a failure, by what the server answered (<https://redis.io/docs/latest/develop/reference/protocol-spec/>).
+fn failure_of(node: &Name, settings: &RedisNode, error: &RedisError) -> Failure {
+    let address = &settings.address;
+    // The server's own words may quote what was sent, but never the password: AUTH's arguments are not repeated.
+    let told = |cure: &str| format!("the store of {node} ({address}): {error}{cure}");
+    let (kind, cure) = match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
+            (FailureKind::Authentication, "; check user and password of this node's store")
+        }
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
+            (FailureKind::Permission, "; grant it: ~standbywatch/* +set +get +ping")
+        }
+        (_, Some("DENIED")) => (FailureKind::Permission, "; its protected mode is on: give it a password"),
+        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => (FailureKind::StartingUp, "; it loads its data set"),
+        // Told apart from a refused connection by the write having left.
+        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (FailureKind::Refused, ""),
+        (ErrorKind::Io, _) if error.is_timeout() => (FailureKind::Timeout, ""),
+        (ErrorKind::Io, _) => (FailureKind::Unreachable, "; it closed the connection"),
+        _ => (FailureKind::Protocol, "; this is not how a Redis answers: check the address"),
+    };
+    Failure::new(kind, told(cure))
+}
