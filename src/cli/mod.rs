@@ -1,4 +1,5 @@
-//! The commands, one short file each.
+//! The commands.
 
 pub mod check_config;
 pub mod rsync;
+pub mod rules;

@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 /// One pair.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PairConfig {
     /// Its name.
     pub name: Name,
@@ -99,7 +99,7 @@ impl Schedule {
 }
 
 /// One machine of a pair.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeConfig {
     /// Its name. Says nothing about its role.
     pub name: Name,
