@@ -1,4 +1,5 @@
 //! The configuration from outside: right ones, one fixture per mistake with its exact message, and the printed documents.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
