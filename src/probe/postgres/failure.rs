@@ -32,10 +32,10 @@ pub(super) fn of(error: &sqlx::Error, node: &PostgresNode) -> Failure {
     let place = place(node);
     match error {
         sqlx::Error::Io(error) => of_io(error, &place),
-        sqlx::Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            of_state(&code, error.message(), node)
-        }
+        sqlx::Error::Database(error) => match error.code() {
+            Some(code) => of_state(&code, error.message(), node),
+            None => not_the_protocol(&place, error.message()),
+        },
         sqlx::Error::Tls(error) => tls(&place, &error.to_string()),
         sqlx::Error::Configuration(error) => Failure::new(FailureKind::Tls, format!("{place}: {error}")),
         sqlx::Error::Protocol(text) if text.contains("SSLRequest: 0x00") => closed_without_a_word(&place),

@@ -45,7 +45,7 @@ impl Session {
     /// What keeps the server from being asked, by kind.
     pub(super) async fn open(node: &PostgresNode, limits: ServerLimits) -> Result<Self, Failure> {
         let password = password_of(node.password.as_ref()).await?;
-        let options = options(node, limits, password.as_ref());
+        let options = options(node, limits, password.as_ref().map(Secret::expose));
         let connection = match PgConnection::connect_with(&options.with_all).await {
             // A platform that cannot poll for a vanished client refuses the setting; the other limits still free the session.
             Err(sqlx::Error::Database(error)) if error.message().contains(CONNECTION_CHECK) => {
@@ -96,7 +96,7 @@ struct Options {
     without_connection_check: PgConnectOptions,
 }
 
-fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&Secret>) -> Options {
+fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&str>) -> Options {
     let tls = match node.tls.mode {
         SslMode::Disable => PgSslMode::Disable,
         SslMode::Prefer => PgSslMode::Prefer,
@@ -107,7 +107,7 @@ fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&Secret>)
     let mut base = with_defaults_of(node).host(&node.host).port(node.port).username(&node.user);
     base = base.database(&node.database).ssl_mode(tls).application_name("standbywatch").disable_statement_logging();
     if let Some(password) = password {
-        base = base.password(password.expose());
+        base = base.password(password);
     }
     if let Some(certificate) = &node.tls.root_certificate {
         base = base.ssl_root_cert(certificate);
@@ -172,6 +172,7 @@ pub(super) fn failed(asked: Moment, failure: Failure) -> Reading<PostgresFacts> 
 mod tests {
     use super::*;
     use crate::config::{PostgresTls, SecretSource};
+    use crate::secret::Secret;
 
     fn node() -> PostgresNode {
         PostgresNode {
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn odd_names_reach_the_server_as_they_are() {
         let limits = ServerLimits { statement: Duration::from_secs(3), idle: Duration::from_secs(15) };
-        let options = options(&node(), limits, Some(&Secret::new("hunter2"))).with_all;
+        let options = options(&node(), limits, Some("hunter2")).with_all;
         assert_eq!(options.get_host(), "/run/postgresql");
         assert_eq!(options.get_username(), "probe & co");
         assert_eq!(options.get_database(), Some("post/gres"));
