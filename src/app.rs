@@ -57,7 +57,6 @@ fn cure(cause: &io::Error) -> &'static str {
 }
 
 /// A running agent.
-#[allow(missing_debug_implementations, reason = "it holds connections and closures")]
 pub struct App {
     options: Options,
     rules: std::collections::BTreeMap<String, RuleSetting>,
