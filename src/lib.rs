@@ -8,6 +8,7 @@
 //! - `hub`, `serve`, `push`: the only mutable state of a pair; HTTP; Alertmanager;
 //! - `app`, `cli`: building all of it from a configuration; the commands.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
