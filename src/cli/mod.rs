@@ -1,3 +1,4 @@
-//! The commands, one short file each.
+//! The commands.
 
+pub mod check_config;
 pub mod rsync;

@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 /// One pair.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PairConfig {
     /// Its name.
     pub name: Name,
@@ -61,6 +61,16 @@ impl PairConfig {
         Channel::ALL.iter().copied().filter(|channel| self.has(*channel))
     }
 
+    /// When the channel's probes run; `None` if it is not configured.
+    pub fn schedule(&self, channel: Channel) -> Option<Schedule> {
+        match channel {
+            Channel::Postgres => self.postgres.as_ref().map(|channel| channel.schedule),
+            Channel::Config => self.config.as_ref().map(|channel| channel.schedule),
+            Channel::Kvstore => self.kvstore.as_ref().map(|channel| channel.schedule),
+            Channel::Search => self.search.as_ref().map(|channel| channel.schedule),
+        }
+    }
+
     /// The node with this name.
     pub fn node(&self, name: &Name) -> Option<&NodeConfig> {
         self.nodes.iter().find(|node| node.name == *name)
@@ -89,7 +99,7 @@ impl Schedule {
 }
 
 /// One machine of a pair.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeConfig {
     /// Its name. Says nothing about its role.
     pub name: Name,
@@ -103,6 +113,16 @@ pub struct NodeConfig {
     pub search: Option<SearchNode>,
     /// Its copy of the configuration.
     pub config: Option<ConfigNode>,
+}
+
+impl NodeConfig {
+    /// Where the node's secrets come from.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
+        let postgres = self.postgres.as_ref().and_then(|server| server.password.as_ref());
+        let kvstore = self.kvstore.as_ref().and_then(|KvstoreNode::Redis(store)| store.password.as_ref());
+        let search = self.search.as_ref().and_then(|engine| engine.password.as_ref());
+        [postgres, kvstore, search].into_iter().flatten()
+    }
 }
 
 /// How to reach one PostgreSQL server.

@@ -1,5 +1,23 @@
-//! The configuration: a raw mirror of the YAML, and the checked types that alone leave this room.
+//! The configuration: YAML as a tree that knows its places, walked against one table of keys; only the checked types
+//! leave this room.
 
 mod checked;
+mod key;
+mod keys;
+mod load;
+mod node;
+mod pair;
+mod postgres_url;
+mod printed;
+mod problems;
+mod secrets;
+mod section;
+mod tree;
+mod value;
+mod wording;
 
 pub use checked::*;
+pub use load::{DEFAULT_PATH, from_urls, load, parse};
+pub use printed::{example, reference};
+pub use problems::{Place, Problem, Problems};
+pub use secrets::{Environment, SecretError};

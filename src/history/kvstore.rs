@@ -53,6 +53,7 @@ impl KvstoreHistory {
 
     /// How many canaries ended in each outcome, in the order of [`Outcome::ALL`]; zero is a count here.
     pub fn outcomes(&self) -> Vec<(Outcome, u64)> {
+        // a default is right: an outcome that never happened happened zero times.
         Outcome::ALL.iter().map(|outcome| (*outcome, self.outcomes.get(outcome).copied().unwrap_or(0))).collect()
     }
 

@@ -1,8 +1,8 @@
 //! Pure functions: facts, history, limits and the present moment in; evidence and findings out.
 
+pub mod config_sync;
+pub mod kvstore;
 pub mod level;
 pub mod postgres;
 pub mod rules;
-pub mod config_sync;
-pub mod kvstore;
 pub mod search;

@@ -3,4 +3,5 @@
 pub mod config_sync;
 pub mod kvstore;
 pub mod password;
+pub mod postgres;
 pub mod search;

@@ -5,34 +5,19 @@ use crate::facts::Failure;
 use crate::names::FailureKind;
 use crate::secret::Secret;
 
-/// A password file is this long at most, in bytes; only its first line counts.
-const MAX_BYTES: usize = 64 * 1024;
-
 /// The password's text; `None` where none is configured.
 ///
 /// # Errors
 /// A file that cannot be read is `permission`, with its path and the cure. The caller sets the deadline.
 pub async fn password_of(source: Option<&SecretSource>) -> Result<Option<Secret>, Failure> {
-    let path = match source {
-        None => return Ok(None),
-        Some(SecretSource::Inline(secret)) => return Ok(Some(secret.clone())),
-        Some(SecretSource::File(path)) => path.clone(),
-    };
-    let shown = path.display().to_string();
-    let read = tokio::task::spawn_blocking(move || first_line(&path)).await;
-    let text = read.unwrap_or_else(|gone| Err(std::io::Error::other(gone))).map_err(|error| {
-        let cure = "let the agent's user read it, or correct the path";
-        Failure::new(FailureKind::Permission, format!("the password file {shown} cannot be read: {error}; {cure}"))
-    })?;
-    Ok(Some(Secret::new(text)))
-}
-
-fn first_line(path: &std::path::Path) -> std::io::Result<String> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_BYTES as u64).read_to_end(&mut bytes)?;
-    let text = String::from_utf8(bytes).map_err(std::io::Error::other)?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let Some(source) = source.cloned() else { return Ok(None) };
+    let read = tokio::task::spawn_blocking(move || source.read()).await;
+    let failure = |message: String| Failure::new(FailureKind::Permission, message);
+    match read {
+        Ok(Ok(secret)) => Ok(Some(secret)),
+        Ok(Err(error)) => Err(failure(error.to_string())),
+        Err(gone) => Err(failure(format!("the password could not be read: {gone}"))),
+    }
 }
 
 #[cfg(test)]

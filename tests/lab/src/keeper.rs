@@ -8,8 +8,9 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Waits until its input is closed: by us, or by the system when we die.
@@ -108,13 +109,13 @@ pub(crate) fn pids(pids: &[Pid]) -> Vec<u32> {
     pids.iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect()
 }
 
-/// Sends a signal to all processes inside `dir` until no new one turns up; returns how many got it.
-pub(crate) fn signal_inside(dir: &Path, signal: Signal) -> usize {
+/// Sends a signal to all processes inside `dir` until no new one turns up; returns them.
+pub(crate) fn signal_inside(dir: &Path, signal: Signal) -> Vec<Pid> {
     let mut done: Vec<Pid> = Vec::new();
     loop {
         let new: Vec<Pid> = inside(dir).into_iter().filter(|pid| !done.contains(pid)).collect();
         if new.is_empty() {
-            return done.len();
+            return done;
         }
         for pid in &new {
             // It may have ended since we looked.
@@ -122,4 +123,26 @@ pub(crate) fn signal_inside(dir: &Path, signal: Signal) -> usize {
         }
         done.extend(new);
     }
+}
+
+/// Stops a process and returns once it stands: the signal alone takes effect a moment later.
+pub(crate) fn freeze(pid: Pid) -> Result<()> {
+    kill_process(pid, Signal::STOP).context("freeze")?;
+    wait_until_stopped(pid)
+}
+
+/// Returns once a process that got SIGSTOP stands, or is gone.
+pub(crate) fn wait_until_stopped(pid: Pid) -> Result<()> {
+    let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        // "pid (name) state …"; the name may have any letter in it.
+        let state = fs::read_to_string(&stat).ok();
+        let state = state.as_ref().and_then(|text| text.rsplit_once(") ")).map(|(_, rest)| rest);
+        if state.is_none_or(|state| state.starts_with(['T', 'Z', 'X'])) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    bail!("process {} does not stop", pid.as_raw_nonzero())
 }

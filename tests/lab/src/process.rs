@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use crate::keeper::{inside, pids, signal_inside};
+use crate::keeper::{freeze, inside, pids, signal_inside, wait_until_stopped};
 use crate::lab::Lab;
 use crate::wait::wait_until;
 
@@ -101,14 +101,14 @@ impl Server {
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
-    /// SIGSTOP to all its processes.
+    /// SIGSTOP to all its processes; returns once they stand.
     pub fn freeze(&self) -> Result<()> {
-        self.signal_all(Signal::STOP)
+        self.signal_all(Signal::STOP)?.into_iter().try_for_each(wait_until_stopped)
     }
 
     /// SIGCONT to all its processes.
     pub fn thaw(&self) -> Result<()> {
-        self.signal_all(Signal::CONT)
+        self.signal_all(Signal::CONT).map(|_| ())
     }
 
     /// Asks it to end by SIGTERM and waits until it and all its processes are gone.
@@ -149,12 +149,19 @@ impl Server {
         }
     }
 
+    /// SIGSTOP to the program itself only; returns once it stands.
+    pub(crate) fn freeze_main(&self) -> Result<()> {
+        freeze(self.main()?)
+    }
+
+    fn main(&self) -> Result<Pid> {
+        let pid = self.pid().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        pid.with_context(|| format!("{} does not run", self.name))
+    }
+
     /// Sends `signal` to the program itself only.
     pub(crate) fn signal_main(&self, signal: Signal) -> Result<()> {
-        let pid = self
-            .pid()
-            .and_then(|pid| Pid::from_raw(pid.cast_signed()))
-            .with_context(|| format!("{} does not run", self.name))?;
+        let pid = self.main()?;
         kill_process(pid, signal).with_context(|| format!("signal {}", self.name))
     }
 
@@ -171,11 +178,12 @@ impl Server {
         self.left.store(true, Ordering::Relaxed);
     }
 
-    fn signal_all(&self, signal: Signal) -> Result<()> {
-        if signal_inside(&self.dir, signal) == 0 {
+    fn signal_all(&self, signal: Signal) -> Result<Vec<Pid>> {
+        let reached = signal_inside(&self.dir, signal);
+        if reached.is_empty() {
             bail!("{} has no process", self.name);
         }
-        Ok(())
+        Ok(reached)
     }
 
     fn child(&self) -> std::sync::MutexGuard<'_, Option<Child>> {

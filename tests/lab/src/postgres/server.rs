@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::process::Command;
 
 use super::{AGENT, PASSWORD, REPLICATOR, SUPERUSER};
-use crate::keeper::{inside, signal_inside};
+use crate::keeper::{freeze, inside, signal_inside};
 use crate::lab::Lab;
 use crate::process::{As, Server};
 use crate::user::ServerUser;
@@ -173,13 +173,13 @@ impl PgServer {
 
     /// SIGSTOP to the postmaster only: no new connection gets a backend, present ones go on.
     pub fn freeze_postmaster(&self) -> Result<()> {
-        self.server.signal_main(Signal::STOP)
+        self.server.freeze_main()
     }
 
     /// SIGSTOP to the WAL receiver only.
     pub fn freeze_receiver(&self) -> Result<()> {
         let pid = self.process("walreceiver").context("no WAL receiver")?;
-        kill_process(pid, Signal::STOP).context("freeze the WAL receiver")
+        freeze(pid)
     }
 
     /// SIGCONT to the WAL receiver.

@@ -1,0 +1,250 @@
+//! Builds everything from a configuration, reloads it, stops it in order. Tests start it in their own process, with port 0.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::{self, BootId, WallTime};
+use crate::config::{Config, PairConfig, RuleSetting};
+use crate::hub::{Hub, Keeping, StateWrites};
+use crate::judge::rules::RuleBook;
+use crate::metrics::process::ProcessUsage;
+use crate::metrics::{self, AgentStatus, SnapshotCost, process};
+use crate::names::WriteOutcome;
+use crate::serve::{ServeState, WebSettings, serve};
+use crate::snapshot::{Sample, Snapshot};
+use crate::state_file::StateFile;
+
+/// After a reload, pairs that have changed may take this long for their first complete snapshot before they are shown.
+const WARM_UP: Duration = Duration::from_secs(5);
+
+/// What the flags say beside the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `ADDRESS:PORT` or `:PORT` for all addresses; port 0 takes a free one.
+    pub listen: Vec<String>,
+    /// How HTTP is served.
+    pub web: WebSettings,
+    /// Where state is kept; `None`: a restart forgets.
+    pub state_directory: Option<PathBuf>,
+}
+
+/// Why the agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be opened.
+    #[error("cannot listen on {address}: {cause}; {}", cure(cause))]
+    Listen {
+        /// As it was written.
+        address: String,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+fn cure(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there: end it, or choose another --web.listen-address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need more rights: choose another --web.listen-address",
+        _ => "give --web.listen-address as ADDRESS:PORT or :PORT, with an address of this machine",
+    }
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct App {
+    options: Options,
+    rules: std::collections::BTreeMap<String, RuleSetting>,
+    hubs: Vec<Hub>,
+    agent: Arc<Agent>,
+    state: Arc<ServeState>,
+    addresses: Vec<SocketAddr>,
+    stop_serving: watch::Sender<bool>,
+    servers: JoinSet<()>,
+}
+
+impl App {
+    /// Opens the listeners, then starts a hub per pair.
+    ///
+    /// # Errors
+    /// A listener that cannot be opened.
+    pub async fn start(config: Config, options: Options) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        for address in &options.listen {
+            let listener = listen(address).await;
+            listeners.push(listener.map_err(|cause| StartError::Listen { address: address.clone(), cause })?);
+        }
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let agent = Arc::new(Agent::new());
+        let rules = Arc::new(RuleBook::new(&config.rules));
+        let mut hubs = Vec::new();
+        for pair in &config.pairs {
+            let keeping = agent.keeping(&options, pair);
+            hubs.push(Hub::start(pair.clone(), rules.clone(), keeping, None).await);
+        }
+        agent.watch(&hubs);
+        let samples = agent.clone();
+        let state = Arc::new(ServeState::new(options.web.clone(), receivers(&hubs), move || samples.samples()));
+        let (stop_serving, stopped) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        for listener in listeners {
+            let mut stopped = stopped.clone();
+            let shutdown = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            servers.spawn(serve(listener, state.clone(), shutdown));
+        }
+        Ok(Self { options, rules: config.rules, hubs, agent, state, addresses, stop_serving, servers })
+    }
+
+    /// Where it listens, in the order of the flags.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The published snapshots of all pairs.
+    pub fn snapshots(&self) -> Arc<[watch::Receiver<Arc<Snapshot>>]> {
+        receivers(&self.hubs)
+    }
+
+    /// Takes another configuration into use. Pairs that have not changed run on. The others are shown as they were (and run
+    /// out as they would) until their new hub has asked everything once.
+    pub async fn reload(&mut self, config: Config) {
+        let same_rules = self.rules == config.rules;
+        let rules = Arc::new(RuleBook::new(&config.rules));
+        let mut before = std::mem::take(&mut self.hubs);
+        let mut hubs = Vec::new();
+        for pair in &config.pairs {
+            let position = before.iter().position(|hub| hub.pair().name == pair.name);
+            let old = position.map(|at| before.swap_remove(at));
+            hubs.push(match old {
+                Some(old) if same_rules && **old.pair() == **pair => old,
+                // The old hub stops first: two of them would overwrite each other's canaries.
+                old => {
+                    let timers = match old {
+                        Some(old) => Some(old.stop().await),
+                        None => None,
+                    };
+                    Hub::start(pair.clone(), rules.clone(), self.agent.keeping(&self.options, pair), timers).await
+                }
+            });
+        }
+        let warm = hubs.iter().map(|hub| hub.snapshots().clone()).map(async |mut snapshots| {
+            let _ = snapshots.wait_for(|snapshot| snapshot.complete).await;
+        });
+        let mut all: JoinSet<()> = JoinSet::new();
+        for one in warm {
+            all.spawn(one);
+        }
+        let _ = tokio::time::timeout(WARM_UP, all.join_all()).await;
+        self.agent.watch(&hubs);
+        self.state.replace_pairs(receivers(&hubs));
+        for removed in before {
+            removed.stop().await;
+        }
+        self.hubs = hubs;
+        self.rules = config.rules;
+        self.agent.reloaded(true);
+    }
+
+    /// A reload that failed before anything was changed: the configuration in use stays, and the agent says so.
+    pub fn reload_failed(&self) {
+        self.agent.reloaded(false);
+    }
+
+    /// Stops in order: no new requests, then probes, then a last write of the state.
+    pub async fn stop(mut self) {
+        // Nobody listens if every server has ended.
+        let _ = self.stop_serving.send(true);
+        while self.servers.join_next().await.is_some() {}
+        for hub in self.hubs {
+            hub.stop().await;
+        }
+    }
+}
+
+fn receivers(hubs: &[Hub]) -> Arc<[watch::Receiver<Arc<Snapshot>>]> {
+    hubs.iter().map(|hub| hub.snapshots().clone()).collect()
+}
+
+/// `:PORT` listens on every address: on IPv6's, which takes IPv4 in as well, else on IPv4's.
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    match address.strip_prefix(':') {
+        None => TcpListener::bind(address).await,
+        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::InvalidInput => {
+                TcpListener::bind(format!("0.0.0.0:{port}")).await
+            }
+            other => other,
+        },
+    }
+}
+
+type Cost = Box<dyn Fn() -> SnapshotCost + Send + Sync>;
+
+/// What the agent knows of itself.
+struct Agent {
+    started: WallTime,
+    boot: Option<BootId>,
+    writes: Arc<StateWrites>,
+    reload: RwLock<(bool, WallTime)>,
+    costs: RwLock<Vec<Cost>>,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent").field("started", &self.started).finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    fn new() -> Self {
+        let started = clock::wall();
+        let boot = clock::boot_id().inspect_err(|error| tracing::warn!(%error, "no boot id: saved state is not used"));
+        Self {
+            started,
+            boot: boot.ok(),
+            writes: Arc::default(),
+            reload: RwLock::new((true, started)),
+            costs: RwLock::default(),
+        }
+    }
+
+    fn keeping(&self, options: &Options, pair: &PairConfig) -> Option<Keeping> {
+        let directory = options.state_directory.as_ref()?;
+        let file = StateFile::new(directory, &pair.name);
+        Some(Keeping { file, boot: self.boot.clone(), writes: self.writes.clone() })
+    }
+
+    fn watch(&self, hubs: &[Hub]) {
+        let costs = hubs.iter().map(|hub| Box::new(hub.cost()) as Cost).collect();
+        *self.costs.write().unwrap_or_else(PoisonError::into_inner) = costs;
+    }
+
+    fn reloaded(&self, ok: bool) {
+        let mut reload = self.reload.write().unwrap_or_else(PoisonError::into_inner);
+        *reload = (ok, if ok { clock::wall() } else { reload.1 });
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        let (reload_ok, reloaded) = *self.reload.read().unwrap_or_else(PoisonError::into_inner);
+        let (written, failed) = self.writes.counts();
+        let process: ProcessUsage = process::read();
+        metrics::agent_samples(&AgentStatus {
+            version: env!("CARGO_PKG_VERSION"),
+            started: self.started,
+            reload_ok,
+            reloaded,
+            snapshots: self.costs.read().unwrap_or_else(PoisonError::into_inner).iter().map(|cost| cost()).collect(),
+            pushes: Vec::new(),
+            state_writes: vec![(WriteOutcome::Ok, written), (WriteOutcome::Failed, failed)],
+            process,
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! `standbywatch check-config`: says what would be watched, or everything that is wrong.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{self, Config, Environment, KvstoreNode, NodeConfig, PairConfig, Problems, RuleSetting, Schedule};
+use crate::units::{Bytes, duration_text};
+
+/// Flags of `check-config`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file.
+    #[arg(long = "config.file", value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    pub config_file: PathBuf,
+    /// Print a document instead of checking a file.
+    #[arg(long, value_name = "DOCUMENT")]
+    pub print: Option<Document>,
+}
+
+/// What `--print` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Document {
+    /// A commented configuration with every key.
+    Example,
+    /// The table of all keys.
+    Reference,
+}
+
+/// Checks the file (exit code 0 or 2) or prints a document.
+pub fn run(args: &CheckConfigArgs) -> ExitCode {
+    match args.print {
+        Some(Document::Example) => print!("{}", config::example()),
+        Some(Document::Reference) => print!("{}", config::reference()),
+        None => match report(args, &Environment::of_process()) {
+            Ok(summary) => print!("{summary}"),
+            Err(problems) => {
+                eprintln!("{problems}");
+                return ExitCode::from(2);
+            }
+        },
+    }
+    ExitCode::SUCCESS
+}
+
+/// What is said of the file: a summary of what would be watched.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn report(args: &CheckConfigArgs, environment: &Environment) -> Result<String, Problems> {
+    let config = config::load(&args.config_file, environment)?;
+    Ok(format!("{}: ok\n{}", args.config_file.display(), summary(&config)))
+}
+
+/// The configuration in a few lines; holds no secret.
+pub fn summary(config: &Config) -> String {
+    let mut text = String::new();
+    for pair in &config.pairs {
+        pair_summary(&mut text, pair);
+    }
+    for (name, setting) in &config.rules {
+        let _ = writeln!(text, "rule {name}: {}", rule_summary(setting));
+    }
+    if let Some(alerting) = &config.alerting {
+        let _ = writeln!(text, "alerts are pushed to {}", alerting.alertmanagers.join(", "));
+        let _ = writeln!(text, "  no Prometheus may send the same rules there: one would resolve what the other fires");
+    }
+    for warning in &config.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    text
+}
+
+fn pair_summary(text: &mut String, pair: &PairConfig) {
+    let _ = writeln!(text, "pair {}", pair.name);
+    for node in &pair.nodes {
+        let _ = writeln!(text, "  node {}: {}", node.name, node_summary(node).join("; "));
+    }
+    for channel in pair.channels() {
+        let _ = writeln!(
+            text,
+            "  channel {channel}: {}",
+            pair.schedule(channel).as_ref().map(schedule_text).unwrap_or_default()
+        );
+    }
+    let _ = writeln!(text, "  acceptable loss: {}, {}", pair.rpo.bytes, duration_text(pair.rpo.age));
+}
+
+fn node_summary(node: &NodeConfig) -> Vec<String> {
+    let postgres =
+        node.postgres.as_ref().map(|server| format!("postgres {}:{} as {}", server.host, server.port, server.user));
+    let kvstore = node.kvstore.as_ref().map(|KvstoreNode::Redis(store)| format!("redis {}", store.address));
+    let search = node.search.as_ref().map(|engine| format!("search {}", engine.url));
+    let config = node.config.as_ref().map(|tree| format!("config {}", tree.root.display()));
+    [postgres, config, kvstore, search].into_iter().flatten().collect()
+}
+
+fn schedule_text(schedule: &Schedule) -> String {
+    let [interval, timeout, stale_after] =
+        [schedule.interval, schedule.timeout, schedule.stale_after].map(duration_text);
+    format!("every {interval}, timeout {timeout}, stale after {stale_after}")
+}
+
+fn rule_summary(setting: &RuleSetting) -> String {
+    let hold = setting.hold.map(|hold| format!("for {}", duration_text(hold)));
+    let threshold = setting.threshold.map(threshold_text);
+    let enabled = setting.enabled.map(|enabled| if enabled { "on".to_owned() } else { "off".to_owned() });
+    let parts: Vec<String> = [hold, threshold, enabled].into_iter().flatten().collect();
+    if parts.is_empty() { "unchanged".to_owned() } else { parts.join(", ") }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only whole numbers within range are cast")]
+fn threshold_text(threshold: f64) -> String {
+    let whole = threshold.fract() == 0.0 && (1024.0..9.0e15).contains(&threshold);
+    if whole {
+        format!("threshold {threshold} ({})", Bytes(threshold as u64))
+    } else {
+        format!("threshold {threshold}")
+    }
+}

@@ -1,0 +1,168 @@
+//! `standbywatch run`: the agent itself, until a signal ends it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::log::{self, LogArgs};
+use super::source::SourceArgs;
+use crate::app::{App, Options};
+use crate::config::Config;
+use crate::serve::WebSettings;
+
+/// Threads for files and names; each lives only while it is needed.
+const BLOCKING_THREADS: usize = 16;
+
+/// Flags of `run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Where to listen, as ADDRESS:PORT or :PORT; may be given several times.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":19517")]
+    listen: Vec<String>,
+    /// Where metrics are shown.
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path)]
+    telemetry_path: String,
+    /// Requests that are served at the same time.
+    #[arg(long = "web.max-requests", value_name = "COUNT", default_value_t = WebSettings::default().max_requests)]
+    max_requests: usize,
+    /// Where state is kept over restarts.
+    #[arg(long = "state.directory", value_name = "DIRECTORY", env = "STATE_DIRECTORY", default_value = "/var/lib/standbywatch")]
+    state_directory: PathBuf,
+    /// Probe every node from here, although nodes have agents of their own.
+    #[arg(long)]
+    observer: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+fn telemetry_path(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '%');
+    let good = text.len() > 1 && text.starts_with('/') && text.chars().all(plain);
+    if good { Ok(text.to_owned()) } else { Err("a path begins with / and has no spaces, for example /metrics".to_owned()) }
+}
+
+/// Runs until SIGTERM or SIGINT (exit code 0). 2: the configuration is wrong. 1: it cannot run.
+pub fn run(args: &RunArgs) -> ExitCode {
+    let config = match args.load() {
+        Ok(config) => config,
+        Err(text) => {
+            eprintln!("{text}");
+            return ExitCode::from(2);
+        }
+    };
+    log::start(args.log);
+    // One thread is enough: scrapes only render, probes only wait. It keeps the agent small.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(std::time::Duration::from_secs(1))
+        .build();
+    match runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let result = runtime.block_on(agent(args, config));
+        // A name server that hangs must not keep the process.
+        runtime.shutdown_background();
+        result
+    }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("standbywatch: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl RunArgs {
+    fn load(&self) -> Result<Config, String> {
+        let config = self.source.load().map_err(|problems| problems.to_string())?;
+        let agents = || config.pairs.iter().flat_map(|pair| &pair.nodes).find(|node| node.agent.is_some());
+        match agents() {
+            Some(node) if !self.observer => Err(format!(
+                "node {} has an agent of its own, and this process cannot be one of them yet; start it with --observer to \
+                 probe every node from here",
+                node.name
+            )),
+            _ => Ok(config),
+        }
+    }
+
+    fn options(&self) -> Options {
+        let web = WebSettings {
+            telemetry_path: self.telemetry_path.clone(),
+            max_requests: self.max_requests,
+            ..WebSettings::default()
+        };
+        Options { listen: self.listen.clone(), web, state_directory: Some(self.state_directory.clone()) }
+    }
+}
+
+/// Signals that mean something. Caught before anything starts, so that none is lost.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn agent(args: &RunArgs, config: Config) -> Result<(), String> {
+    let mut signals = Signals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
+    warn(&config);
+    let mut app = App::start(config, args.options()).await.map_err(|error| error.to_string())?;
+    for address in app.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    tell_systemd(NotifyState::Ready);
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(args, &mut app).await,
+        }
+    }
+    tracing::info!("stopping");
+    tell_systemd(NotifyState::Stopping);
+    app.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn reload(args: &RunArgs, app: &mut App) {
+    let from = args.clone();
+    let loaded = tokio::task::spawn_blocking(move || from.load()).await;
+    match loaded.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(config) => {
+            warn(&config);
+            app.reload(config).await;
+            tracing::info!("configuration reloaded");
+        }
+        Err(error) => {
+            app.reload_failed();
+            tracing::error!(error, "configuration not reloaded; the one before stays in use");
+        }
+    }
+}
+
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Does nothing where systemd did not start this process.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}

@@ -1,0 +1,189 @@
+//! From a file, a text or two URLs to a checked configuration.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::checked::{Alerting, Config, NodeConfig, PairConfig, PostgresNode, RuleSetting, SecretSource};
+use super::problems::{Found, Problem, Problems};
+use super::secrets::{Environment, postgres_password, readable_for_all};
+use super::section::{NamedSection, Section};
+use super::tree::{self, Value};
+use super::wording::{nearest, shown};
+use super::{pair, postgres_url, value};
+use crate::names::{Name, RuleName};
+
+/// Where the configuration is looked for.
+pub const DEFAULT_PATH: &str = "/etc/standbywatch/standbywatch.yml";
+
+/// Reads and checks the file, and looks at who else can read its secrets. Blocks on the file system.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> {
+    let source_name = path.display().to_string();
+    let text = std::fs::read(path).map_err(|error| unreadable(&source_name, &error))?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        Problems::in_line(&source_name, line, "not readable as text: it is not UTF-8", "save the file as UTF-8")
+    })?;
+    let mut config = parse(&text, &source_name, environment)?;
+    config.warnings.extend(exposed(&config, path));
+    Ok(config)
+}
+
+fn unreadable(source_name: &str, error: &std::io::Error) -> Problems {
+    let cure = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "name the file with --config.file, or watch without one: --primary URL --standby URL"
+        }
+        std::io::ErrorKind::PermissionDenied => "let the user that runs standbywatch read it",
+        _ => "name a readable file with --config.file",
+    };
+    Problems::whole(source_name, format!("cannot be read: {error}"), cure)
+}
+
+/// Checks `text`; `source_name` stands in front of each problem.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn parse(text: &str, source_name: &str, environment: &Environment) -> Result<Config, Problems> {
+    let root = tree::read(text, source_name)?;
+    match &root.value {
+        Value::Map(_) => {}
+        Value::Empty => return Err(Problems::in_line(source_name, 1, "the file is empty", "begin with `pairs:`")),
+        Value::Scalar(_) | Value::List(_) => {
+            return Err(Problems::in_line(source_name, 1, "no configuration: it has no keys", "begin with `pairs:`"));
+        }
+    }
+    let found = Found::default();
+    let section = Section::open(&root, "", "the configuration".to_owned(), &found);
+    let pairs = pairs(&section, environment);
+    let rules = rules(&section);
+    let alerting = section.given("alerting").map(|part| alerting(&part));
+    let warnings = found.finish(source_name)?;
+    Ok(Config { pairs, alerting, rules, warnings })
+}
+
+fn pairs(section: &Section<'_>, environment: &Environment) -> Vec<Arc<PairConfig>> {
+    let mut pairs: Vec<Arc<PairConfig>> = Vec::new();
+    for entry in section.list("pairs", "the pair") {
+        let Some(pair) = pair::read(&entry, environment) else { continue };
+        if pairs.iter().any(|other| other.name == pair.name) {
+            let said = format!("name: {} stands twice", shown(pair.name.as_str()));
+            entry.problem("name", said, "give each pair a name of its own");
+        }
+        pairs.push(Arc::new(pair));
+    }
+    pairs
+}
+
+fn rules(section: &Section<'_>) -> BTreeMap<String, RuleSetting> {
+    let mut settings = BTreeMap::new();
+    for NamedSection { name, place, section: part } in section.named("rules", "rule") {
+        let rule = RuleName::from_text(&name);
+        if rule.is_none() {
+            section.found.problem(place, format!("rules: there is no rule {}", shown(&name)), rule_meant(&name));
+        }
+        let setting = RuleSetting {
+            hold: part.duration("for"),
+            threshold: threshold(&part, rule),
+            enabled: part.has("enabled").then(|| part.flag("enabled")).flatten(),
+        };
+        settings.insert(name, setting);
+    }
+    settings
+}
+
+fn rule_meant(written: &str) -> String {
+    let names = || RuleName::ALL.iter().map(|rule| rule.as_str());
+    let near = nearest(written, names()).or_else(|| nearest(&format!("Standby{written}"), names()));
+    near.map_or_else(
+        || format!("known are: {}", names().collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean {near}?"),
+    )
+}
+
+fn threshold(section: &Section<'_>, rule: Option<RuleName>) -> Option<f64> {
+    let unit = rule.map(RuleName::threshold_unit);
+    if unit == Some(None) && section.has("threshold") {
+        let said = format!("threshold: {} has none, it is met or not", section.label);
+        section.problem("threshold", said, "remove it; `for` and `enabled` can be set");
+        return None;
+    }
+    section.parsed("threshold", |text| value::threshold(text, unit.flatten()))
+}
+
+fn alerting(section: &Section<'_>) -> Alerting {
+    let alertmanagers = section.texts("alertmanagers", value::http_url);
+    Alerting { alertmanagers, external_labels: section.labels("external_labels") }
+}
+
+/// Files with secrets that everybody on this machine can read.
+fn exposed(config: &Config, path: &Path) -> Vec<String> {
+    let nodes = || config.pairs.iter().flat_map(|pair| &pair.nodes);
+    let mut warnings: Vec<String> = nodes().flat_map(NodeConfig::secrets).filter_map(SecretSource::warning).collect();
+    warnings.sort();
+    warnings.dedup();
+    let inline = |source: &SecretSource| matches!(source, SecretSource::Inline(_));
+    if readable_for_all(path) && nodes().flat_map(NodeConfig::secrets).any(inline) {
+        let path = path.display();
+        warnings.push(format!("{path} holds a secret and every user of this machine can read it; chmod o-rwx {path}"));
+    }
+    warnings
+}
+
+/// The configuration of `--primary URL --standby URL`: one pair named `pair`, its nodes named by host and port. The
+/// flags' names say nothing of the roles: those are observed.
+///
+/// # Errors
+/// Both URLs' mistakes, never with a password.
+pub fn from_urls(primary: &str, standby: &str, environment: &Environment) -> Result<Config, Problems> {
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let mut nodes: Vec<NodeConfig> = Vec::new();
+    for (flag, url) in [("--primary", primary), ("--standby", standby)] {
+        match postgres_url::parse(url) {
+            Err(wrong) => {
+                problems.push(Problem { place: None, text: format!("{flag}: {}", wrong.text), cure: wrong.cure })
+            }
+            Ok(server) => {
+                if server.password.is_some() {
+                    warnings.push(format!(
+                        "{flag}: others on this machine can read the password in the list of processes; put it into \
+                         PGPASSWORD, .pgpass or a configuration file"
+                    ));
+                }
+                nodes.push(look_at(server, environment));
+            }
+        }
+    }
+    if let [first, second] = nodes.as_slice()
+        && first.name == second.name
+    {
+        let text = format!("--primary and --standby both name {}", first.name);
+        problems.push(Problem { place: None, text, cure: "give each the address of its own server".to_owned() });
+    }
+    if !problems.is_empty() {
+        return Err(Problems { source_name: String::new(), list: problems });
+    }
+    let pair = pair::with_defaults("pair", nodes)
+        .ok_or_else(|| Problems::whole("", "a default of this version cannot be read", "report this as a bug"))?;
+    Ok(Config { pairs: vec![Arc::new(pair)], alerting: None, rules: BTreeMap::new(), warnings })
+}
+
+fn look_at(server: PostgresNode, environment: &Environment) -> NodeConfig {
+    let host = if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() };
+    NodeConfig {
+        name: Name::new(&format!("{host}:{}", server.port)),
+        agent: None,
+        postgres: Some(PostgresNode {
+            password: server.password.clone().or_else(|| postgres_password(environment)),
+            ..server
+        }),
+        kvstore: None,
+        search: None,
+        config: None,
+    }
+}

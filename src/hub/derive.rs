@@ -1,0 +1,103 @@
+//! From readings and histories to what is shown. Pure: the clocks are handed in.
+
+use std::time::Duration;
+
+use super::histories::Histories;
+use super::readings::Readings;
+use super::role_file::RoleFileReading;
+use crate::clock::{Moment, WallTime};
+use crate::config::{PairConfig, RoleFrom};
+use crate::evidence::{PairEvidence, Roles};
+use crate::history::rules::RuleTimers;
+use crate::judge;
+use crate::judge::rules::RuleBook;
+use crate::metrics;
+use crate::names::Name;
+use crate::snapshot::View;
+
+/// All that a view is derived from, but for the timers, which evaluation advances.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The pair.
+    pub pair: &'a PairConfig,
+    /// The rules in force.
+    pub rules: &'a RuleBook,
+    /// Newest readings.
+    pub readings: &'a Readings,
+    /// Histories, with these readings recorded.
+    pub histories: &'a Histories,
+    /// Newest reading of the role file, where there is one.
+    pub role_file: Option<&'a RoleFileReading>,
+}
+
+/// A view and the next moment at which it changes without a new reading.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// What is shown.
+    pub view: View,
+    /// Freshness or a hold time runs out.
+    pub next_change: Option<Moment>,
+}
+
+/// The view at `now`, which is `wall` for people.
+pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTime) -> Derived {
+    let evidence = evidence(known, now);
+    let probes = known.readings.health(known.pair, now);
+    let mut samples = metrics::evidence_samples(known.pair, &evidence, &probes);
+    let (findings, hold_runs_out) = known.rules.evaluate(known.pair, &samples, timers, now, wall);
+    let (level, channels) = judge::level::channel_views(known.pair, &evidence, &findings);
+    samples.extend(metrics::verdict_samples(known.pair, level, &channels));
+    let next_change = evidence.next_change.into_iter().chain(hold_runs_out).min();
+    let pair = known.pair.name.clone();
+    let view = View { pair, made: now, made_wall: wall, level, channels, evidence, probes, samples, findings };
+    Derived { view, next_change }
+}
+
+fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
+    let Known { pair, readings, histories, .. } = known;
+    let mut changes = Vec::new();
+    let mut keep = |change: Option<Moment>| changes.extend(change.filter(|change| *change > now));
+    let (roles, roles_change) = roles(known, now);
+    keep(roles_change);
+    let postgres = pair.postgres.as_ref().zip(histories.postgres.as_ref()).map(|(channel, history)| {
+        let (evidence, change) = judge::postgres::evidence(channel, pair, &readings.postgres, history, now);
+        keep(change);
+        evidence
+    });
+    let kvstore = pair.kvstore.as_ref().map(|channel| {
+        let (evidence, change) =
+            judge::kvstore::evidence(channel, pair, &readings.kvstore, &histories.kvstore, &roles, now);
+        keep(change);
+        evidence
+    });
+    let next_change = changes.into_iter().min();
+    PairEvidence { roles, postgres, config: None, kvstore, search: None, next_change }
+}
+
+/// Which node is what: as PostgreSQL proves it, or as the configuration says.
+fn roles(known: Known<'_>, now: Moment) -> (Roles, Option<Moment>) {
+    let Known { pair, readings, histories, role_file, .. } = known;
+    if let Some((channel, history)) = pair.postgres.as_ref().zip(histories.postgres.as_ref()) {
+        return (judge::postgres::roles(channel, pair, &readings.postgres, history, now), None);
+    }
+    match &pair.role_from {
+        Some(RoleFrom::Fixed(primary)) => (fixed(pair, primary, None), None),
+        Some(RoleFrom::File(_)) => match role_file.and_then(|reading| reading.fresh(now)) {
+            Some((primary, until)) if pair.node(primary).is_some() => (fixed(pair, primary, Some(now)), Some(until)),
+            _ => (Roles::default(), None),
+        },
+        None => (Roles::default(), None),
+    }
+}
+
+fn fixed(pair: &PairConfig, primary: &Name, proven_at: Option<Moment>) -> Roles {
+    let standbys = pair.nodes.iter().map(|node| node.name.clone()).filter(|name| name != primary).collect();
+    Roles { primary: Some(primary.clone()), standbys, proven_at, contradicted: false }
+}
+
+/// The hub publishes a new snapshot when something runs out; until this much later, it alone decides what is shown.
+/// Without it, a scrape in the very millisecond between the two would see everything unknown.
+pub const GRACE: Duration = Duration::from_millis(250);
+
+/// Nothing that is shown may stay for longer than this without the hub having looked again.
+pub const LONGEST_SHOWN: Duration = Duration::from_secs(30);

@@ -1,0 +1,54 @@
+//! What the hub remembers of a pair over time.
+
+use crate::clock::Moment;
+use crate::config::PairConfig;
+use crate::evidence::{PairEvidence, Roles};
+use crate::facts::Observation;
+use crate::history::kvstore::KvstoreHistory;
+use crate::history::postgres::PostgresHistory;
+
+/// The histories of all channels.
+#[derive(Clone, Debug)]
+pub struct Histories {
+    /// Set if the channel is configured.
+    pub postgres: Option<PostgresHistory>,
+    /// Of the canaries.
+    pub kvstore: KvstoreHistory,
+}
+
+impl Histories {
+    /// Nothing remembered yet.
+    pub fn new(pair: &PairConfig) -> Self {
+        Self { postgres: pair.postgres.as_ref().map(PostgresHistory::new), kvstore: KvstoreHistory::default() }
+    }
+
+    /// Takes in a reading, before it is held as the newest.
+    pub fn record(&mut self, observation: &Observation) {
+        match observation {
+            Observation::Postgres(node, reading) => {
+                if let Some(history) = &mut self.postgres {
+                    history.record(node, reading);
+                }
+            }
+            Observation::Kvstore(reading) => self.kvstore.record(reading),
+            Observation::Config(..) | Observation::Search(..) => {}
+        }
+    }
+
+    /// Takes in what was derived from the newest readings.
+    pub fn note(&mut self, evidence: &PairEvidence, now: Moment) {
+        if let (Some(history), Some(postgres)) = (&mut self.postgres, &evidence.postgres) {
+            history.note(postgres, &evidence.roles, now);
+        }
+    }
+
+    /// The machine was paused from outside, which boot time did not see: moments from before would look younger than they
+    /// are. Signs of life must be seen anew; who was the primary is still the last proof there is.
+    pub fn forget_moments(&mut self, pair: &PairConfig) {
+        if let (Some(channel), Some(history)) = (&pair.postgres, &mut self.postgres) {
+            let before = std::mem::replace(history, PostgresHistory::new(channel));
+            history.roles = Roles { proven_at: None, ..before.roles };
+            history.recognised = before.recognised;
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One task per pair: it starts the pair's probes, folds what they bring back, derives evidence, samples and findings, and
+//! publishes snapshots. The only state of a pair that changes lives here.
+
+mod derive;
+mod histories;
+mod readings;
+mod role_file;
+mod saving;
+mod schedule;
+mod transitions;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
+use crate::config::PairConfig;
+use crate::evidence::Roles;
+use crate::history::rules::RuleTimers;
+use crate::judge::rules::RuleBook;
+use crate::metrics::SnapshotCost;
+use crate::snapshot::Snapshot;
+use crate::state_file::{Present, Saved, StateFile};
+
+use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
+use histories::Histories;
+use readings::Readings;
+use role_file::RoleFileReading;
+pub use saving::StateWrites;
+use schedule::Told;
+use transitions::Transitions;
+
+/// Readings that may wait for the hub; a probe whose reading does not fit waits with it.
+const INBOX: usize = 64;
+
+/// A running pair.
+#[derive(Debug)]
+pub struct Hub {
+    pair: Arc<PairConfig>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    took: Arc<AtomicU64>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<RuleTimers>,
+    saving: Option<JoinHandle<()>>,
+}
+
+/// Where a hub keeps what survives a restart.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// The pair's file.
+    pub file: StateFile,
+    /// This boot of the machine.
+    pub boot: Option<BootId>,
+    /// Counts writes.
+    pub writes: Arc<StateWrites>,
+}
+
+impl Hub {
+    /// Starts the pair's task and probes. Without timers from a hub before it, they come from the state file, if any.
+    pub async fn start(
+        pair: Arc<PairConfig>,
+        rules: Arc<RuleBook>,
+        keeping: Option<Keeping>,
+        timers: Option<RuleTimers>,
+    ) -> Self {
+        let saved = match (timers, &keeping) {
+            (Some(timers), _) => Saved { timers },
+            (None, Some(keeping)) => load(keeping).await,
+            (None, None) => Saved::default(),
+        };
+        let (state, states) = watch::channel(saved.clone());
+        let saving =
+            keeping.map(|keeping| tokio::spawn(saving::keep(keeping.file, keeping.boot, states, keeping.writes)));
+        let took = Arc::new(AtomicU64::new(0));
+        let (core, first) = Core::new(pair.clone(), rules, saved.timers, state, took.clone());
+        let (publish, snapshots) = watch::channel(first);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(core.run(publish, stopped));
+        Self { pair, snapshots, took, stop, task, saving }
+    }
+
+    /// The pair that it watches.
+    pub const fn pair(&self) -> &Arc<PairConfig> {
+        &self.pair
+    }
+
+    /// What it publishes. Look at a snapshot only through `snapshot.at(clock::now())`.
+    pub const fn snapshots(&self) -> &watch::Receiver<Arc<Snapshot>> {
+        &self.snapshots
+    }
+
+    /// What its snapshots cost, as a function that may be called after it has stopped, too.
+    pub fn cost(&self) -> impl Fn() -> SnapshotCost + Send + Sync + 'static {
+        let (pair, snapshots, took) = (self.pair.name.clone(), self.snapshots.clone(), self.took.clone());
+        move || SnapshotCost {
+            pair: pair.clone(),
+            made: snapshots.borrow().number,
+            took: Duration::from_nanos(took.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Stops probes and task, and saves the state a last time. Gives the timers to a hub that follows.
+    pub async fn stop(self) -> RuleTimers {
+        // It has ended already if nobody listens.
+        let _ = self.stop.send(());
+        let timers = self.task.await.unwrap_or_default();
+        if let Some(saving) = self.saving {
+            let _ = saving.await;
+        }
+        timers
+    }
+}
+
+async fn load(keeping: &Keeping) -> Saved {
+    let (file, boot) = (keeping.file.clone(), keeping.boot.clone());
+    let loaded =
+        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
+    match loaded.await {
+        Ok(Ok(saved)) => saved.unwrap_or_default(),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "state is not used; pending alerts begin anew");
+            Saved::default()
+        }
+        Err(_) => Saved::default(),
+    }
+}
+
+/// What the task owns.
+struct Core {
+    pair: Arc<PairConfig>,
+    rules: Arc<RuleBook>,
+    readings: Readings,
+    histories: Histories,
+    role_file: Option<RoleFileReading>,
+    timers: RuleTimers,
+    pause: PauseDetector,
+    number: u64,
+    next_change: Option<Moment>,
+    transitions: Transitions,
+    state: watch::Sender<Saved>,
+    roles: watch::Sender<Roles>,
+    took: Arc<AtomicU64>,
+}
+
+impl Core {
+    fn new(
+        pair: Arc<PairConfig>,
+        rules: Arc<RuleBook>,
+        timers: RuleTimers,
+        state: watch::Sender<Saved>,
+        took: Arc<AtomicU64>,
+    ) -> (Self, Arc<Snapshot>) {
+        let (now, wall) = (clock::now(), clock::wall());
+        let mut core = Self {
+            readings: Readings::new(&pair),
+            histories: Histories::new(&pair),
+            role_file: None,
+            timers,
+            pause: PauseDetector::new(now, wall),
+            number: 0,
+            next_change: None,
+            transitions: Transitions::default(),
+            state,
+            roles: watch::channel(Roles::default()).0,
+            took,
+            pair,
+            rules,
+        };
+        let first = core.snapshot(now, wall);
+        (core, first)
+    }
+
+    async fn run(mut self, publish: watch::Sender<Arc<Snapshot>>, mut stopped: oneshot::Receiver<()>) -> RuleTimers {
+        let (inbox, mut told) = mpsc::channel(INBOX);
+        // Ended with the task: dropping the set aborts the probes.
+        let _probes = schedule::start(&self.pair, &inbox, &self.roles.subscribe());
+        loop {
+            tokio::select! {
+                Some(first) = told.recv() => {
+                    let mut all = vec![first];
+                    while let Ok(more) = told.try_recv() {
+                        all.push(more);
+                    }
+                    let (now, wall) = self.tick();
+                    for one in all {
+                        self.take(one, now, wall);
+                    }
+                    publish.send_replace(self.snapshot(now, wall));
+                }
+                () = until(self.next_change) => {
+                    let (now, wall) = self.tick();
+                    publish.send_replace(self.snapshot(now, wall));
+                }
+                _ = &mut stopped => return self.timers,
+            }
+        }
+    }
+
+    /// The present. If the machine was paused from outside since the last one, nothing from before is believed.
+    fn tick(&mut self) -> (Moment, WallTime) {
+        let (now, wall) = (clock::now(), clock::wall());
+        if self.pause.tick(now, wall) {
+            tracing::warn!(pair = %self.pair.name, "this machine was paused; all readings are dropped");
+            self.readings = self.readings.dropped();
+            self.histories.forget_moments(&self.pair);
+            self.role_file = None;
+        }
+        (now, wall)
+    }
+
+    fn take(&mut self, told: Told, now: Moment, wall: WallTime) {
+        match told {
+            Told::Observation(observation) => {
+                self.histories.record(&observation);
+                self.readings.take(observation, now, wall);
+            }
+            Told::RoleFile(reading) => self.role_file = Some(reading),
+        }
+    }
+
+    /// Derives both views and what follows from them for the next reading.
+    fn snapshot(&mut self, now: Moment, wall: WallTime) -> Arc<Snapshot> {
+        let known = Known {
+            pair: &self.pair,
+            rules: &self.rules,
+            readings: &self.readings,
+            histories: &self.histories,
+            role_file: self.role_file.as_ref(),
+        };
+        let Derived { view, next_change } = derive::view(known, &mut self.timers, now, wall);
+        let next_change = next_change.unwrap_or(now + LONGEST_SHOWN).min(now + LONGEST_SHOWN);
+        let shown_until = next_change + GRACE;
+        let expired = {
+            let dropped = self.readings.dropped();
+            let known = Known { readings: &dropped, role_file: None, ..known };
+            // The timers go on from here; what may never be shown does not advance them.
+            let then = WallTime(wall.0 + shown_until.since(now).as_secs_f64());
+            derive::view(known, &mut self.timers.clone(), shown_until, then).view
+        };
+        let complete = self.readings.complete(&self.pair);
+        self.histories.note(&view.evidence, now);
+        self.tell_roles(&view.evidence.roles);
+        self.transitions.tell(&view, complete);
+        self.state.send_if_modified(|saved| {
+            let changed = saved.timers != self.timers;
+            if changed {
+                saved.timers.clone_from(&self.timers);
+            }
+            changed
+        });
+        self.next_change = Some(next_change);
+        self.number += 1;
+        let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
+        self.took.store(took, Ordering::Relaxed);
+        Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until))
+    }
+
+    /// Probes that go by roles are told when who is what has changed, not each time that it is proven again.
+    fn tell_roles(&self, roles: &Roles) {
+        self.roles.send_if_modified(|told| {
+            let same = told.primary == roles.primary
+                && told.standbys == roles.standbys
+                && told.contradicted == roles.contradicted;
+            if !same {
+                told.clone_from(roles);
+            }
+            !same
+        });
+    }
+}
+
+/// Until the moment has come; for ever without one. (tokio's clock stands still while the machine is suspended. A snapshot
+/// that has run out meanwhile shows nothing old, whoever asks first.)
+async fn until(moment: Option<Moment>) {
+    match moment {
+        // A millisecond more, since timers may fire a little early.
+        Some(moment) => tokio::time::sleep(moment.since(clock::now()) + Duration::from_millis(1)).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,110 @@
+//! When probes run: each in its own task, never twice at once, none waiting for another.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+
+use super::role_file::{self, RoleFileReading};
+use crate::config::{PairConfig, RoleFrom};
+use crate::evidence::Roles;
+use crate::facts::Observation;
+use crate::names::Name;
+use crate::probe::kvstore::KvstoreProbe;
+use crate::probe::postgres::PostgresProbe;
+
+/// What reaches the hub's inbox.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, moved once into the hub")]
+pub enum Told {
+    /// A probe came back.
+    Observation(Observation),
+    /// The role file was read.
+    RoleFile(RoleFileReading),
+}
+
+/// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
+pub fn start(pair: &PairConfig, inbox: &mpsc::Sender<Told>, roles: &watch::Receiver<Roles>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for node in &pair.nodes {
+        if let (Some(channel), Some(server)) = (&pair.postgres, &node.postgres) {
+            let probe = PostgresProbe::new(server, channel);
+            tasks.spawn(postgres(probe, node.name.clone(), Ticks::new(channel.schedule.interval), inbox.clone()));
+        }
+    }
+    if let Some(channel) = &pair.kvstore {
+        let probe = KvstoreProbe::new(pair, channel);
+        tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), inbox.clone()));
+    }
+    if let Some(RoleFrom::File(path)) = &pair.role_from {
+        let (path, inbox, mut ticks) = (path.clone(), inbox.clone(), Ticks::new(role_file::EVERY));
+        tasks.spawn(async move {
+            loop {
+                ticks.next().await;
+                let reading = RoleFileReading::read(&path).await;
+                if inbox.send(Told::RoleFile(reading)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    tasks
+}
+
+async fn postgres(mut probe: PostgresProbe, node: Name, mut ticks: Ticks, inbox: mpsc::Sender<Told>) {
+    loop {
+        ticks.next().await;
+        let reading = probe.run().await;
+        if inbox.send(Told::Observation(Observation::Postgres(node.clone(), reading))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The canary goes by roles: it waits for them at the start (not longer than an interval, since stores without a known
+/// primary are still asked), and sets out at once when they change.
+async fn kvstore(
+    mut probe: KvstoreProbe,
+    interval: Duration,
+    mut roles: watch::Receiver<Roles>,
+    inbox: mpsc::Sender<Told>,
+) {
+    let _ = tokio::time::timeout(interval, roles.wait_for(|roles| roles.primary.is_some())).await;
+    let mut ticks = Ticks::new(interval);
+    loop {
+        tokio::select! {
+            () = ticks.next() => {}
+            changed = roles.changed() => if changed.is_err() { return },
+        }
+        let now = roles.borrow_and_update().clone();
+        let reading = probe.run(&now).await;
+        if inbox.send(Told::Observation(Observation::Kvstore(reading))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A probe's beat: the first run at once, the next ones at a phase of their own, so that probes do not march in step. A run
+/// that outlasts its interval makes the ticks in between fall out.
+struct Ticks {
+    interval: Duration,
+    beat: Option<Interval>,
+}
+
+impl Ticks {
+    const fn new(interval: Duration) -> Self {
+        Self { interval, beat: None }
+    }
+
+    async fn next(&mut self) {
+        if let Some(beat) = &mut self.beat {
+            beat.tick().await;
+            return;
+        }
+        let phase = self.interval.mul_f64(0.2 + 0.8 * fastrand::f64());
+        let mut beat = interval_at(tokio::time::Instant::now() + phase, self.interval);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.beat = Some(beat);
+    }
+}

@@ -1,0 +1,222 @@
+//! Asks one PostgreSQL server all its facts, over one session that is held between the runs.
+//!
+//! No pool: one session, one deadline around connecting and asking together. After any error the session is dropped, not
+//! ended politely, since a dead network would swallow the goodbye.
+
+mod answer;
+mod conninfo;
+mod failure;
+mod pace;
+mod session;
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::clock::{self, Moment};
+use crate::config::{PostgresChannel, PostgresNode, SecretSource};
+use crate::facts::{Failure, PostgresFacts, Reading};
+use crate::names::FailureKind;
+use crate::probe::password::password_of;
+use crate::secret::Secret;
+use pace::Pace;
+use session::{NoAnswer, ServerLimits, Session, failed};
+
+/// Sessions are not ended by the server for idleness before this, however short the interval.
+const SHORTEST_IDLE: Duration = Duration::from_secs(10);
+/// After a session could not be replaced, until the next attempt.
+const REPLACE_AGAIN: Duration = Duration::from_secs(30);
+
+/// The probe of one node's PostgreSQL server. At most one session lives and at most one is being opened.
+#[derive(Debug)]
+pub struct PostgresProbe {
+    node: PostgresNode,
+    timeout: Duration,
+    reconnect_every: Duration,
+    limits: ServerLimits,
+    session: Option<Session>,
+    pace: Pace,
+    /// The password that the server refused last.
+    refused: Option<Secret>,
+    /// A new session that is to replace the held one. Its task ends with the probe.
+    replacement: JoinSet<Result<Session, Failure>>,
+    replace_not_before: Option<Moment>,
+}
+
+impl PostgresProbe {
+    /// A probe that connects at its first run.
+    pub fn new(node: &PostgresNode, channel: &PostgresChannel) -> Self {
+        let schedule = channel.schedule;
+        // Long enough that a healthy session is never idle for so long, short enough that a lost one is soon gone.
+        let idle = (schedule.interval * 2 + schedule.timeout).max(SHORTEST_IDLE);
+        Self {
+            node: node.clone(),
+            timeout: schedule.timeout,
+            reconnect_every: channel.reconnect_every,
+            limits: ServerLimits { statement: schedule.timeout, idle },
+            session: None,
+            pace: Pace::new(idle),
+            refused: None,
+            replacement: JoinSet::new(),
+            replace_not_before: None,
+        }
+    }
+
+    /// One run: facts, or why there are none, within the deadline. While a new session must wait for its turn, the last
+    /// failure stands and is told again at once.
+    pub async fn run(&mut self) -> Reading<PostgresFacts> {
+        let started = clock::now();
+        if let Err(failure) = self.replace_when_due(started).await {
+            return failed(started, failure);
+        }
+        let connecting = self.session.is_none();
+        let run = tokio::time::timeout(self.timeout, self.connect_and_ask()).await;
+        run.unwrap_or_else(|_elapsed| self.give_up(started, connecting))
+    }
+
+    /// The deadline has passed. Whatever was in flight is dropped.
+    fn give_up(&mut self, started: Moment, connecting: bool) -> Reading<PostgresFacts> {
+        let now = clock::now();
+        let doing = if connecting && self.session.is_none() { "accept a session" } else { "answer" };
+        let failure = failure::timeout(&self.node, doing, self.timeout);
+        if self.session.take().is_some() {
+            self.pace.lost_session(now);
+        }
+        self.pace.failed(&failure, now, fastrand::f64());
+        failed(started, failure)
+    }
+
+    /// Asks over the held session. If there is none, or the server has ended it, opens one.
+    async fn connect_and_ask(&mut self) -> Reading<PostgresFacts> {
+        if self.session.is_some()
+            && let Some(reading) = self.ask().await
+        {
+            return reading;
+        }
+        let started = clock::now();
+        if let Err(failure) = self.connect(started).await {
+            return failed(started, failure);
+        }
+        match self.ask().await {
+            Some(reading) => reading,
+            // Opened and ended again in one run: what the server said while ending it is its state.
+            None => failed(started, self.ended_at_once()),
+        }
+    }
+
+    fn ended_at_once(&mut self) -> Failure {
+        let text = format!("{} ends each new session at once; its log tells why", failure::place(&self.node));
+        let failure = Failure::new(FailureKind::Refused, text);
+        self.pace.failed(&failure, clock::now(), fastrand::f64());
+        failure
+    }
+
+    /// The answer over the held session; `None` if that session turned out to be gone. The session stays in its place
+    /// while it is asked, so that a deadline in the middle finds it there.
+    async fn ask(&mut self) -> Option<Reading<PostgresFacts>> {
+        let (asked, result) = self.session.as_mut()?.ask(&self.node).await;
+        let answered = clock::now();
+        let result = match result {
+            Ok(facts) => {
+                self.pace.succeeded();
+                self.refused = None;
+                Ok(facts)
+            }
+            // The session is well; what it answers lacks rights.
+            Err(NoAnswer::Failed(failure)) if failure.kind == FailureKind::Permission => Err(failure),
+            Err(NoAnswer::Failed(failure)) => {
+                self.session = None;
+                self.pace.failed(&failure, answered, fastrand::f64());
+                Err(failure)
+            }
+            Err(NoAnswer::SessionGone(failure)) => {
+                tracing::debug!(server = %failure::place(&self.node), cause = %failure, "session ended");
+                self.session = None;
+                return None;
+            }
+        };
+        Some(Reading { asked, answered, result })
+    }
+
+    async fn connect(&mut self, now: Moment) -> Result<(), Failure> {
+        if self.pace.was_refused() && self.password_has_changed().await {
+            self.pace.retry_at_once();
+        }
+        if let Some(standing) = self.pace.holds_back(now) {
+            return Err(standing);
+        }
+        // A replacement that is on its way is the one connect that may be in flight.
+        let opened = match self.replacement.join_next().await {
+            Some(Ok(opened)) => opened,
+            Some(Err(_)) | None => Session::open(&self.node, self.limits).await,
+        };
+        match opened {
+            Ok(session) => {
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(failure) => {
+                self.note_failed_connect(&failure).await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn note_failed_connect(&mut self, failure: &Failure) {
+        self.pace.failed(failure, clock::now(), fastrand::f64());
+        if failure.kind == FailureKind::Authentication {
+            self.refused = password_of(self.node.password.as_ref()).await.ok().flatten();
+        }
+    }
+
+    /// A refused password is tried again early if its file says something else now.
+    async fn password_has_changed(&self) -> bool {
+        matches!(self.node.password, Some(SecretSource::File(_)))
+            && matches!(password_of(self.node.password.as_ref()).await, Ok(password) if password != self.refused)
+    }
+
+    /// Only a new session can see a changed password, an expired certificate, a full server or a frozen postmaster. It is
+    /// opened beside the held one, which goes on answering meanwhile.
+    ///
+    /// # Errors
+    /// The server lets new sessions of this role in no longer: the held one proves nothing any more.
+    async fn replace_when_due(&mut self, now: Moment) -> Result<(), Failure> {
+        let Some(held) = &self.session else { return Ok(()) };
+        if let Some(opened) = self.replacement.try_join_next() {
+            match opened {
+                Ok(Ok(session)) => {
+                    if let Some(old) = self.session.replace(session) {
+                        old.close();
+                    }
+                    self.replace_not_before = None;
+                }
+                Ok(Err(failure)) if failure.kind == FailureKind::Authentication => {
+                    self.session = None;
+                    self.note_failed_connect(&failure).await;
+                    return Err(failure);
+                }
+                Ok(Err(failure)) => self.keep_held_session(&failure, now),
+                Err(_) => self.replace_not_before = Some(now + REPLACE_AGAIN),
+            }
+            return Ok(());
+        }
+        let due = now.since(held.opened) >= self.reconnect_every;
+        let may = self.replace_not_before.is_none_or(|not_before| now >= not_before);
+        if due && may && self.replacement.is_empty() {
+            let (node, limits, deadline) = (self.node.clone(), self.limits, self.timeout);
+            self.replacement.spawn(async move {
+                let opening = tokio::time::timeout(deadline, Session::open(&node, limits));
+                opening.await.unwrap_or_else(|_| Err(failure::timeout(&node, "accept a new session", deadline)))
+            });
+        }
+        Ok(())
+    }
+
+    fn keep_held_session(&mut self, failure: &Failure, now: Moment) {
+        // Once per streak of failures, not every half minute.
+        if self.replace_not_before.is_none() {
+            tracing::warn!(server = %failure::place(&self.node), cause = %failure, "no new session; the held one is kept");
+        }
+        self.replace_not_before = Some(now + REPLACE_AGAIN);
+    }
+}

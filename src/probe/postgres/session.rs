@@ -1,0 +1,200 @@
+//! One session with one server: how it is opened, what it asks, how it ends.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions, Connection};
+
+use super::{answer, failure};
+use crate::clock::{self, Moment};
+use crate::config::{PostgresNode, SslMode};
+use crate::facts::{Failure, PostgresFacts, Reading};
+use crate::names::FailureKind;
+use crate::probe::password::password_of;
+use crate::secret::Secret;
+
+const FACTS: &str = include_str!("facts.sql");
+
+/// The oldest version with all that `facts.sql` asks for; older ones are no longer maintained.
+const OLDEST_VERSION: u32 = 140_000;
+
+/// How long a graceful end of a session may take before its socket is simply closed.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A live session, with the statement prepared at its first use.
+#[derive(Debug)]
+pub(super) struct Session {
+    connection: PgConnection,
+    /// Since when it is open.
+    pub(super) opened: Moment,
+}
+
+/// Why the statement brought no facts.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The server ended the session or the connection broke: the server's present state is not known by it.
+    SessionGone(Failure),
+    /// The server answered, with something else than facts.
+    Failed(Failure),
+}
+
+impl Session {
+    /// Connects and authenticates. The caller sets the deadline; dropped in the middle, it leaves no task behind.
+    ///
+    /// # Errors
+    /// What keeps the server from being asked, by kind.
+    pub(super) async fn open(node: &PostgresNode, limits: ServerLimits) -> Result<Self, Failure> {
+        let password = password_of(node.password.as_ref()).await?;
+        let options = options(node, limits, password.as_ref().map(Secret::expose));
+        let connection = match PgConnection::connect_with(&options.with_all).await {
+            // A platform that cannot poll for a vanished client refuses the setting; the other limits still free the session.
+            Err(sqlx::Error::Database(error)) if error.message().contains(CONNECTION_CHECK) => {
+                PgConnection::connect_with(&options.without_connection_check).await
+            }
+            other => other,
+        }
+        .map_err(|error| failure::of(&error, node))?;
+        if let Some(version) = connection.server_version_num().filter(|version| *version < OLDEST_VERSION) {
+            let text = format!("{} is version {}; 14 is the oldest supported", failure::place(node), version / 10_000);
+            return Err(Failure::new(FailureKind::Protocol, text));
+        }
+        Ok(Self { connection, opened: clock::now() })
+    }
+
+    /// Asks for all facts: one round trip (two at the first call, which prepares the statement).
+    pub(super) async fn ask(&mut self, node: &PostgresNode) -> (Moment, Result<PostgresFacts, NoAnswer>) {
+        let asked = clock::now();
+        let row: Result<Option<String>, sqlx::Error> = sqlx::query_scalar(FACTS).fetch_one(&mut self.connection).await;
+        let result = match row {
+            Ok(Some(text)) => answer::facts(&text).map_err(NoAnswer::Failed),
+            Ok(None) => Err(NoAnswer::Failed(Failure::new(FailureKind::Protocol, "the server answered with NULL"))),
+            Err(error) if failure::session_is_gone(&error) => Err(NoAnswer::SessionGone(failure::of(&error, node))),
+            Err(error) => Err(NoAnswer::Failed(failure::of(&error, node))),
+        };
+        (asked, result)
+    }
+
+    /// Says goodbye in the background, so that a server that does not listen delays nothing.
+    pub(super) fn close(self) {
+        tokio::spawn(tokio::time::timeout(CLOSE_WITHIN, self.connection.close()));
+    }
+}
+
+/// Limits that the server is asked to set on the session, since it must free a session whose client has vanished.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerLimits {
+    /// A statement ends after this long.
+    pub(super) statement: Duration,
+    /// A session that has asked nothing for this long ends.
+    pub(super) idle: Duration,
+}
+
+const CONNECTION_CHECK: &str = "client_connection_check_interval";
+
+struct Options {
+    with_all: PgConnectOptions,
+    without_connection_check: PgConnectOptions,
+}
+
+fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&str>) -> Options {
+    let tls = match node.tls.mode {
+        SslMode::Disable => PgSslMode::Disable,
+        SslMode::Prefer => PgSslMode::Prefer,
+        SslMode::Require => PgSslMode::Require,
+        SslMode::VerifyCa => PgSslMode::VerifyCa,
+        SslMode::VerifyFull => PgSslMode::VerifyFull,
+    };
+    let mut base = with_defaults_of(node).host(&node.host).port(node.port).username(&node.user);
+    base = base.database(&node.database).ssl_mode(tls).application_name("standbywatch").disable_statement_logging();
+    if let Some(password) = password {
+        base = base.password(password);
+    }
+    if let Some(certificate) = &node.tls.root_certificate {
+        base = base.ssl_root_cert(certificate);
+    }
+    if let Some((certificate, key)) = &node.tls.client {
+        base = base.ssl_client_cert(certificate).ssl_client_key(key);
+    }
+    let statement = limits.statement.as_millis().max(1).to_string();
+    let idle = limits.idle.as_millis().max(1).to_string();
+    let without_connection_check = base.options([
+        ("statement_timeout", statement.as_str()),
+        ("lock_timeout", statement.as_str()),
+        ("idle_session_timeout", idle.as_str()),
+        // Keepalives find a vanished client after 10 + 3 × 5 s; unacknowledged data gives up after 20 s.
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "20000"),
+        // The probe reads, quickly, and only what belongs to the system.
+        ("default_transaction_read_only", "on"),
+        ("search_path", "pg_catalog"),
+        ("jit", "off"),
+    ]);
+    let with_all = without_connection_check.clone().options([(CONNECTION_CHECK, "5000")]);
+    Options { with_all, without_connection_check }
+}
+
+/// libpq's defaults: `PGPASSWORD`, and the line of `.pgpass` for this server. A Unix socket's line is that of `localhost`.
+///
+/// sqlx looks into `.pgpass` only when it reads a URL, so it is given one.
+fn with_defaults_of(node: &PostgresNode) -> PgConnectOptions {
+    let host = if node.host.starts_with('/') { "localhost" } else { &node.host };
+    let url = format!(
+        "postgres://localhost/?host={}&port={}&user={}&dbname={}",
+        percent_encoded(host),
+        node.port,
+        percent_encoded(&node.user),
+        percent_encoded(&node.database)
+    );
+    url.parse().unwrap_or_else(|_| PgConnectOptions::new_without_pgpass())
+}
+
+fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+/// Readings of a probe that failed before it could ask.
+pub(super) fn failed(asked: Moment, failure: Failure) -> Reading<PostgresFacts> {
+    Reading { asked, answered: clock::now(), result: Err(failure) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{PostgresTls, SecretSource};
+    use crate::secret::Secret;
+
+    fn node() -> PostgresNode {
+        PostgresNode {
+            host: "/run/postgresql".to_owned(),
+            port: 5433,
+            user: "probe & co".to_owned(),
+            database: "post/gres".to_owned(),
+            password: Some(SecretSource::Inline(Secret::new("hunter2"))),
+            tls: PostgresTls::default(),
+            replica: None,
+        }
+    }
+
+    #[test]
+    fn odd_names_reach_the_server_as_they_are() {
+        let limits = ServerLimits { statement: Duration::from_secs(3), idle: Duration::from_secs(15) };
+        let options = options(&node(), limits, Some("hunter2")).with_all;
+        assert_eq!(options.get_host(), "/run/postgresql");
+        assert_eq!(options.get_username(), "probe & co");
+        assert_eq!(options.get_database(), Some("post/gres"));
+        let session = options.get_options().unwrap();
+        assert!(session.contains("-c statement_timeout=3000 "), "{session}");
+        assert!(session.contains("-c idle_session_timeout=15000 "), "{session}");
+    }
+}

@@ -1,0 +1,291 @@
+//! What survives a restart: one JSON file per pair, written whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{BootId, Moment, WallTime};
+use crate::history::rules::RuleTimers;
+use crate::names::Name;
+
+/// Of the file's format. A file of another version is set aside as one that cannot be read.
+const VERSION: u32 = 1;
+
+/// Longer than this without anybody looking, and a pending time says nothing any more (Prometheus's outage tolerance).
+const LONGEST_GAP: Duration = Duration::from_hours(1);
+
+/// A file longer than this is not ours.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// What a pair's file remembers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    /// How far each alert has come.
+    pub timers: RuleTimers,
+}
+
+/// The instant of saving or loading, on the clocks of this machine.
+#[derive(Clone, Debug)]
+pub struct Present {
+    /// `None` where the system does not tell; saved moments then count for nothing.
+    pub boot: Option<BootId>,
+    /// Boot time.
+    pub now: Moment,
+    /// Wall time.
+    pub wall: WallTime,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    pair: Name,
+    boot: Option<BootId>,
+    saved_at: Moment,
+    saved_wall: WallTime,
+    #[serde(flatten)]
+    saved: Saved,
+}
+
+/// Why a file that is there was not used.
+#[derive(Debug, thiserror::Error)]
+pub enum NotLoaded {
+    /// It is no state file of this version; it has been renamed, so that a person can look at it.
+    #[error("{} is no state file of this version ({cause}); set aside as {}", path.display(), aside.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Its new name.
+        aside: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// It could not be read, or not be set aside.
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+/// One pair's file.
+#[derive(Clone, Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    pair: Name,
+}
+
+impl StateFile {
+    /// The file of `pair` in the state directory.
+    pub fn new(directory: &Path, pair: &Name) -> Self {
+        Self { path: directory.join(format!("{}.json", file_name(pair.as_str()))), pair: pair.clone() }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was saved, if it still counts: moments count only for the boot that they were saved in.
+    ///
+    /// # Errors
+    /// The file is there and cannot be used. The agent starts without it.
+    pub fn load(&self, present: &Present) -> Result<Option<Saved>, NotLoaded> {
+        let unreadable = |cause| NotLoaded::Unreadable { path: self.path.clone(), cause };
+        let text = match read_bounded(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(self.set_aside(error.to_string())),
+            Err(error) => return Err(unreadable(error)),
+        };
+        match self.read(&text) {
+            Ok(document) => Ok(document.saved_for(present)),
+            Err(cause) => Err(self.set_aside(cause)),
+        }
+    }
+
+    fn read(&self, text: &str) -> Result<Document, String> {
+        #[derive(Deserialize)]
+        struct Header {
+            version: u32,
+        }
+        let header: Header = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if header.version != VERSION {
+            return Err(format!("version {}, wanted {VERSION}", header.version));
+        }
+        let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if document.pair == self.pair { Ok(document) } else { Err(format!("it is pair {}'s", document.pair)) }
+    }
+
+    fn set_aside(&self, cause: String) -> NotLoaded {
+        let aside = self.path.with_added_extension("corrupt");
+        match fs::rename(&self.path, &aside) {
+            Ok(()) => NotLoaded::Corrupt { path: self.path.clone(), aside, cause },
+            Err(cause) => NotLoaded::Unreadable { path: self.path.clone(), cause },
+        }
+    }
+
+    /// Replaces the file: a crash at any moment leaves the old or the new one, never a part.
+    ///
+    /// # Errors
+    /// What the system says; the old file is then still there.
+    pub fn save(&self, saved: &Saved, present: &Present) -> io::Result<()> {
+        let document = Document {
+            version: VERSION,
+            pair: self.pair.clone(),
+            boot: present.boot.clone(),
+            saved_at: present.now,
+            saved_wall: present.wall,
+            saved: saved.clone(),
+        };
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(directory)?;
+        let new = self.path.with_added_extension("new");
+        let mut file = File::create(&new)?;
+        serde_json::to_writer(&file, &document)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        // The rename itself must reach the disk, too.
+        File::open(directory)?.sync_all()
+    }
+}
+
+impl Document {
+    fn saved_for(mut self, present: &Present) -> Option<Saved> {
+        let same_boot = self.boot.is_some() && self.boot == present.boot;
+        let gap = present.now.since(self.saved_at);
+        if !same_boot || self.saved_at > present.now || gap > LONGEST_GAP {
+            return None;
+        }
+        self.saved.timers.unobserved(gap);
+        Some(self.saved)
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    if fs::metadata(path)?.len() > MOST_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "too long"));
+    }
+    fs::read_to_string(path)
+}
+
+/// A pair's name as a file's: whatever could mean something in a path is written as its code.
+fn file_name(name: &str) -> String {
+    use std::fmt::Write;
+    name.chars().enumerate().fold(String::new(), |mut text, (at, c)| {
+        if c.is_alphanumeric() || c == '-' || c == '_' || (c == '.' && at > 0) {
+            text.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{:02X}", u32::from(c));
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::rules::{AlertKey, Instant};
+    use crate::names::{Channel, RuleName, Severity};
+
+    const HOLD: Duration = Duration::from_secs(60);
+    const KEY: AlertKey =
+        AlertKey { rule: RuleName::PostgresLagHigh, severity: Severity::Warning, channel: Some(Channel::Postgres) };
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("standbywatch-state-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).expect("a directory");
+            Self(path)
+        }
+
+        fn file(&self) -> StateFile {
+            StateFile::new(&self.0, &Name::new("catalog"))
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn present(boot: &str, seconds: u64) -> Present {
+        let now = Moment::after_boot(Duration::from_secs(seconds));
+        Present { boot: Some(BootId(boot.to_owned())), now, wall: WallTime(1e9 + now.since_boot().as_secs_f64()) }
+    }
+
+    fn pending_since(seconds: u64) -> Saved {
+        let Present { now, wall, .. } = present("a", seconds);
+        let mut saved = Saved::default();
+        saved.timers.met(KEY, 1.0, HOLD, Instant { now, wall });
+        saved
+    }
+
+    #[test]
+    fn what_was_saved_comes_back_within_one_boot() {
+        let directory = Directory::new("back");
+        let file = directory.file();
+        assert_eq!(file.load(&present("a", 1)).expect("no file is no error"), None);
+        file.save(&pending_since(100), &present("a", 130)).expect("saved");
+        let back = file.load(&present("a", 130)).expect("loads");
+        assert_eq!(back, Some(pending_since(100)));
+        let mut later = file.load(&present("a", 150)).expect("loads").expect("still counts");
+        let Present { now, wall, .. } = present("a", 179);
+        let timer = later.timers.met(KEY, 1.0, HOLD, Instant { now, wall });
+        assert!(!timer.firing, "the 20 s in which nobody looked do not count");
+    }
+
+    #[test]
+    fn moments_of_another_boot_or_of_long_ago_do_not_count() {
+        let directory = Directory::new("boot");
+        let file = directory.file();
+        file.save(&pending_since(100), &present("a", 130)).expect("saved");
+        for other in [present("b", 140), present("a", 5000), present("a", 20)] {
+            assert_eq!(file.load(&other).expect("loads"), None);
+        }
+        assert_eq!(file.load(&Present { boot: None, ..present("a", 140) }).expect("loads"), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_set_aside() {
+        let directory = Directory::new("corrupt");
+        let file = directory.file();
+        file.save(&pending_since(100), &present("a", 130)).expect("saved");
+        let whole = fs::read_to_string(file.path()).expect("text");
+        let half = whole[..whole.len() / 2].to_owned();
+        let newer = whole.replace("\"version\":1", "\"version\":2");
+        let others = whole.replace("catalog", "other");
+        for text in ["", "null", &half, &newer, &others] {
+            fs::write(file.path(), text).expect("written");
+            let error = file.load(&present("a", 130)).expect_err("not loaded");
+            assert!(matches!(error, NotLoaded::Corrupt { .. }), "{error}");
+            assert!(!file.path().exists());
+            assert_eq!(fs::read_to_string(directory.0.join("catalog.json.corrupt")).expect("kept"), text);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_an_error() {
+        let directory = Directory::new("full");
+        let not_a_directory = directory.0.join("file");
+        fs::write(&not_a_directory, "").expect("written");
+        let file = StateFile::new(&not_a_directory, &Name::new("catalog"));
+        file.save(&Saved::default(), &present("a", 1)).expect_err("a file is no directory");
+    }
+
+    #[test]
+    fn names_cannot_leave_the_directory() {
+        assert_eq!(file_name("catalog-2_x.y"), "catalog-2_x.y");
+        assert_eq!(file_name("../x y"), "%2E.%2Fx%20y");
+        assert_eq!(file_name("..").find('/'), None);
+    }
+}
