@@ -181,11 +181,6 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The pair's own number carries no `standby` or `index`; search exports one per node, that of a node which answers may stay.
-fn is_worst(labels: &std::collections::BTreeMap<String, String>) -> bool {
-    !labels.contains_key("node")
-}
-
 fn anyhow_ensure(holds: bool, text: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(std::io::Error::other(text()).into()) }
 }
