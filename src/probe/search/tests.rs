@@ -108,7 +108,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<Inner>>) {
             inner.asked.push(path);
             answer
         };
-        let (status, body) = answer.unwrap_or_default();
+        let (status, body) = answer.unwrap_or((0, Vec::new()));
         if status == 0 {
             return std::future::pending().await;
         }
