@@ -2,13 +2,13 @@
 //!
 //! Files may lie on a network file system that hangs: they are read aside, under a deadline, and never twice at once.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -140,11 +140,11 @@ impl Files {
 
 /// Opens a regular file without waiting for whatever else may lie there (a pipe would wait for its writer).
 fn open(path: &Path) -> Result<Option<File>, Failure> {
-    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
-    let file = match opened {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(permission(path, &error.into())),
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(permission(path, &error)),
     };
     let metadata = file.metadata().map_err(|error| permission(path, &error))?;
     if metadata.is_file() { Ok(Some(file)) } else { Err(protocol(path, format_args!("it is not a regular file"))) }
@@ -184,8 +184,6 @@ pub fn parse_timestamp(content: &[u8], modified: Option<WallTime>) -> Result<Wal
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use proptest::prelude::*;
 
     use super::*;
