@@ -24,6 +24,7 @@
 //! | [`SharedSearch`], [`OwnSearch`], [`Search`] | OpenSearch: one for all tests, or one to be broken |
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
+//! | [`demo`] | a watched pair that can be broken from another terminal |
 //! | [`http`] | a small client |
 //! | [`wait_until`] | waiting for a condition under a deadline |
 //!
@@ -33,6 +34,7 @@
 
 mod agent;
 mod cable;
+pub mod demo;
 mod find;
 pub mod http;
 mod keeper;

@@ -1,0 +1,132 @@
+//! What is watched: the servers of one pair, and the agent's configuration for them.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::lab::Lab;
+use crate::{KvWriter, Load, Need, OwnSearch, Persistence, PgPair, RedisPair, SyncLoop, Writer, find};
+
+/// How often the loop in place of cron synchronises. Once a minute would make a demo long.
+pub(super) const PERIOD: Duration = Duration::from_secs(10);
+/// The index that the search channel watches.
+pub(super) const INDEX: &str = "catalog";
+const DOCUMENTS: u32 = 200;
+const KV_WRITES_PER_SECOND: u32 = 20;
+
+/// A pair with all its channels under a light load. Ends when dropped.
+#[derive(Debug)]
+pub struct Watched {
+    /// PostgreSQL: `alpha` and its standby `beta`.
+    pub postgres: PgPair,
+    /// The stores, with the cable between them.
+    pub stores: RedisPair,
+    /// The synchronisation of the configuration.
+    pub sync: SyncLoop,
+    /// The search engine, or why there is none.
+    pub search: Result<OwnSearch, String>,
+    _writer: Writer,
+    _kv_writer: KvWriter,
+}
+
+impl Watched {
+    /// Opens a lab, or says what is missing on this machine.
+    ///
+    /// # Errors
+    /// One line for each server that is not installed; search is not among them: a pair does without.
+    pub fn open_lab() -> Result<Lab> {
+        let needs = [Need::Postgres, Need::Redis, Need::Rsync, Need::Monitoring];
+        let missing: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
+        if !missing.is_empty() {
+            bail!("{}\n`bash tests/lab/install.sh` installs what is missing", missing.join("\n"));
+        }
+        Lab::bare()
+    }
+
+    /// Starts all servers side by side and waits until each is ready.
+    pub async fn start(lab: &Lab) -> Result<Self> {
+        let (postgres, stores, search) = tokio::join!(
+            PgPair::builder().start(lab),
+            RedisPair::start(lab, Persistence::default()),
+            start_search(lab),
+        );
+        let (postgres, stores) = (postgres?, stores?);
+        let sync = SyncLoop::start(lab, PERIOD)?;
+        let writer = postgres.writer(Load::Light).await?;
+        let kv_writer = stores.writer(KV_WRITES_PER_SECOND)?;
+        let search = search.map_err(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned());
+        Ok(Self { postgres, stores, sync, search, _writer: writer, _kv_writer: kv_writer })
+    }
+
+    /// The agent's configuration file: one pair `catalog`, everything else as the product has it by default.
+    /// `rules` are lines below `rules:`, without their indentation.
+    pub fn configuration(&self, rules: &[String]) -> String {
+        let mut text = String::from("pairs:\n  - name: catalog\n    nodes:\n");
+        for standby in [false, true] {
+            self.describe_node(&mut text, standby);
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "    config: {{ period: {}s }}", PERIOD.as_secs());
+        if self.search.is_ok() {
+            let _ = writeln!(text, "    search: {{ indices: [{INDEX}], yellow_is_ok: true }}");
+        }
+        if !rules.is_empty() {
+            text.push_str("rules:\n");
+        }
+        for rule in rules {
+            let _ = writeln!(text, "  {rule}");
+        }
+        text
+    }
+
+    fn describe_node(&self, text: &mut String, standby: bool) {
+        let (node, postgres, store, root) = if standby {
+            ("beta", self.postgres.standby_address(), self.stores.standby_address(), self.sync.destination())
+        } else {
+            ("alpha", self.postgres.primary_address(), self.stores.primary_address(), self.sync.source())
+        };
+        let replica = if standby { ", replica: { slot: beta }" } else { "" };
+        let _ = writeln!(
+            text,
+            "      {node}:\n        postgres: {{ host: {}, port: {}, user: {}, password_file: {}{replica} }}\n        \
+             kvstore: {{ redis: {{ address: \"{store}\" }} }}\n        \
+             config: {{ root: {}, timestamp_file: {} }}",
+            postgres.ip(),
+            postgres.port(),
+            self.postgres.user(),
+            self.postgres.password_file().display(),
+            root.display(),
+            self.sync.timestamp_file().display(),
+        );
+        if let Ok(search) = &self.search {
+            let _ = writeln!(text, "        search: {{ url: {} }}", search.search.url());
+        }
+    }
+}
+
+async fn start_search(lab: &Lab) -> Result<OwnSearch> {
+    let missing = tokio::task::spawn_blocking(|| Need::Search.missing()).await?;
+    if let Some(reason) = missing {
+        bail!(reason);
+    }
+    let server = OwnSearch::start(lab, "opensearch").await?;
+    server.search.create_index(INDEX, DOCUMENTS, 0).await?;
+    Ok(server)
+}
+
+/// The product's program, which a build puts beside the laboratory's own programs.
+///
+/// # Errors
+/// When it was not built.
+pub fn product_program() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("where this program lies")?;
+    // A test's program lies in `deps`, one level deeper.
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join("standbywatch"))
+        .find(|file| find::is_program(file))
+        .with_context(|| format!("no `standbywatch` beside {}: build it with `cargo build --workspace`", own.display()))
+}
