@@ -114,9 +114,7 @@ impl<'a> Row<'a> {
         };
         let number_fits = match tells.number {
             Number::Known => page[key].is_number() && metrics.has(series),
-            Number::Unknown => {
-                page[key] == "unknown" && !metrics.all(series, &[]).iter().any(|(labels, _)| is_worst(labels))
-            }
+            Number::Unknown => page[key] == "unknown" && !metrics.has(series),
         };
         let up = if tells.channel == "search" {
             metrics.value("standby_search_primary_up", &[])?
