@@ -114,9 +114,7 @@ impl<'a> Row<'a> {
         };
         let number_fits = match tells.number {
             Number::Known => page[key].is_number() && metrics.has(series),
-            Number::Unknown => {
-                page[key] == "unknown" && !metrics.all(series, &[]).iter().any(|(labels, _)| is_worst(labels))
-            }
+            Number::Unknown => page[key] == "unknown" && !metrics.has(series),
         };
         let up = if tells.channel == "search" {
             metrics.value("standby_search_primary_up", &[])?
@@ -179,11 +177,6 @@ impl<'a> Row<'a> {
         std::fs::write(directory.join(format!("{}-{slug}.json", self.id)), serde_json::to_string_pretty(&text)?)?;
         Ok(())
     }
-}
-
-/// The pair's own number carries no `standby` or `index`; search exports one per node, that of a node which answers may stay.
-fn is_worst(labels: &std::collections::BTreeMap<String, String>) -> bool {
-    !labels.contains_key("node")
 }
 
 fn anyhow_ensure(holds: bool, text: impl FnOnce() -> String) -> Result<()> {
