@@ -22,7 +22,13 @@ impl Demo {
     /// It meets others and makes its lab below `temp`, so that a demo of the user is left alone.
     fn start(temp: &Path) -> Result<Self> {
         let mut command = tokio::process::Command::new(DEMO);
-        command.arg("start").env("TMPDIR", temp).env("LAB_DIR", temp).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .arg("start")
+            .env("TMPDIR", temp)
+            .env("LAB_DIR", temp)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn().context("start the demo")?;
         let mut output = BufReader::new(child.stdout.take().context("its output")?).lines();
         let (send, lines) = tokio::sync::watch::channel(String::new());
@@ -114,7 +120,10 @@ async fn the_demo_breaks_repairs_and_leaves_nothing_behind() -> Result<()> {
     let unknown = tell(&temp, &["fault", "no-such-fault"])?;
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("cable-cut"), "{unknown:?}");
     let cut = tell(&temp, &["fault", "cable-cut"])?;
-    assert!(cut.status.success() && String::from_utf8_lossy(&cut.stdout).contains("Expect: postgres unknown"), "{cut:?}");
+    assert!(
+        cut.status.success() && String::from_utf8_lossy(&cut.stdout).contains("Expect: postgres unknown"),
+        "{cut:?}"
+    );
     let told = is("replication is unknown", 20, &|now| now["channels"]["postgres"]["status"] == "unknown").await?;
     assert_eq!(told["postgres_lag_bytes"], "unknown");
     demo.says("postgres ok -> unknown", Duration::from_secs(5)).await?;
