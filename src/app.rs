@@ -57,7 +57,6 @@ fn cure(cause: &io::Error) -> &'static str {
 }
 
 /// A running agent.
-#[derive(Debug)]
 pub struct App {
     options: Options,
     rules: std::collections::BTreeMap<String, RuleSetting>,
@@ -195,12 +194,6 @@ struct Agent {
     writes: Arc<StateWrites>,
     reload: RwLock<(bool, WallTime)>,
     costs: RwLock<Vec<Cost>>,
-}
-
-impl std::fmt::Debug for Agent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Agent").field("started", &self.started).finish_non_exhaustive()
-    }
 }
 
 impl Agent {

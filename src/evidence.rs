@@ -168,7 +168,7 @@ pub struct ConfigEvidence {
     pub verdict: Verdict,
     /// Time since the start of the last good run, at `verdict.as_of`; add what has passed since.
     pub age: Option<Duration>,
-    /// Age over period.
+    /// Age over period, at the moment that this evidence was derived for.
     pub age_periods: Option<f64>,
     /// Failures since the last good run, where the wrapper tells.
     pub consecutive_failures: Option<u32>,

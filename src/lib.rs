@@ -3,10 +3,12 @@
 //! - `clock`, `units`, `names`, `secret`: words and units, which everything else is made of;
 //! - `level`, `facts`, `config`: what is configured and what probes bring back;
 //! - `evidence`, `snapshot`, `metrics`, `history`: what follows from facts, as types, and the catalogue of numbers;
+//! - `http_client`: asking over HTTP, for probes, pushes and `status`;
 //! - `probe`, `judge`, `view`: asking servers; deriving evidence and rules (pure); rendering (pure);
 //! - `hub`, `serve`, `push`: the only mutable state of a pair; HTTP; Alertmanager;
 //! - `app`, `cli`: building all of it from a configuration; the commands.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -19,9 +19,10 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn files(folder: &Path, extension: &str) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries =
+        std::fs::read_dir(folder).expect("the folder of fixtures").map(|entry| entry.expect("an entry").path());
     let named = entries.filter(|path| path.extension().is_some_and(|found| found == extension));
-    named.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+    named.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
 }
 
 fn environment() -> Environment {
@@ -36,8 +37,8 @@ fn right(name: &str) -> Config {
 
 /// The messages with the file's own name in front, so that they do not depend on where the repository lies.
 fn messages(path: &Path) -> String {
-    let problems: Problems = config::load(path, &Environment::default()).unwrap_err();
-    let source_name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let problems: Problems = config::load(path, &Environment::default()).expect_err("a mistake in each fixture");
+    let source_name = path.file_name().and_then(|name| name.to_str()).expect("a plain name").to_owned();
     format!("{}\n", Problems { source_name, ..problems })
 }
 
@@ -236,7 +237,7 @@ fn the_reference_is_the_printed_one() {
 fn unchanged(file: &str, printed: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        std::fs::write(&path, printed).unwrap();
+        std::fs::write(&path, printed).expect("the repository can be written");
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(

@@ -1,4 +1,65 @@
-//! The commands.
+//! The commands, one short file each.
 
 pub mod check_config;
+mod log;
 pub mod rsync;
+pub mod rules;
+pub mod run;
+mod source;
+pub mod status;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::level::Level;
+
+/// Tells the truth about a warm-standby pair: a Prometheus exporter with an alerting sidecar.
+#[derive(Debug, Parser)]
+#[command(name = "standbywatch", version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the pairs and serve what is known of them (the default).
+    Run(run::RunArgs),
+    /// Say what a configuration file would watch, or everything that is wrong with it.
+    CheckConfig(check_config::CheckConfigArgs),
+    /// Show how the pairs are; exit code 0 ok, 1 warning, 2 critical, 3 unknown.
+    Status(status::StatusArgs),
+    /// Print the alert rules for Prometheus.
+    Rules(rules::RulesArgs),
+    /// Run rsync under a deadline and record what became of it.
+    Rsync(rsync::RsyncArgs),
+}
+
+/// Runs the command that the arguments (the program's name first) ask for.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match CommandLine::try_parse_from(&arguments) {
+        Ok(line) => match line.command {
+            None => run::run(&line.run),
+            Some(Command::Run(args)) => run::run(&args),
+            Some(Command::CheckConfig(args)) => check_config::run(&args),
+            Some(Command::Status(args)) => status::run(&args),
+            Some(Command::Rules(args)) => rules::run(&args),
+            Some(Command::Rsync(args)) => rsync::run(&args),
+        },
+        Err(error) => {
+            // Nothing can be done where not even the usage can be printed.
+            let _ = error.print();
+            match (error.use_stderr(), arguments.get(1)) {
+                (false, _) => ExitCode::SUCCESS,
+                // A check that was called wrongly knows nothing.
+                (true, Some(command)) if command == "status" => ExitCode::from(Level::Unknown.code()),
+                (true, _) => ExitCode::from(2),
+            }
+        }
+    }
+}

@@ -30,7 +30,12 @@ pub struct RunArgs {
     #[arg(long = "web.max-requests", value_name = "COUNT", default_value_t = WebSettings::default().max_requests)]
     max_requests: usize,
     /// Where state is kept over restarts.
-    #[arg(long = "state.directory", value_name = "DIRECTORY", env = "STATE_DIRECTORY", default_value = "/var/lib/standbywatch")]
+    #[arg(
+        long = "state.directory",
+        value_name = "DIRECTORY",
+        env = "STATE_DIRECTORY",
+        default_value = "/var/lib/standbywatch"
+    )]
     state_directory: PathBuf,
     /// Probe every node from here, although nodes have agents of their own.
     #[arg(long)]
@@ -42,7 +47,11 @@ pub struct RunArgs {
 fn telemetry_path(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '%');
     let good = text.len() > 1 && text.starts_with('/') && text.chars().all(plain);
-    if good { Ok(text.to_owned()) } else { Err("a path begins with / and has no spaces, for example /metrics".to_owned()) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("a path begins with / and has no spaces, for example /metrics".to_owned())
+    }
 }
 
 /// Runs until SIGTERM or SIGINT (exit code 0). 2: the configuration is wrong. 1: it cannot run.

@@ -131,7 +131,7 @@ fn is_decided(snapshot: &Snapshot) -> bool {
 /// What a first look cannot tell yet: the servers' next sign of life comes within ten seconds or so.
 fn waits_for_more(view: &View) -> bool {
     let first = [Reason::NotSeenYet, Reason::Starting, Reason::RoleUnknown];
-    view.channels.iter().any(|channel| {
-        channel.level == Level::Unknown && channel.reason.is_some_and(|reason| first.contains(&reason))
-    })
+    view.channels
+        .iter()
+        .any(|channel| channel.level == Level::Unknown && channel.reason.is_some_and(|reason| first.contains(&reason)))
 }

@@ -297,8 +297,13 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
                 "How long the condition must hold before the alert fires.",
             )
             .described_default("the rule's"),
-            Key::new("threshold", Kind::Threshold, "The condition's limit where it has one: a size for `StandbyPostgresLagHigh`, a number of periods for `StandbyConfigSyncStale`.")
-                .described_default("the rule's"),
+            Key::new(
+                "threshold",
+                Kind::Threshold,
+                "The condition's limit where it has one: a size for `StandbyPostgresLagHigh`, a number of periods \
+                 for `StandbyConfigSyncStale`.",
+            )
+            .described_default("the rule's"),
             Key::new("enabled", Kind::Flag, "`false` switches the rule off.").default("true"),
         ],
     },

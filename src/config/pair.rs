@@ -174,8 +174,8 @@ fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {
     }
     if configured && !wrapper && named == 0 {
         let place = if pair.has("config") { pair.place_of("config") } else { pair.place_of("nodes") };
-        let cure = "run the job as `standbywatch rsync -- …` and write `config: { wrapper: true }` in the pair, or name \
-                    a timestamp_file at each node";
+        let cure = "run the job as `standbywatch rsync -- …` and write `config: { wrapper: true }` in the pair, \
+                    or name a timestamp_file at each node";
         pair.found.problem(place, "config: nothing tells when the last sync was", cure);
     }
     Some(ConfigChannel { schedule: schedule(&section)?, period: section.duration("period")?, wrapper })

@@ -35,17 +35,24 @@ pub struct Problems {
 impl Problems {
     /// A single mistake without a place.
     pub fn whole(source_name: &str, text: impl Into<String>, cure: impl Into<String>) -> Self {
-        let problem = Problem { place: None, text: text.into(), cure: cure.into() };
+        Self::at(source_name, None, text, cure)
+    }
+
+    /// A single mistake.
+    pub(super) fn at(
+        source_name: &str,
+        place: Option<Place>,
+        text: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        let problem = Problem { place, text: text.into(), cure: cure.into() };
         Self { source_name: source_name.to_owned(), list: vec![problem] }
     }
-}
 
-impl Problems {
     /// A single mistake that begins in this line.
     pub(super) fn in_line(source_name: &str, line: usize, text: &str, cure: &str) -> Self {
         let place = Place { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 };
-        let problem = Problem { place: Some(place), text: text.to_owned(), cure: cure.to_owned() };
-        Self { source_name: source_name.to_owned(), list: vec![problem] }
+        Self::at(source_name, Some(place), text, cure)
     }
 }
 

@@ -42,7 +42,7 @@ impl FromIterator<(String, String)> for Environment {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The file could not be opened or read.
-    #[error("cannot read the secret in {path}: {reason}; the file must exist and be readable for this user", path = .path.display())]
+    #[error("cannot read the secret in {path}: {reason}; let this user read the file", path = .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -141,7 +141,7 @@ mod tests {
     fn a_secret_is_the_first_line_of_its_file_or_a_reason_with_a_cure() {
         let path = std::env::temp_dir().join(format!("standbywatch-secret-{}", std::process::id()));
         let source = SecretSource::File(path.clone());
-        assert!(source.read().unwrap_err().to_string().contains("must exist"));
+        assert!(source.read().unwrap_err().to_string().contains("let this user read the file"));
         std::fs::write(&path, "hunter2\r\nold one\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(source.read().unwrap().expose(), "hunter2");

@@ -62,24 +62,19 @@ fn options() -> serde_saphyr::Options {
 
 fn not_yaml(error: &serde_saphyr::Error, source_name: &str) -> Problems {
     let place = error.location().map(place);
-    if matches!(error, serde_saphyr::Error::Budget { .. }) {
-        let mut problems =
-            Problems::whole(source_name, "more here than any configuration has", "is it the right file?");
-        problems.list[0].place = place;
-        return problems;
-    }
-    let mut said = match error {
-        serde_saphyr::Error::MultipleDocuments { .. } => "a second document begins here".to_owned(),
-        other => other.to_string(),
+    let (said, cure) = match error.without_snippet() {
+        serde_saphyr::Error::MultipleDocuments { .. } => {
+            ("a second document begins here".to_owned(), "keep everything in one, without `---`")
+        }
+        other => (other.to_string(), "check indentation, colons, quotes and brackets there"),
     };
-    // The place is printed in front already.
-    if let Some(end) = said.find(" at line ") {
-        said.truncate(end);
+    // A bound that was hit behind an alias has lost its own kind of error.
+    if said.starts_with("budget") {
+        return Problems::at(source_name, place, "more here than any configuration has", "is it the right file?");
     }
-    let cure = "check indentation, colons, quotes and brackets there, and that the file is a configuration at all";
-    let mut problems = Problems::whole(source_name, format!("not readable as YAML: {said}"), cure);
-    problems.list[0].place = place;
-    problems
+    // The place is printed in front already.
+    let said = said.find(" at line ").map_or(said.as_str(), |end| &said[..end]);
+    Problems::at(source_name, place, format!("not readable as YAML: {said}"), cure)
 }
 
 fn place(location: Location) -> Place {
@@ -87,7 +82,7 @@ fn place(location: Location) -> Place {
     Place { line: number(location.line()), column: number(location.column()) }
 }
 
-/// As it comes from the deserializer: numbers and booleans have lost their text, which is taken from the source by span.
+/// As it comes from the deserializer: numbers and booleans have lost their text, which is then taken from the source.
 enum Raw {
     Empty,
     /// A scalar whose type the deserializer guessed.

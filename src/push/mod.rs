@@ -1,1 +1,142 @@
-//! The Alertmanager client.
+//! The Alertmanager client: pushes what fires to every Alertmanager, each on its own, and holds up nothing else.
+//!
+//! What is to be pushed lies in a `watch`: the newest state wins, and a queue cannot grow. An alert is sent again each minute
+//! with an end three minutes ahead; what is sent no more ends by itself. An explicit "resolved" of one agent would hide the alert
+//! that another still fires.
+
+mod alert;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::{self, Moment};
+use crate::config::Alerting;
+use crate::names::PushOutcome;
+use crate::snapshot::{Finding, Snapshot};
+use alert::{Alert, Identity, alerts_of};
+
+/// Counts of pushes for the agent's own metrics; shared with whoever renders them.
+#[derive(Debug, Default)]
+pub struct PushCounters([AtomicU64; 3]);
+
+impl PushCounters {
+    /// How many pushes ended in each outcome.
+    pub fn totals(&self) -> Vec<(PushOutcome, u64)> {
+        PushOutcome::ALL.iter().map(|outcome| (*outcome, self.0[*outcome as usize].load(Ordering::Relaxed))).collect()
+    }
+
+    fn count(&self, outcome: PushOutcome) {
+        self.0[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What is pushed, and from where.
+pub struct Push {
+    /// Where to, and the labels of the site.
+    pub alerting: Alerting,
+    /// Where people find the agent's page; `generatorURL` of every alert.
+    pub external_url: String,
+    /// The snapshots of all pairs.
+    pub pairs: Vec<watch::Receiver<Arc<Snapshot>>>,
+    /// What fires in the agent itself, whatever becomes of pairs: the dead-man's switch.
+    pub standing: Vec<Finding>,
+    /// Counted here.
+    pub counters: Arc<PushCounters>,
+}
+
+/// When things are sent again.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// What fires is sent again this long after it was sent last.
+    resend: Duration,
+    /// How far ahead an alert's end lies; longer than two resends, so that one lost push resolves nothing.
+    lives: Duration,
+    /// One push, connecting and answer together.
+    deadline: Duration,
+    /// The first pause after a failed push; it doubles up to `longest_pause`.
+    first_pause: Duration,
+    longest_pause: Duration,
+}
+
+const TIMING: Timing = Timing {
+    resend: Duration::from_secs(60),
+    lives: Duration::from_secs(180),
+    deadline: Duration::from_secs(10),
+    first_pause: Duration::from_secs(1),
+    longest_pause: Duration::from_secs(30),
+};
+
+/// All alerts that fire at one moment.
+type Batch = Arc<Vec<Alert>>;
+
+/// Pushes until `shutdown` is done. Nothing is said of the end: what fired ends by itself, or is taken over by the next run.
+pub async fn run(push: Push, shutdown: impl Future<Output = ()>) {
+    run_timed(push, TIMING, shutdown).await;
+}
+
+async fn run_timed(push: Push, timing: Timing, shutdown: impl Future<Output = ()>) {
+    let (batches, newest) = watch::channel(Batch::default());
+    // Dropped at the end, which ends the tasks.
+    let mut tasks = JoinSet::new();
+    let external_url: Arc<str> = Arc::from(push.external_url.as_str());
+    for base_url in &push.alerting.alertmanagers {
+        let sends =
+            sender::send_all(base_url.clone(), external_url.clone(), newest.clone(), push.counters.clone(), timing);
+        tasks.spawn(sends);
+    }
+    let changed = Arc::new(Notify::new());
+    for pair in &push.pairs {
+        tasks.spawn(forward(pair.clone(), changed.clone()));
+    }
+    tokio::select! {
+        () = compose(&push, &batches, &changed, timing) => {}
+        () = shutdown => {}
+    }
+}
+
+/// Tells of each new snapshot; ends when its hub does.
+async fn forward(mut pair: watch::Receiver<Arc<Snapshot>>, changed: Arc<Notify>) {
+    while pair.changed().await.is_ok() {
+        changed.notify_one();
+    }
+}
+
+/// Publishes a batch when an alert begins or ends, and each minute.
+async fn compose(push: &Push, batches: &watch::Sender<Batch>, changed: &Notify, timing: Timing) {
+    let mut last: Option<(Moment, Vec<Identity>)> = None;
+    loop {
+        let now = clock::now();
+        let batch = firing(push, now);
+        let identities: Vec<_> = batch.iter().map(Alert::identity).collect();
+        let due = last
+            .as_ref()
+            .is_none_or(|(sent, sent_identities)| now.since(*sent) >= timing.resend || *sent_identities != identities);
+        if due {
+            batches.send_replace(Arc::new(batch));
+            last = Some((now, identities));
+        }
+        let next = last.as_ref().map_or(now, |(sent, _)| *sent + timing.resend);
+        tokio::select! {
+            () = changed.notified() => {}
+            () = tokio::time::sleep(next.since(now)) => {}
+        }
+    }
+}
+
+/// What fires now, over all pairs.
+fn firing(push: &Push, now: Moment) -> Vec<Alert> {
+    let mut alerts = alerts_of(None, &push.standing, &push.alerting.external_labels);
+    for pair in &push.pairs {
+        let snapshot = pair.borrow().clone();
+        let view = snapshot.at(now);
+        alerts.extend(alerts_of(Some(&view.pair), &view.findings, &push.alerting.external_labels));
+    }
+    alerts
+}

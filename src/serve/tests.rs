@@ -1,18 +1,22 @@
 //! Real sockets on free ports; time is real too, so limits are set short where they are waited for.
 
 use std::io::Read;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
+use standbywatch_lab::{Lab, Need};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{ServeState, WebSettings, serve};
 use crate::clock;
-use crate::snapshot::{Sample, Snapshot, View};
+use crate::metrics;
+use crate::snapshot::{Snapshot, View};
 use crate::view::api::{OnePairDocument, StatusDocument};
 use crate::view::fixture;
 
@@ -29,8 +33,8 @@ impl Server {
     async fn start(snapshots: Vec<Snapshot>, settings: WebSettings) -> Self {
         let (publish, pairs): (Vec<_>, Vec<_>) =
             snapshots.into_iter().map(|snapshot| watch::channel(Arc::new(snapshot))).unzip();
-        let agent = || vec![Sample { metric: "process_open_fds", labels: Vec::new(), value: 9.0 }];
-        let state = Arc::new(ServeState::new(settings, pairs, agent));
+        let agent = metrics::agent_samples(&metrics::fixture::agent());
+        let state = Arc::new(ServeState::new(settings, pairs, move || agent.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -217,7 +221,7 @@ async fn a_reload_replaces_the_pairs() {
     let (_publish, pair) = watch::channel(Arc::new(shown_for_long(fixture::warned())));
     server.state.replace_pairs(vec![pair]);
     let metrics = server.ask("GET", "/metrics").await.body;
-    assert!(metrics.contains("orders") && !metrics.contains("catalog"), "{metrics}");
+    assert!(metrics.contains("orders") && !metrics.contains("standby_replication_up{pair=\"catalog\""), "{metrics}");
 }
 
 #[tokio::test]
@@ -236,7 +240,27 @@ async fn open_metrics_and_gzip_on_request() {
         text.contains("standby_replication_lag_bytes{pair=\"catalog\"} 4096") && text.ends_with("# EOF\n"),
         "{text}"
     );
-    assert!(text.contains("process_open_fds 9"), "the agent's own samples: {text}");
+    assert!(text.contains("standby_build_info{version="), "the agent's own samples: {text}");
+}
+
+#[tokio::test]
+async fn promtool_has_nothing_to_say_of_the_metrics() -> standbywatch_lab::Result<()> {
+    let Some(_lab) = Lab::open(&[Need::Monitoring])? else {
+        return Ok(());
+    };
+    let server = Server::with(vec![fixture::ok(), fixture::warned(), fixture::unknown()]).await;
+    let metrics = server.ask("GET", "/metrics").await.body;
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    promtool.stdin.take().expect("it is piped").write_all(metrics.as_bytes()).await?;
+    let output = promtool.wait_with_output().await?;
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}\n{metrics}", String::from_utf8_lossy(&said));
+    Ok(())
 }
 
 #[tokio::test]

@@ -71,13 +71,6 @@ pub struct PairDocument {
     pub findings: Vec<FindingDocument>,
 }
 
-impl PairDocument {
-    /// The findings that someone is told of: firing, or kept firing.
-    pub fn firing(&self) -> impl Iterator<Item = &FindingDocument> {
-        self.findings.iter().filter(|finding| finding.state != FindingState::Pending)
-    }
-}
-
 /// One channel's level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChannelDocument {

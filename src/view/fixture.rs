@@ -9,6 +9,7 @@ use crate::evidence::{
 };
 use crate::facts::Failure;
 use crate::level::Level;
+use crate::metrics;
 use crate::names::{
     Channel, FailureKind, Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Severity, Stage,
 };
@@ -307,18 +308,11 @@ fn probes(view: &View) -> Vec<ProbeHealth> {
 }
 
 fn samples(view: &View) -> Vec<Sample> {
-    let pair = || ("pair", view.pair.as_str().to_owned().into());
-    let up = view.channels.iter().map(|channel| Sample {
-        metric: "standby_replication_up",
-        labels: vec![pair(), ("channel", channel.channel.as_str().into())],
-        value: if channel.level == Level::Unknown { 0.0 } else { 1.0 },
-    });
-    let lag = view.evidence.postgres.as_ref().and_then(|postgres| postgres.lag).map(|lag| Sample {
-        metric: "standby_replication_lag_bytes",
-        labels: vec![pair()],
-        value: lag.as_f64(),
-    });
-    up.chain(lag).collect()
+    let mut config = metrics::fixture::pair(Channel::ALL);
+    config.name = view.pair.clone();
+    let mut samples = metrics::evidence_samples(&config, &view.evidence, &view.probes);
+    samples.extend(metrics::verdict_samples(&config, view.level, &view.channels));
+    samples
 }
 
 fn finding(rule: &'static str, severity: Severity, channel: Option<Channel>, state: FindingState) -> Finding {
@@ -367,7 +361,8 @@ fn replication_unknown() -> Finding {
     }
 }
 
-fn watchdog() -> Finding {
+/// The dead-man's switch.
+pub fn watchdog() -> Finding {
     Finding {
         summary: "Alerting works.",
         description: "This alert always fires.".into(),

@@ -92,8 +92,8 @@ pub fn headline(status: &StatusDocument) -> String {
     };
     if status.level == Level::Ok {
         return match status.pairs.as_slice() {
-            [only] => format!("{}: every channel is proven to replicate now.", only.pair),
-            pairs => format!("All {} pairs: every channel is proven to replicate now.", pairs.len()),
+            [only] => format!("{}: {}", only.pair, pair_sentence(only)),
+            pairs => format!("All {} pairs are ok.", pairs.len()),
         };
     }
     let others = match status.pairs.iter().filter(|pair| pair.level != Level::Ok).count() {
@@ -124,19 +124,31 @@ pub fn primary(pair: &PairDocument) -> String {
 
 /// What is wrong with a pair, shortly: its worst channels with their reasons, else its worst finding.
 pub fn pair_sentence(pair: &PairDocument) -> String {
-    let is_worst = |channel: &&ChannelDocument| channel.level == pair.level && channel.level != Level::Ok;
-    let worst: Vec<_> = pair.channels.iter().filter(is_worst).map(channel_phrase).collect();
-    if let Some((last, before)) = worst.split_last() {
-        return match before {
-            [] => format!("{last} is {}.", pair.level),
-            before => format!("{} and {last} are {}.", before.join(", "), pair.level),
+    if pair.level == Level::Ok {
+        // What its configuration cannot prove does not count in the pair's level, but it is not called proven.
+        return match phrase(pair, |channel| channel.level != Level::Ok) {
+            None => "every channel is proven to replicate now.".to_owned(),
+            Some((unproven, verb)) => {
+                format!("every other channel is proven to replicate now; {unproven} {verb} not.")
+            }
         };
     }
-    let finding = pair.findings.iter().max_by_key(|finding| finding.severity);
-    match finding {
-        Some(finding) if pair.level != Level::Ok => finding.summary.clone(),
-        _ => "every channel is proven to replicate now.".to_owned(),
+    let worst = phrase(pair, |channel| channel.level == pair.level);
+    let finding = || pair.findings.iter().max_by_key(|finding| finding.severity).map(|finding| finding.summary.clone());
+    match worst {
+        Some((channels, verb)) => format!("{channels} {verb} {}.", pair.level),
+        None => finding().unwrap_or_else(|| format!("the pair is {}.", pair.level)),
     }
+}
+
+/// The channels that are so, as a list for a sentence, with the verb that goes with it.
+fn phrase(pair: &PairDocument, is_so: impl Fn(&ChannelDocument) -> bool) -> Option<(String, &'static str)> {
+    let phrases: Vec<_> = pair.channels.iter().filter(|channel| is_so(channel)).map(channel_phrase).collect();
+    let (last, before) = phrases.split_last()?;
+    Some(match before {
+        [] => (last.clone(), "is"),
+        before => (format!("{} and {last}", before.join(", ")), "are"),
+    })
 }
 
 fn channel_phrase(channel: &ChannelDocument) -> String {
@@ -169,7 +181,7 @@ mod tests {
             headline(&StatusDocument::new(views, fixture::now(), fixture::wall()))
         };
         assert_eq!(headline_of(&[&ok]), "catalog: every channel is proven to replicate now.");
-        assert_eq!(headline_of(&[&ok, &ok]), "All 2 pairs: every channel is proven to replicate now.");
+        assert_eq!(headline_of(&[&ok, &ok]), "All 2 pairs are ok.");
         assert_eq!(headline_of(&[&ok, &warned]), "orders <eu> & \"more\": postgres (paused) is critical.");
         assert_eq!(
             headline_of(&[&warned, &unknown]),
@@ -177,6 +189,27 @@ mod tests {
              One more pair is not ok."
         );
         assert_eq!(headline_of(&[]), "No pair is being watched.");
+    }
+
+    #[test]
+    fn what_cannot_be_proven_is_not_called_proven() {
+        let mut view = fixture::ok();
+        view.channels[2].level = Level::Unknown;
+        view.channels[2].reason = Some(crate::names::Reason::NotObservable);
+        assert_eq!(
+            pair_sentence(&PairDocument::new(&view, true, fixture::now())),
+            "every other channel is proven to replicate now; kvstore (not observable) is not."
+        );
+    }
+
+    #[test]
+    fn a_pair_whose_channels_are_ok_is_explained_by_its_findings() {
+        let mut view = fixture::ok();
+        view.level = Level::Warning;
+        let explained = |view: &crate::snapshot::View| pair_sentence(&PairDocument::new(view, true, fixture::now()));
+        assert_eq!(explained(&view), "the pair is warning.");
+        view.findings = fixture::warned().findings;
+        assert_eq!(explained(&view), "Replay on the standby is paused.");
     }
 
     #[test]

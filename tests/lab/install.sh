@@ -55,7 +55,7 @@ has_java() {
     return 1
 }
 
-has_opensearch() { [ -f "$cache/opensearch-$OPENSEARCH/.complete" ]; }
+has_opensearch() { [ -f "$cache/opensearch-$OPENSEARCH.zip" ]; }
 
 # Debian keeps the part of Python that fills a virtual environment in a package of its own.
 python() {
@@ -192,11 +192,8 @@ get_opensearch() {
         -Dartifact="$OPENSEARCH_ZIP" -DoutputDirectory="$into" >"$into/log" 2>&1 </dev/null ||
         { grep -m 1 ERROR "$into/log" >&2 || true; return 1; }
     echo "$OPENSEARCH_SHA256  $into/opensearch-$OPENSEARCH.zip" | sha256sum -c --quiet - >&2 || return 1
-    unzip -q "$into/opensearch-$OPENSEARCH.zip" -d "$into" || return 1
-    touch "$into/opensearch-$OPENSEARCH/.complete"
-    chmod -R a+rX "$into/opensearch-$OPENSEARCH"
-    rm -rf "$cache/opensearch-$OPENSEARCH"
-    mv "$into/opensearch-$OPENSEARCH" "$cache/"
+    chmod a+r "$into/opensearch-$OPENSEARCH.zip"
+    mv "$into/opensearch-$OPENSEARCH.zip" "$cache/"
 }
 
 # ---- tools ----------------------------------------------------------------------------------------------------------

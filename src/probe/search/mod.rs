@@ -1,1 +1,222 @@
+//! The search engine's probe: version, health of the cluster and of the configured indices, their blocks and documents.
+//!
+//! A few small requests over one held connection, one after the other, all under one deadline.
 
+mod answers;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use self::answers::{ClusterHealth, Concrete, Identity, cluster_health, concrete_indices, documents, identity};
+use crate::clock;
+use crate::config::{SearchChannel, SearchNode};
+use crate::facts::{Failure, IndexFacts, Reading, SearchFacts};
+use crate::http_client::{Connection, HttpError, Response};
+use crate::names::{FailureKind, SearchHealth};
+use crate::probe::password::password_of;
+
+/// An answer is this long at most, in bytes.
+const MAX_BODY: usize = 4 << 20;
+
+/// The version is asked for again after this long.
+const IDENTITY_EVERY: Duration = Duration::from_secs(600);
+
+/// Counting is a search: it wakes idle shards. So it is done this seldom.
+const COUNT_EVERY: Duration = Duration::from_secs(300);
+
+/// A count that failed is tried again after this long.
+const COUNT_AGAIN: Duration = Duration::from_secs(30);
+
+/// Asks one node's search engine.
+pub struct SearchProbe {
+    node: SearchNode,
+    timeout: Duration,
+    connection: Option<Connection>,
+    identity: Option<(Identity, Instant)>,
+    indices: Vec<Index>,
+}
+
+/// One configured index or alias, and its last count.
+struct Index {
+    name: String,
+    /// The uuids of the indices behind the name. Deleted and made again, an index is another one.
+    behind: Vec<Option<String>>,
+    count: Option<Count>,
+}
+
+impl Index {
+    /// A count of other indices than these is forgotten.
+    fn now_behind(&mut self, behind: Vec<Option<String>>) {
+        if self.behind != behind {
+            self.count = None;
+            self.behind = behind;
+        }
+    }
+}
+
+/// A count of what an index held.
+struct Count {
+    /// `None`: it could not be counted.
+    documents: Option<u64>,
+    next: Instant,
+}
+
+impl SearchProbe {
+    /// A probe of one node's engine. Connects when it is first run.
+    pub fn new(node: &SearchNode, channel: &SearchChannel) -> Self {
+        let indices = channel.indices.iter().map(|name| Index { name: name.clone(), behind: Vec::new(), count: None });
+        Self {
+            node: node.clone(),
+            timeout: channel.schedule.timeout,
+            connection: None,
+            identity: None,
+            indices: indices.collect(),
+        }
+    }
+
+    /// One look, under one deadline.
+    pub async fn run(&mut self) -> Reading<SearchFacts> {
+        let deadline = Instant::now() + self.timeout.mul_f64(0.95);
+        let asked = clock::now();
+        let result = match timeout_at(deadline, self.look()).await {
+            Ok(result) => result,
+            Err(_) => {
+                let limit = crate::units::duration_text(self.timeout);
+                let message =
+                    format!("the search engine did not answer within {limit}; look at its load and garbage collection");
+                Err(Failure::new(FailureKind::Timeout, message))
+            }
+        };
+        let result = match result {
+            Ok(mut facts) => {
+                self.add_documents(&mut facts, deadline).await;
+                Ok(facts)
+            }
+            Err(failure) => {
+                self.forget();
+                Err(failure)
+            }
+        };
+        Reading { asked, answered: clock::now(), result }
+    }
+
+    /// After a failure nothing of before is believed, and the password is read anew.
+    fn forget(&mut self) {
+        self.connection = None;
+        self.identity = None;
+        for index in &mut self.indices {
+            index.count = None;
+        }
+    }
+
+    /// All but the counts.
+    async fn look(&mut self) -> Result<SearchFacts, Failure> {
+        self.connect().await?;
+        let identity = self.identity().await?;
+        let path = if self.indices.is_empty() {
+            HEALTH.to_owned()
+        } else {
+            format!("{HEALTH},indices.*.status&level=indices")
+        };
+        let ClusterHealth { mut facts, indices: colours } = cluster_health(&self.get(&path).await?)?;
+        facts.distribution = identity.distribution;
+        facts.version = identity.version;
+        for place in 0..self.indices.len() {
+            let name = self.indices[place].name.clone();
+            let path = format!("/{}/_settings/index.blocks.*,index.uuid?flat_settings=true", encoded(&name));
+            let concrete = concrete_indices(&self.get(&path).await?)?;
+            let behind = concrete.iter().map(|concrete| concrete.uuid.clone()).collect();
+            self.indices[place].now_behind(behind);
+            facts.indices.push(index_facts(name, &concrete, |name| colours.get(name).copied()));
+        }
+        Ok(facts)
+    }
+
+    /// Adds the documents of each index, as last counted. That a count fails or takes too long hides nothing else.
+    async fn add_documents(&mut self, facts: &mut SearchFacts, deadline: Instant) {
+        for place in 0..self.indices.len() {
+            let (index, shown) = (&mut self.indices[place], &mut facts.indices[place]);
+            // On a red index a part would be counted, or nothing.
+            if shown.exists != Some(true) || shown.health == Some(SearchHealth::Red) {
+                index.count = None;
+                continue;
+            }
+            let now = Instant::now();
+            if index.count.as_ref().is_none_or(|count| count.next <= now) {
+                let path = format!("/{}/_count?filter_path=count,_shards.failed", encoded(&index.name));
+                let counted = timeout_at(deadline, self.get(&path)).await;
+                let counted = counted.ok().and_then(|answer| documents(&answer.ok()?).ok()).flatten();
+                let wait = if counted.is_some() { COUNT_EVERY } else { COUNT_AGAIN };
+                self.indices[place].count = Some(Count { documents: counted, next: now + wait });
+            }
+            shown.documents = self.indices[place].count.as_ref().and_then(|count| count.documents);
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), Failure> {
+        if self.connection.is_none() {
+            let mut connection = Connection::new(&self.node.url)?;
+            if let Some(user) = &self.node.user {
+                let password = password_of(self.node.password.as_ref()).await?;
+                connection.authenticate(user, password.as_ref().map_or("", |password| password.expose()));
+            }
+            self.connection = Some(connection);
+        }
+        Ok(())
+    }
+
+    async fn identity(&mut self) -> Result<Identity, Failure> {
+        if let Some((identity, _)) = self.identity.as_ref().filter(|(_, until)| Instant::now() < *until) {
+            return Ok(identity.clone());
+        }
+        let response = self.get("/").await?;
+        // A role may be kept from asking this; nothing depends on it.
+        let known = if response.status == 403 { Identity::default() } else { identity(&response)? };
+        self.identity = Some((known.clone(), Instant::now() + IDENTITY_EVERY));
+        Ok(known)
+    }
+
+    async fn get(&mut self, path: &str) -> Result<Response, Failure> {
+        let Some(connection) = &mut self.connection else {
+            return Err(Failure::new(FailureKind::Unreachable, "not connected"));
+        };
+        connection.get(path, MAX_BODY).await.map_err(|error: HttpError| error.into())
+    }
+}
+
+/// Only what is needed, so that a cluster with thousands of indices gives a small answer too.
+const HEALTH: &str = "/_cluster/health?filter_path=status,timed_out,number_of_nodes,active_shards_percent_as_number,\
+                      active_shards_percent,unassigned_shards,initializing_shards";
+
+/// Puts together what is known of one configured name. Of an alias's indices the worst colour counts; it is read-only if every
+/// one is (older ones behind an alias may be closed for writing on purpose), or if the disk's flood stage blocked one.
+fn index_facts(name: String, concrete: &[Concrete], colour: impl Fn(&str) -> Option<SearchHealth>) -> IndexFacts {
+    let exists = !concrete.is_empty();
+    let colours: Option<Vec<_>> = concrete.iter().map(|index| colour(&index.name)).collect();
+    let blocked = concrete.iter().all(|index| index.write_blocked) || concrete.iter().any(|index| index.flooded);
+    IndexFacts {
+        name,
+        exists: Some(exists),
+        health: colours.and_then(|colours| colours.into_iter().max()),
+        documents: None,
+        read_only: exists.then_some(blocked),
+    }
+}
+
+/// A name as one segment of a path.
+fn encoded(name: &str) -> String {
+    use std::fmt::Write;
+    name.bytes().fold(String::new(), |mut path, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => path.push(char::from(byte)),
+            _ => {
+                let _ = write!(path, "%{byte:02X}");
+            }
+        }
+        path
+    })
+}
+
+#[cfg(test)]
+mod tests;

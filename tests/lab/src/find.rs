@@ -78,13 +78,21 @@ pub(crate) fn postgres_bin_dir() -> Result<PathBuf> {
         .context("PostgreSQL's server is not installed")
 }
 
-/// What is worth keeping between runs: `$XDG_CACHE_HOME/standbywatch-lab`, else `~/.cache/standbywatch-lab`.
+/// What is worth keeping between runs: where `tests/lab/install.sh --where` says.
 pub(crate) fn cache_dir() -> Result<PathBuf> {
-    let base = match std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
-        Some(dir) => PathBuf::from(dir),
-        None => std::env::home_dir().context("neither XDG_CACHE_HOME nor a home directory")?.join(".cache"),
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let dir = if let Some(dir) = set("STANDBYWATCH_LAB_CACHE") {
+        dir
+    } else if rustix::process::geteuid().is_root() {
+        // Servers run as an unprivileged user, who cannot look into root's home.
+        PathBuf::from("/var/cache/standbywatch-lab")
+    } else {
+        let home = || std::env::home_dir().map(|home| home.join(".cache"));
+        set("XDG_CACHE_HOME")
+            .or_else(home)
+            .context("neither XDG_CACHE_HOME nor a home directory")?
+            .join("standbywatch-lab")
     };
-    let dir = base.join("standbywatch-lab");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     Ok(dir)
 }

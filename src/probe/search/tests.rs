@@ -1,0 +1,245 @@
+//! The probe against a small HTTP server that answers as it is told and keeps what it was asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::config::{Schedule, SecretSource};
+use crate::secret::Secret;
+
+#[derive(Default)]
+struct Inner {
+    /// Status and body by the beginning of the path; the longest that fits counts. Without one: silence.
+    answers: BTreeMap<String, (u16, Vec<u8>)>,
+    asked: Vec<String>,
+    authorization: Option<String>,
+    connections: usize,
+}
+
+struct Server {
+    url: String,
+    inner: Arc<Mutex<Inner>>,
+    _server: JoinSet<()>,
+}
+
+const HEALTHY: &str = r#"{"status":"green","timed_out":false,"number_of_nodes":1,"unassigned_shards":0,
+    "initializing_shards":0,"active_shards_percent_as_number":100.0,"indices":{"catalog-1":{"status":"green"}}}"#;
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/es/", listener.local_addr().unwrap());
+        let inner = Arc::new(Mutex::new(Inner::default()));
+        let state = inner.clone();
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut clients = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                state.lock().unwrap().connections += 1;
+                clients.spawn(serve(stream, state.clone()));
+            }
+        });
+        let server = Self { url, inner, _server: server };
+        server.answers("/es/", 200, r#"{"version":{"number":"2.19.3","distribution":"opensearch"}}"#);
+        server.answers("/es/_cluster/health", 200, HEALTHY);
+        server.answers("/es/catalog/_settings", 200, r#"{"catalog-1":{"settings":{"index.uuid":"u1"}}}"#);
+        server.answers("/es/catalog/_count", 200, r#"{"count":42,"_shards":{"failed":0}}"#);
+        server
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    fn answers(&self, path: &str, status: u16, body: &str) {
+        self.lock().answers.insert(path.to_owned(), (status, body.as_bytes().to_vec()));
+    }
+
+    fn silent(&self, path: &str) {
+        self.lock().answers.insert(path.to_owned(), (0, Vec::new()));
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().asked)
+    }
+
+    fn probe(&self) -> SearchProbe {
+        let node = SearchNode {
+            url: self.url.clone(),
+            user: Some("watch".to_owned()),
+            password: Some(SecretSource::Inline(Secret::new("hunter2"))),
+        };
+        let channel = SearchChannel {
+            schedule: Schedule::new(Duration::from_secs(5), Duration::from_millis(500)),
+            indices: vec!["catalog".to_owned()],
+            yellow_is_ok: false,
+            rebuild_takes: None,
+        };
+        SearchProbe::new(&node, &channel)
+    }
+
+    async fn failure(&self) -> Failure {
+        self.probe().run().await.result.unwrap_err()
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<Mutex<Inner>>) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut path, mut line) = (None, String::new());
+        while stream.read_line(&mut line).await.is_ok_and(|length| length > 0) && line != "\r\n" {
+            if path.is_none() {
+                path = line.split(' ').nth(1).map(str::to_owned);
+            }
+            if let Some(value) = line.strip_prefix("authorization: ") {
+                state.lock().unwrap().authorization = Some(value.trim().to_owned());
+            }
+            line.clear();
+        }
+        let Some(path) = path else { return };
+        let answer = {
+            let mut inner = state.lock().unwrap();
+            let fits = inner.answers.iter().filter(|(start, _)| path.starts_with(start.as_str()));
+            let answer = fits.max_by_key(|(start, _)| start.len()).map(|(_, answer)| answer.clone());
+            inner.asked.push(path);
+            answer
+        };
+        let (status, body) = answer.unwrap_or_default();
+        if status == 0 {
+            return std::future::pending().await;
+        }
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
+        if stream.write_all(head.as_bytes()).await.is_err() || stream.write_all(&body).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_facts_over_one_connection_and_few_requests() {
+    let server = Server::start().await;
+    let mut probe = server.probe();
+    let reading = probe.run().await;
+    assert!(reading.answered >= reading.asked);
+    let facts = reading.result.unwrap();
+    assert_eq!((facts.distribution.as_deref(), facts.version.as_deref()), (Some("opensearch"), Some("2.19.3")));
+    assert_eq!((facts.health, facts.active_shards_percent), (Some(SearchHealth::Green), Some(100.0)));
+    let catalog = IndexFacts {
+        name: "catalog".to_owned(),
+        exists: Some(true),
+        health: Some(SearchHealth::Green),
+        documents: Some(42),
+        read_only: Some(false),
+    };
+    assert_eq!(facts.indices, std::slice::from_ref(&catalog));
+    assert_eq!(server.asked().len(), 4);
+    assert_eq!(server.lock().authorization.as_deref(), Some("Basic d2F0Y2g6aHVudGVyMg=="));
+
+    server.answers("/es/catalog/_count", 200, r#"{"count":43,"_shards":{"failed":0}}"#);
+    let facts = probe.run().await.result.unwrap();
+    assert_eq!(facts.indices, [catalog], "counted seldom");
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[0].starts_with("/es/_cluster/health?filter_path=status,"), "the prefix is kept: {asked:?}");
+    assert_eq!(server.lock().connections, 1);
+}
+
+#[tokio::test]
+async fn an_index_that_is_not_there_is_a_fact() {
+    let server = Server::start().await;
+    server.answers("/es/catalog/_settings", 404, r#"{"error":{"type":"index_not_found_exception"},"status":404}"#);
+    let index = server.probe().run().await.result.unwrap().indices.remove(0);
+    assert_eq!((index.exists, index.health, index.documents, index.read_only), (Some(false), None, None, None));
+    assert!(!server.asked().iter().any(|path| path.contains("_count")), "nothing to count");
+}
+
+#[tokio::test]
+async fn a_count_belongs_to_one_index_and_is_dropped_with_a_failure() {
+    let server = Server::start().await;
+    let mut probe = server.probe();
+    assert_eq!(probe.run().await.result.unwrap().indices[0].documents, Some(42));
+    server.answers("/es/catalog/_count", 200, r#"{"count":0,"_shards":{"failed":0}}"#);
+    server.answers("/es/catalog/_settings", 200, r#"{"catalog-1":{"settings":{"index.uuid":"u2"}}}"#);
+    assert_eq!(probe.run().await.result.unwrap().indices[0].documents, Some(0), "made anew, counted anew");
+    server.answers("/es/_cluster/health", 503, "{}");
+    assert_eq!(probe.run().await.failure().map(|failure| failure.kind), Some(FailureKind::StartingUp));
+    server.answers("/es/_cluster/health", 200, HEALTHY);
+    server.silent("/es/catalog/_count");
+    let facts = probe.run().await.result.unwrap();
+    assert_eq!(facts.indices[0].documents, None, "that a count hangs hides nothing else, and no old one is shown");
+    assert_eq!(facts.health, Some(SearchHealth::Green));
+}
+
+#[tokio::test]
+async fn a_red_index_is_not_counted() {
+    let server = Server::start().await;
+    server.answers("/es/_cluster/health", 200, &HEALTHY.replace("green", "red"));
+    let facts = server.probe().run().await.result.unwrap();
+    assert_eq!((facts.indices[0].health, facts.indices[0].documents), (Some(SearchHealth::Red), None));
+    assert!(!server.asked().iter().any(|path| path.contains("_count")));
+}
+
+#[tokio::test]
+async fn every_failure_has_its_kind_and_no_secret_in_it() {
+    let server = Server::start().await;
+    for (status, body, kind) in [
+        (401, "{}", FailureKind::Authentication),
+        (403, "{}", FailureKind::Permission),
+        (302, "", FailureKind::Protocol),
+        (200, "<html>Welcome</html>", FailureKind::Protocol),
+        (200, r#"{"status":"green""#, FailureKind::Protocol),
+    ] {
+        server.answers("/es/_cluster/health", status, body);
+        let failure = server.failure().await;
+        assert_eq!(failure.kind, kind, "{failure}");
+        assert!(!failure.message.contains("hunter2") && !failure.message.contains("d2F0Y2g6"), "{failure}");
+    }
+    server.answers("/es/_cluster/health", 200, &" ".repeat(MAX_BODY + 1));
+    assert_eq!(server.failure().await.kind, FailureKind::TooLarge);
+    server.silent("/es/_cluster/health");
+    assert_eq!(server.failure().await.kind, FailureKind::Timeout);
+}
+
+#[tokio::test]
+async fn it_comes_back_by_itself() {
+    let server = Server::start().await;
+    let mut probe = server.probe();
+    server.silent("/es/_cluster/health");
+    let started = Instant::now();
+    assert!(probe.run().await.result.is_err());
+    assert!(started.elapsed() < Duration::from_millis(500), "it reports within its deadline");
+    server.answers("/es/_cluster/health", 200, HEALTHY);
+    assert!(probe.run().await.result.is_ok());
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_ask_for_the_version_is_enough() {
+    let server = Server::start().await;
+    server.answers("/es/", 403, "{}");
+    let facts = server.probe().run().await.result.unwrap();
+    assert_eq!((facts.version, facts.health), (None, Some(SearchHealth::Green)));
+}
+
+#[test]
+fn of_several_indices_behind_an_alias() {
+    let index =
+        |name: &str, write_blocked, flooded| Concrete { name: name.to_owned(), uuid: None, write_blocked, flooded };
+    let colours = |name: &str| Some(if name == "old" { SearchHealth::Yellow } else { SearchHealth::Green });
+    let facts = |concrete: &[Concrete]| index_facts("logs".to_owned(), concrete, colours);
+    let closed_old = facts(&[index("old", true, false), index("new", false, false)]);
+    assert_eq!((closed_old.read_only, closed_old.health), (Some(false), Some(SearchHealth::Yellow)));
+    assert_eq!(facts(&[index("old", true, true), index("new", false, false)]).read_only, Some(true));
+    assert_eq!(facts(&[index("new", true, false)]).read_only, Some(true));
+    let unknown = index_facts("logs".to_owned(), &[index("new", false, false)], |_| None);
+    assert_eq!((unknown.exists, unknown.health), (Some(true), None));
+}
+
+#[test]
+fn names_are_one_segment_of_the_path() {
+    assert_eq!(encoded("logs-2024.01_a"), "logs-2024.01_a");
+    assert_eq!(encoded("../_all?x=ä"), "..%2F_all%3Fx%3D%C3%A4");
+}

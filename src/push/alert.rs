@@ -1,0 +1,81 @@
+//! Findings as Alertmanager's API v2 wants them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::WallTime;
+use crate::judge::rules::{alert_annotations, alert_labels};
+use crate::names::Name;
+use crate::snapshot::{Finding, FindingState};
+
+/// Tells an alert that the agent sent from one that Prometheus sent.
+const SOURCE: &str = "agent";
+
+/// An alert that fires.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Alert {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<&'static str, String>,
+    since: WallTime,
+}
+
+/// What makes it this alert and no other.
+pub(super) type Identity = BTreeMap<String, String>;
+
+impl Alert {
+    pub(super) fn identity(&self) -> Identity {
+        self.labels.clone()
+    }
+}
+
+/// The alerts of one pair (or of the agent itself), with the site's labels; a label of the alert's own is never replaced.
+pub(super) fn alerts_of(
+    pair: Option<&Name>,
+    findings: &[Finding],
+    external_labels: &BTreeMap<String, String>,
+) -> Vec<Alert> {
+    let nobody = Name::new("");
+    let alert = |finding: &Finding| {
+        let mut labels = external_labels.clone();
+        let own = alert_labels(pair.unwrap_or(&nobody), finding);
+        labels.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        labels.insert("source".to_owned(), SOURCE.to_owned());
+        Alert { labels, annotations: alert_annotations(finding), since: finding.since_wall }
+    };
+    findings.iter().filter(|finding| finding.state != FindingState::Pending).map(alert).collect()
+}
+
+/// The body of `POST /api/v2/alerts`: every alert ends `lives` from now unless it is sent again.
+pub(super) fn body(alerts: &[Alert], generator_url: &str, now: WallTime, lives: Duration) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Postable<'a> {
+        labels: &'a BTreeMap<String, String>,
+        annotations: &'a BTreeMap<&'static str, String>,
+        starts_at: String,
+        ends_at: String,
+        #[serde(rename = "generatorURL", skip_serializing_if = "str::is_empty")]
+        generator_url: &'a str,
+    }
+    let ends_at = WallTime(now.0 + lives.as_secs_f64());
+    let postables = alerts.iter().map(|alert| Postable {
+        labels: &alert.labels,
+        annotations: &alert.annotations,
+        // If the wall clock was set back since it began: Alertmanager refuses an alert that ends before it starts.
+        starts_at: rfc3339(WallTime(alert.since.0.min(now.0))),
+        ends_at: rfc3339(ends_at),
+        generator_url,
+    });
+    let postables: Vec<_> = postables.collect();
+    // Maps with text keys and text values: this cannot fail.
+    serde_json::to_vec(&postables).unwrap_or_default()
+}
+
+fn rfc3339(time: WallTime) -> String {
+    match time.to_system_time() {
+        Some(time) => humantime::format_rfc3339_millis(time).to_string(),
+        None => "1970-01-01T00:00:00Z".to_owned(),
+    }
+}

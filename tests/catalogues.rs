@@ -1,0 +1,24 @@
+//! The catalogues of metrics and rules against all that is printed from them or written about them.
+
+#[path = "catalogues/dashboard.rs"]
+mod dashboard;
+#[path = "catalogues/printed.rs"]
+mod printed;
+#[path = "catalogues/promtool.rs"]
+mod promtool;
+#[path = "catalogues/runbooks.rs"]
+mod runbooks;
+#[path = "catalogues/timelines.rs"]
+mod timelines;
+
+use std::path::PathBuf;
+
+/// A file of the repository, by its path from the top.
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Its text.
+fn text_of(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}

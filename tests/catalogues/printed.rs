@@ -1,0 +1,39 @@
+//! What is printed from the catalogues lies in the repository as printed. `UPDATE_PRINTED=1` prints it anew.
+
+use std::collections::BTreeMap;
+
+use standbywatch::judge::rules::{self, PrometheusVersion, RuleBook};
+use standbywatch::metrics;
+
+use crate::repository;
+
+/// The defaults, as a site without settings has them.
+pub(crate) fn default_book() -> RuleBook {
+    RuleBook::new(&BTreeMap::new())
+}
+
+fn assert_printed(path: &str, printed: &str) {
+    let file = repository(path);
+    if std::env::var_os("UPDATE_PRINTED").is_some() {
+        std::fs::write(&file, printed).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    let in_repository =
+        std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}; run `make docs`"));
+    let differing = in_repository.lines().zip(printed.lines()).find(|(old, new)| old != new);
+    assert!(in_repository == printed, "{path} differs from the code, run `make docs`; first: {differing:?}");
+}
+
+#[test]
+fn printed_metrics() {
+    assert_printed("docs/metrics.md", &metrics::document());
+}
+
+#[test]
+fn printed_alerts() {
+    assert_printed("docs/alerts.md", &rules::document(&default_book()));
+}
+
+#[test]
+fn printed_rules() {
+    assert_printed("alerts/standbywatch.rules.yml", &rules::print(&default_book(), PrometheusVersion::COMPLETE));
+}

@@ -1,0 +1,159 @@
+//! What `deploy/` ships, tried on real servers.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use hyper::Method;
+use standbywatch_lab::{Alertmanager, Context, Lab, Need, PgPair, PgServer, Result, http, wait_until};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs the shipped SQL as it is documented.
+fn make_role(server: &PgServer, password: Option<&str>) -> Result<Output> {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-d", "postgres", "-U", "lab", "-h"]).arg(server.socket_dir());
+    psql.arg("-p").arg(server.port().to_string());
+    if let Some(password) = password {
+        psql.arg("-v").arg(format!("password={password}"));
+    }
+    psql.arg("-f").arg(shipped("monitoring-role.sql")).output().context("psql")
+}
+
+fn log_in(server: &PgServer, password: &str) -> Result<Output> {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-At", "-d", "postgres", "-U", "standbywatch", "-h", "127.0.0.1", "-p"]);
+    psql.arg(server.port().to_string()).env("PGPASSWORD", password);
+    psql.args(["-c", "SELECT count(sent_lsn) FROM pg_stat_replication"]).output().context("psql")
+}
+
+#[tokio::test]
+async fn the_role_is_made_put_right_and_kept_out_of_the_log() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Postgres])? else {
+        return Ok(());
+    };
+    let pair = PgPair::builder().primary_setting("log_statement", "all").start(&lab).await?;
+    let primary = &pair.primary;
+    primary.sql("DROP ROLE standbywatch").await?;
+    let made = make_role(primary, Some("it's hunter2"))?;
+    assert!(made.status.success(), "{}", said(&made));
+    let seen = log_in(primary, "it's hunter2")?;
+    assert_eq!(said(&seen).trim(), "1", "positions are seen, so pg_monitor is there");
+
+    // Again, after someone spoiled it; the password stays.
+    primary.sql("ALTER ROLE standbywatch CONNECTION LIMIT 0; REVOKE pg_monitor FROM standbywatch").await?;
+    let again = make_role(primary, None)?;
+    assert!(again.status.success(), "{}", said(&again));
+    assert_eq!(said(&log_in(primary, "it's hunter2")?).trim(), "1");
+    let settings = "SELECT array_to_string(rolconfig, ' ') || ' ' || rolconnlimit || ' ' || rolsuper FROM pg_roles \
+                    WHERE rolname = 'standbywatch'";
+    assert_eq!(
+        primary.value(settings).await?.as_deref(),
+        Some(
+            "log_statement=none log_min_duration_statement=-1 log_duration=off default_transaction_read_only=on \
+             search_path=pg_catalog 10 false"
+        )
+    );
+    let log = primary.log();
+    assert!(log.contains("statement: DROP ROLE"), "the server logs statements: {log}");
+    assert!(!log.contains("hunter2") && !log.contains("count(sent_lsn)"), "{log}");
+
+    // On the standby nothing can be made; that is said, not swallowed.
+    let standby = make_role(&pair.standby, None)?;
+    assert!(!standby.status.success() && said(&standby).contains("read-only"), "{}", said(&standby));
+    Ok(())
+}
+
+#[test]
+fn the_examples_for_prometheus_and_alertmanager_are_sound() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Monitoring])? else {
+        return Ok(());
+    };
+    let text = std::fs::read_to_string(shipped("prometheus.example.yml"))?;
+    let prometheus = lab.write("prometheus.yml", &text)?;
+    for (program, arguments, file) in [
+        ("promtool", ["check", "config"].as_slice(), &prometheus),
+        ("amtool", &["check-config"], &shipped("alertmanager.example.yml")),
+    ] {
+        let output = Command::new(program).args(arguments).arg(file).output().context(program)?;
+        assert!(output.status.success(), "{program}: {}", said(&output));
+    }
+    for (labels, receiver) in [
+        (["alertname=StandbyWatchdog", "severity=none"], "dead-mans-switch"),
+        (["alertname=StandbyReplicationUnknown", "severity=critical"], "pager"),
+        (["alertname=StandbyPostgresLagHigh", "severity=warning"], "tickets"),
+    ] {
+        let mut amtool = Command::new("amtool");
+        amtool.args(["config", "routes", "test"]).arg(format!("--verify.receivers={receiver}"));
+        amtool.arg("--config.file").arg(shipped("alertmanager.example.yml")).args(labels);
+        let output = amtool.output().context("amtool")?;
+        assert!(output.status.success(), "{labels:?}: {}", said(&output));
+    }
+    Ok(())
+}
+
+/// The state of each alert by its labels `source` and `channel`, as Alertmanager tells it.
+async fn states(url: &str) -> Result<Vec<(String, String, String)>> {
+    let answer = http::get(&format!("{url}/api/v2/alerts")).await?.ok()?.json()?;
+    let label = |alert: &serde_json::Value, name: &str| alert["labels"][name].as_str().unwrap_or("").to_owned();
+    let alerts = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut states: Vec<_> = alerts
+        .iter()
+        .map(|alert| {
+            let state = alert["status"]["state"].as_str().unwrap_or("").to_owned();
+            (label(alert, "channel"), label(alert, "source"), state)
+        })
+        .collect();
+    states.sort();
+    Ok(states)
+}
+
+#[tokio::test]
+async fn an_agents_alert_is_muted_exactly_where_prometheus_sends_its_copy() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Monitoring])? else {
+        return Ok(());
+    };
+    let alertmanager = Alertmanager::start(&lab).await?;
+    let example = std::fs::read_to_string(shipped("alertmanager.example.yml"))?;
+    lab.write("alertmanager/alertmanager.yml", &example)?;
+    let url = alertmanager.url();
+    http::send(Method::POST, &format!("{url}/-/reload"), None).await?.ok()?;
+
+    let alert = |channel: &str, source: &str| {
+        let mut labels = serde_json::json!({
+            "alertname": "StandbyReplicationUnknown", "severity": "critical", "pair": "catalog", "channel": channel
+        });
+        if !source.is_empty() {
+            labels["source"] = source.into();
+        }
+        serde_json::json!({ "labels": labels })
+    };
+    let alerts = serde_json::json!([alert("postgres", ""), alert("postgres", "agent"), alert("kvstore", "agent")]);
+    http::send(Method::POST, &format!("{url}/api/v2/alerts"), Some(&alerts)).await?.ok()?;
+    let expected = [("kvstore", "agent", "active"), ("postgres", "", "active"), ("postgres", "agent", "suppressed")];
+    let expected = expected.map(|(channel, source, state)| (channel.to_owned(), source.to_owned(), state.to_owned()));
+    wait_until("the agent's copy is muted", SOON, async || Ok((states(&url).await? == expected).then_some(()))).await
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_takes() -> Result<()> {
+    let text = std::fs::read_to_string(shipped("standbywatch.service"))?;
+    let flags = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).context("ExecStart")?;
+    assert!(flags.contains(&format!("--config.file={}", standbywatch::config::DEFAULT_PATH)), "{flags}");
+    let lab = Lab::bare()?;
+    // The installed program need not be here to check the rest.
+    let unit = lab.write("standbywatch.service", &text.replace("/usr/local/bin/standbywatch", "/bin/true"))?;
+    match Command::new("systemd-analyze").arg("verify").arg(&unit).output() {
+        Ok(output) => assert!(output.status.success() && said(&output).is_empty(), "{}", said(&output)),
+        Err(error) => println!("SKIPPED: the unit's check because systemd-analyze cannot be run: {error}"),
+    }
+    Ok(())
+}
