@@ -1,5 +1,6 @@
 //! Builds everything from a configuration, reloads it, stops it in order. Tests start it in their own process, with port 0.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,15 +12,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::{self, BootId, WallTime};
-use crate::config::{Config, PairConfig, RuleSetting};
-use crate::hub::{Hub, Keeping, StateWrites};
+use crate::config::{Config, RuleSetting};
+use crate::hub::{Common, Hub, Keeping, StateWrites};
 use crate::judge::rules::RuleBook;
 use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
 use crate::names::WriteOutcome;
 use crate::serve::{ServeState, WebSettings, serve};
 use crate::snapshot::{Sample, Snapshot};
-use crate::state_file::StateFile;
 
 /// After a reload, pairs that have changed may take this long for their first complete snapshot before they are shown.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -31,8 +31,8 @@ pub struct Options {
     pub listen: Vec<String>,
     /// How HTTP is served.
     pub web: WebSettings,
-    /// Where state is kept; `None`: a restart forgets.
-    pub state_directory: Option<PathBuf>,
+    /// Where state is kept over restarts.
+    pub state_directory: PathBuf,
 }
 
 /// Why the agent did not start.
@@ -59,7 +59,7 @@ fn cure(cause: &io::Error) -> &'static str {
 /// A running agent.
 pub struct App {
     options: Options,
-    rules: std::collections::BTreeMap<String, RuleSetting>,
+    rules: BTreeMap<String, RuleSetting>,
     hubs: Vec<Hub>,
     agent: Arc<Agent>,
     state: Arc<ServeState>,
@@ -81,11 +81,10 @@ impl App {
         }
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let agent = Arc::new(Agent::new());
-        let rules = Arc::new(RuleBook::new(&config.rules));
+        let common = agent.common(&options, &config);
         let mut hubs = Vec::new();
         for pair in &config.pairs {
-            let keeping = agent.keeping(&options, pair);
-            hubs.push(Hub::start(pair.clone(), rules.clone(), keeping, None).await);
+            hubs.push(Hub::start(pair.clone(), &common, None).await);
         }
         agent.watch(&hubs);
         let samples = agent.clone();
@@ -116,7 +115,7 @@ impl App {
     /// out as they would) until their new hub has asked everything once.
     pub async fn reload(&mut self, config: Config) {
         let same_rules = self.rules == config.rules;
-        let rules = Arc::new(RuleBook::new(&config.rules));
+        let common = self.agent.common(&self.options, &config);
         let mut before = std::mem::take(&mut self.hubs);
         let mut hubs = Vec::new();
         for pair in &config.pairs {
@@ -130,7 +129,7 @@ impl App {
                         Some(old) => Some(old.stop().await),
                         None => None,
                     };
-                    Hub::start(pair.clone(), rules.clone(), self.agent.keeping(&self.options, pair), timers).await
+                    Hub::start(pair.clone(), &common, timers).await
                 }
             });
         }
@@ -209,10 +208,12 @@ impl Agent {
         }
     }
 
-    fn keeping(&self, options: &Options, pair: &PairConfig) -> Option<Keeping> {
-        let directory = options.state_directory.as_ref()?;
-        let file = StateFile::new(directory, &pair.name);
-        Some(Keeping { file, boot: self.boot.clone(), writes: self.writes.clone() })
+    fn common(&self, options: &Options, config: &Config) -> Common {
+        Common {
+            rules: Arc::new(RuleBook::new(&config.rules)),
+            state_directory: options.state_directory.clone(),
+            keeping: Some(Keeping { boot: self.boot.clone(), writes: self.writes.clone() }),
+        }
     }
 
     fn watch(&self, hubs: &[Hub]) {

@@ -222,7 +222,7 @@ fn no_typing_mistake_shows_a_secret() {
 }
 
 #[test]
-fn the_example_is_the_printed_one_and_passes_the_check() {
+fn printed_example_passes_the_check_and_is_the_shipped_one() {
     let config = config::parse(&config::example(), "example", &Environment::default()).unwrap();
     assert_eq!(config.pairs[0].channels().collect::<Vec<_>>(), Channel::ALL);
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -230,18 +230,15 @@ fn the_example_is_the_printed_one_and_passes_the_check() {
 }
 
 #[test]
-fn the_reference_is_the_printed_one() {
+fn printed_reference_is_the_one_in_the_documents() {
     unchanged("docs/configuration.md", &config::reference());
 }
 
 fn unchanged(file: &str, printed: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+    if std::env::var_os("UPDATE_PRINTED").is_some() {
         std::fs::write(&path, printed).expect("the repository can be written");
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == printed,
-        "{file} is not what is printed; write it anew: UPDATE_EXPECTED=1 cargo test --test config"
-    );
+    assert!(written == printed, "{file} is not what is printed; write it anew: make docs");
 }

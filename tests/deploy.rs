@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use hyper::Method;
+use standbywatch::names::RuleName;
 use standbywatch_lab::{Alertmanager, Context, Lab, Need, PgPair, PgServer, Result, http, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -79,6 +80,8 @@ fn the_examples_for_prometheus_and_alertmanager_are_sound() -> Result<()> {
     };
     let text = std::fs::read_to_string(shipped("prometheus.example.yml"))?;
     let prometheus = lab.write("prometheus.yml", &text)?;
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/standbywatch.rules.yml");
+    lab.write("rules/standbywatch.rules.yml", &std::fs::read_to_string(rules)?)?;
     for (program, arguments, file) in [
         ("promtool", ["check", "config"].as_slice(), &prometheus),
         ("amtool", &["check-config"], &shipped("alertmanager.example.yml")),
@@ -96,6 +99,22 @@ fn the_examples_for_prometheus_and_alertmanager_are_sound() -> Result<()> {
         amtool.arg("--config.file").arg(shipped("alertmanager.example.yml")).args(labels);
         let output = amtool.output().context("amtool")?;
         assert!(output.status.success(), "{labels:?}: {}", said(&output));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_examples_speak_of_rules_that_exist() -> Result<()> {
+    let example = std::fs::read_to_string(shipped("alertmanager.example.yml"))?;
+    let words = example.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '+'));
+    let named: Vec<&str> = words.filter(|word| word.starts_with("Standby")).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        let known = match name.strip_suffix(".+") {
+            Some(start) => RuleName::ALL.iter().any(|rule| rule.as_str().starts_with(start)),
+            None => RuleName::from_text(name).is_some(),
+        };
+        assert!(known, "{name}");
     }
     Ok(())
 }

@@ -104,7 +104,7 @@ impl RunArgs {
             max_requests: self.max_requests,
             ..WebSettings::default()
         };
-        Options { listen: self.listen.clone(), web, state_directory: Some(self.state_directory.clone()) }
+        Options { listen: self.listen.clone(), web, state_directory: self.state_directory.clone() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `standbywatch status`: how the pairs are, for a person, a script, or Nagios.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::source::SourceArgs;
 use crate::clock;
 use crate::config::Config;
 use crate::http_client;
-use crate::hub::Hub;
+use crate::hub::{Common, Hub};
 use crate::judge::rules::RuleBook;
 use crate::level::Level;
 use crate::names::Reason;
@@ -40,6 +41,14 @@ pub struct StatusArgs {
     /// Print the whole status as JSON.
     #[arg(long)]
     json: bool,
+    /// With --once: where `standbywatch rsync` keeps its record.
+    #[arg(
+        long = "state.directory",
+        value_name = "DIRECTORY",
+        env = "STATE_DIRECTORY",
+        default_value = "/var/lib/standbywatch"
+    )]
+    state_directory: PathBuf,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -76,7 +85,7 @@ async fn status(args: &StatusArgs) -> Result<StatusDocument, String> {
         for warning in &config.warnings {
             eprintln!("warning: {warning}");
         }
-        Ok(look(config, args.wait).await)
+        Ok(look(config, args).await)
     } else {
         ask(&args.url).await
     }
@@ -95,12 +104,13 @@ async fn ask(url: &str) -> Result<StatusDocument, String> {
     serde_json::from_slice(&answer.body).map_err(|error| format!("{url} does not answer as an agent does: {error}"))
 }
 
-/// Probes all pairs until each is decided, at most for `wait`.
-async fn look(config: Config, wait: Duration) -> StatusDocument {
+/// Probes all pairs until each is decided, at most for as long as the flags say.
+async fn look(config: Config, args: &StatusArgs) -> StatusDocument {
     let rules = Arc::new(RuleBook::new(&config.rules));
+    let common = Common { rules, state_directory: args.state_directory.clone(), keeping: None };
     let mut hubs = Vec::new();
     for pair in &config.pairs {
-        hubs.push(Hub::start(pair.clone(), rules.clone(), None, None).await);
+        hubs.push(Hub::start(pair.clone(), &common, None).await);
     }
     let mut waiting = JoinSet::new();
     for hub in &hubs {
@@ -109,7 +119,7 @@ async fn look(config: Config, wait: Duration) -> StatusDocument {
             let _ = snapshots.wait_for(|snapshot| is_decided(snapshot)).await;
         });
     }
-    let _ = tokio::time::timeout(wait, waiting.join_all()).await;
+    let _ = tokio::time::timeout(args.wait, waiting.join_all()).await;
     let snapshots: Vec<Arc<Snapshot>> = hubs.iter().map(|hub| latest(hub.snapshots())).collect();
     let now = clock::now();
     let views = snapshots.iter().map(|snapshot| (snapshot.at(now), snapshot.complete));

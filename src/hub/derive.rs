@@ -64,14 +64,26 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
         keep(change);
         evidence
     });
+    let config = pair.config.as_ref().map(|channel| {
+        let (evidence, change) =
+            judge::config_sync::evidence(channel, pair, &readings.config, &histories.config, &roles, now);
+        keep(change);
+        evidence
+    });
     let kvstore = pair.kvstore.as_ref().map(|channel| {
         let (evidence, change) =
             judge::kvstore::evidence(channel, pair, &readings.kvstore, &histories.kvstore, &roles, now);
         keep(change);
         evidence
     });
+    let search = pair.search.as_ref().map(|channel| {
+        let (evidence, change) =
+            judge::search::evidence(channel, pair, &readings.search, &histories.search, &roles, now);
+        keep(change);
+        evidence
+    });
     let next_change = changes.into_iter().min();
-    PairEvidence { roles, postgres, config: None, kvstore, search: None, next_change }
+    PairEvidence { roles, postgres, config, kvstore, search, next_change }
 }
 
 /// Which node is what: as PostgreSQL proves it, or as the configuration says.

@@ -4,22 +4,33 @@ use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
 use crate::facts::Observation;
+use crate::history::config_sync::ConfigHistory;
 use crate::history::kvstore::KvstoreHistory;
 use crate::history::postgres::PostgresHistory;
+use crate::history::search::SearchHistory;
 
 /// The histories of all channels.
 #[derive(Clone, Debug)]
 pub struct Histories {
     /// Set if the channel is configured.
     pub postgres: Option<PostgresHistory>,
+    /// Of the synchronisation job.
+    pub config: ConfigHistory,
     /// Of the canaries.
     pub kvstore: KvstoreHistory,
+    /// Of the search engines.
+    pub search: SearchHistory,
 }
 
 impl Histories {
     /// Nothing remembered yet.
     pub fn new(pair: &PairConfig) -> Self {
-        Self { postgres: pair.postgres.as_ref().map(PostgresHistory::new), kvstore: KvstoreHistory::default() }
+        Self {
+            postgres: pair.postgres.as_ref().map(PostgresHistory::new),
+            config: ConfigHistory::default(),
+            kvstore: KvstoreHistory::default(),
+            search: SearchHistory::default(),
+        }
     }
 
     /// Takes in a reading, before it is held as the newest.
@@ -31,7 +42,8 @@ impl Histories {
                 }
             }
             Observation::Kvstore(reading) => self.kvstore.record(reading),
-            Observation::Config(..) | Observation::Search(..) => {}
+            Observation::Config(node, reading) => self.config.record(node, reading),
+            Observation::Search(node, reading) => self.search.record(node, reading),
         }
     }
 

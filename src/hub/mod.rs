@@ -9,6 +9,7 @@ mod saving;
 mod schedule;
 mod transitions;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,11 +48,20 @@ pub struct Hub {
     saving: Option<JoinHandle<()>>,
 }
 
-/// Where a hub keeps what survives a restart.
+/// What the hubs of one agent share.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The rules in force.
+    pub rules: Arc<RuleBook>,
+    /// Where state lies, this agent's and that of `standbywatch rsync`.
+    pub state_directory: PathBuf,
+    /// How what must survive a restart is kept; `None`: it is not, as for a single look.
+    pub keeping: Option<Keeping>,
+}
+
+/// How what must survive a restart is kept.
 #[derive(Clone, Debug)]
 pub struct Keeping {
-    /// The pair's file.
-    pub file: StateFile,
     /// This boot of the machine.
     pub boot: Option<BootId>,
     /// Counts writes.
@@ -60,22 +70,18 @@ pub struct Keeping {
 
 impl Hub {
     /// Starts the pair's task and probes. Without timers from a hub before it, they come from the state file, if any.
-    pub async fn start(
-        pair: Arc<PairConfig>,
-        rules: Arc<RuleBook>,
-        keeping: Option<Keeping>,
-        timers: Option<RuleTimers>,
-    ) -> Self {
-        let saved = match (timers, &keeping) {
+    pub async fn start(pair: Arc<PairConfig>, common: &Common, timers: Option<RuleTimers>) -> Self {
+        let file = StateFile::new(&common.state_directory, &pair.name);
+        let saved = match (timers, &common.keeping) {
             (Some(timers), _) => Saved { timers },
-            (None, Some(keeping)) => load(keeping).await,
+            (None, Some(keeping)) => load(file.clone(), keeping.boot.clone()).await,
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());
-        let saving =
-            keeping.map(|keeping| tokio::spawn(saving::keep(keeping.file, keeping.boot, states, keeping.writes)));
+        let saving = common.keeping.clone();
+        let saving = saving.map(|Keeping { boot, writes }| tokio::spawn(saving::keep(file, boot, states, writes)));
         let took = Arc::new(AtomicU64::new(0));
-        let (core, first) = Core::new(pair.clone(), rules, saved.timers, state, took.clone());
+        let (core, first) = Core::new(pair.clone(), common, saved.timers, state, took.clone());
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(core.run(publish, stopped));
@@ -114,8 +120,7 @@ impl Hub {
     }
 }
 
-async fn load(keeping: &Keeping) -> Saved {
-    let (file, boot) = (keeping.file.clone(), keeping.boot.clone());
+async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
     let loaded =
         tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
     match loaded.await {
@@ -132,6 +137,7 @@ async fn load(keeping: &Keeping) -> Saved {
 struct Core {
     pair: Arc<PairConfig>,
     rules: Arc<RuleBook>,
+    state_directory: PathBuf,
     readings: Readings,
     histories: Histories,
     role_file: Option<RoleFileReading>,
@@ -148,7 +154,7 @@ struct Core {
 impl Core {
     fn new(
         pair: Arc<PairConfig>,
-        rules: Arc<RuleBook>,
+        common: &Common,
         timers: RuleTimers,
         state: watch::Sender<Saved>,
         took: Arc<AtomicU64>,
@@ -167,7 +173,8 @@ impl Core {
             roles: watch::channel(Roles::default()).0,
             took,
             pair,
-            rules,
+            rules: common.rules.clone(),
+            state_directory: common.state_directory.clone(),
         };
         let first = core.snapshot(now, wall);
         (core, first)
@@ -176,7 +183,7 @@ impl Core {
     async fn run(mut self, publish: watch::Sender<Arc<Snapshot>>, mut stopped: oneshot::Receiver<()>) -> RuleTimers {
         let (inbox, mut told) = mpsc::channel(INBOX);
         // Ended with the task: dropping the set aborts the probes.
-        let _probes = schedule::start(&self.pair, &inbox, &self.roles.subscribe());
+        let _probes = schedule::start(&self.pair, &self.state_directory, &inbox, &self.roles.subscribe());
         loop {
             tokio::select! {
                 Some(first) = told.recv() => {

@@ -1,5 +1,6 @@
 //! When probes run: each in its own task, never twice at once, none waiting for another.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -10,9 +11,10 @@ use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
 use crate::facts::Observation;
-use crate::names::Name;
+use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::postgres::PostgresProbe;
+use crate::probe::search::SearchProbe;
 
 /// What reaches the hub's inbox.
 #[derive(Debug)]
@@ -25,12 +27,32 @@ pub enum Told {
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
-pub fn start(pair: &PairConfig, inbox: &mpsc::Sender<Told>, roles: &watch::Receiver<Roles>) -> JoinSet<()> {
+pub fn start(
+    pair: &PairConfig,
+    state_directory: &Path,
+    inbox: &mpsc::Sender<Told>,
+    roles: &watch::Receiver<Roles>,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for node in &pair.nodes {
+        let (name, inbox) = (&node.name, || inbox.clone());
         if let (Some(channel), Some(server)) = (&pair.postgres, &node.postgres) {
-            let probe = PostgresProbe::new(server, channel);
-            tasks.spawn(postgres(probe, node.name.clone(), Ticks::new(channel.schedule.interval), inbox.clone()));
+            let (name, mut probe) = (name.clone(), PostgresProbe::new(server, channel));
+            tasks.spawn(beat(channel.schedule.interval, inbox(), async move || {
+                Told::Observation(Observation::Postgres(name.clone(), probe.run().await))
+            }));
+        }
+        if let (Some(channel), Some(tree)) = (&pair.config, &node.config) {
+            let (name, mut probe) = (name.clone(), ConfigProbe::new(tree, channel, state_directory, &pair.name));
+            tasks.spawn(beat(channel.schedule.interval, inbox(), async move || {
+                Told::Observation(Observation::Config(name.clone(), probe.run().await))
+            }));
+        }
+        if let (Some(channel), Some(engine)) = (&pair.search, &node.search) {
+            let (name, mut probe) = (name.clone(), SearchProbe::new(engine, channel));
+            tasks.spawn(beat(channel.schedule.interval, inbox(), async move || {
+                Told::Observation(Observation::Search(name.clone(), probe.run().await))
+            }));
         }
     }
     if let Some(channel) = &pair.kvstore {
@@ -38,25 +60,20 @@ pub fn start(pair: &PairConfig, inbox: &mpsc::Sender<Told>, roles: &watch::Recei
         tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), inbox.clone()));
     }
     if let Some(RoleFrom::File(path)) = &pair.role_from {
-        let (path, inbox, mut ticks) = (path.clone(), inbox.clone(), Ticks::new(role_file::EVERY));
-        tasks.spawn(async move {
-            loop {
-                ticks.next().await;
-                let reading = RoleFileReading::read(&path).await;
-                if inbox.send(Told::RoleFile(reading)).await.is_err() {
-                    return;
-                }
-            }
-        });
+        let path = path.clone();
+        tasks.spawn(beat(role_file::EVERY, inbox.clone(), async move || {
+            Told::RoleFile(RoleFileReading::read(&path).await)
+        }));
     }
     tasks
 }
 
-async fn postgres(mut probe: PostgresProbe, node: Name, mut ticks: Ticks, inbox: mpsc::Sender<Told>) {
+/// Runs a probe at each tick and hands over what it brings, until nobody takes it.
+async fn beat(interval: Duration, inbox: mpsc::Sender<Told>, mut run: impl AsyncFnMut() -> Told) {
+    let mut ticks = Ticks::new(interval);
     loop {
         ticks.next().await;
-        let reading = probe.run().await;
-        if inbox.send(Told::Observation(Observation::Postgres(node.clone(), reading))).await.is_err() {
+        if inbox.send(run().await).await.is_err() {
             return;
         }
     }

@@ -100,7 +100,7 @@ impl Files {
         match (timestamp, wrapper) {
             (Err(failure), _) | (_, Err(failure)) if !proven => Err(failure),
             (timestamp, wrapper) => {
-                Ok(ConfigFacts { timestamp: timestamp.unwrap_or_default(), wrapper: wrapper.unwrap_or_default() })
+                Ok(ConfigFacts { timestamp: timestamp.ok().flatten(), wrapper: wrapper.ok().flatten() })
             }
         }
     }
@@ -140,7 +140,7 @@ impl Files {
 
 /// Opens a regular file without waiting for whatever else may lie there (a pipe would wait for its writer).
 fn open(path: &Path) -> Result<Option<File>, Failure> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

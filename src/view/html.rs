@@ -13,7 +13,7 @@ use crate::view::api::{
 };
 use crate::view::wording::{
     UNKNOWN, ago, bytes, catch_up, headline, lag_time, main_number, pair_sentence, postgres_version, primary, seconds,
-    symbol, words, worst_first,
+    steps, symbol, words, worst_first,
 };
 use markup::{Html, table};
 
@@ -133,7 +133,7 @@ fn finding(finding: &FindingDocument) -> Html {
             ("severity", Html::text(finding.severity.as_str())),
             ("summary", Html::text(&finding.summary)),
             ("description", Html::text(&finding.description)),
-            ("remedy", Html::text(&finding.remedy)),
+            ("remedy", Html::text(&steps(&finding.remedy))),
             ("rule", Html::text(&finding.rule)),
             ("state", Html::text(state)),
             ("for", Html::text(&seconds(Some(finding.for_seconds)))),

@@ -6,6 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::clock::Moment;
+use crate::evidence::SearchEvidence;
 use crate::level::Level;
 use crate::names::{Channel, Name, Reason};
 use crate::snapshot::View;
@@ -121,23 +122,26 @@ impl Serialize for Shown {
 impl Numbers {
     fn new(view: &View, now: Moment) -> Self {
         let evidence = &view.evidence;
-        let shards = |search: &crate::evidence::SearchEvidence| {
+        let percent = |search: &SearchEvidence| {
             let primary = search.nodes.iter().find(|node| Some(&node.node) == search.primary.as_ref());
-            Shown::fraction(primary.and_then(|node| node.active_shards_percent))
+            primary.and_then(|node| node.active_shards_percent)
         };
         let channels = view.channels.iter().map(|channel| {
             let status =
                 ChannelStatus { status: channel.level, reason: channel.reason, age_seconds: age(channel.as_of, now) };
             (channel.channel, status)
         });
+        // What is configured is what has a view; evidence that is missing altogether is unknown too.
+        let shown = |channel, number: Shown| view.channel(channel).map(|_| number);
+        let lag = evidence.postgres.as_ref().and_then(|postgres| postgres.lag).map(|lag| lag.0);
+        let age = evidence.config.as_ref().and_then(|config| config_age(config, now));
+        let round_trip = evidence.kvstore.as_ref().and_then(|kvstore| kvstore.round_trip).map(seconds);
+        let percent = evidence.search.as_ref().and_then(percent);
         Self {
-            postgres_lag_bytes: evidence.postgres.as_ref().map(|postgres| Shown::whole(postgres.lag.map(|lag| lag.0))),
-            config_sync_age_seconds: evidence.config.as_ref().map(|config| Shown::fraction(config_age(config, now))),
-            kvstore_round_trip_seconds: evidence
-                .kvstore
-                .as_ref()
-                .map(|kvstore| Shown::fraction(kvstore.round_trip.map(seconds))),
-            search_active_shards_percent: evidence.search.as_ref().map(shards),
+            postgres_lag_bytes: shown(Channel::Postgres, Shown::whole(lag)),
+            config_sync_age_seconds: shown(Channel::Config, Shown::fraction(age)),
+            kvstore_round_trip_seconds: shown(Channel::Kvstore, Shown::fraction(round_trip)),
+            search_active_shards_percent: shown(Channel::Search, Shown::fraction(percent)),
             status: view.level,
             channels: channels.collect(),
         }
@@ -225,6 +229,11 @@ mod tests {
         view.evidence.kvstore = None;
         view.channels.retain(|channel| channel.channel != Channel::Kvstore);
         assert!(!json(&[&view]).contains("kvstore"));
+        view.evidence.search = None;
+        assert!(
+            json(&[&view]).contains("\"search_active_shards_percent\":\"unknown\""),
+            "configured, without evidence"
+        );
         assert_eq!(json(&[]), "{\"status\":\"unknown\",\"channels\":{}}\n");
     }
 

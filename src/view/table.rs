@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::snapshot::FindingState;
 use crate::view::api::{FindingDocument, PairDocument, StandbyDocument, StatusDocument};
 use crate::view::wording::{
-    ago, bytes, catch_up, headline, lag_time, main_number, primary, symbol, words, worst_first,
+    ago, bytes, catch_up, headline, lag_time, main_number, primary, steps, symbol, words, worst_first,
 };
 
 /// The verdict in the first line, then each pair with its channels, standbys, findings and failing probes.
@@ -88,7 +88,7 @@ fn render_finding(out: &mut String, finding: &FindingDocument) {
         "  {} ({}, {state} since {}): {}",
         finding.rule, finding.severity, finding.since, finding.description
     );
-    for line in finding.remedy.lines() {
+    for line in steps(&finding.remedy).lines() {
         let _ = writeln!(out, "    {line}");
     }
 }

@@ -158,6 +158,18 @@ fn channel_phrase(channel: &ChannelDocument) -> String {
     }
 }
 
+/// A remedy that reads `1. … 2. …`, one step a line. A step begins where the one before has ended as a sentence.
+pub fn steps(remedy: &str) -> String {
+    let mut lines = remedy.to_owned();
+    for number in 2_u32.. {
+        let mark = format!(" {number}. ");
+        let ends_a_sentence = |at: &usize| lines[..*at].ends_with(['.', '?', '!', ')', ':', ';', '`']);
+        let Some(at) = lines.match_indices(&mark).map(|(at, _)| at).find(ends_a_sentence) else { break };
+        lines.replace_range(at..=at, "\n");
+    }
+    lines
+}
+
 /// A word of a closed list as people write it.
 pub fn words(closed: &str) -> String {
     closed.replace('_', " ")
@@ -210,6 +222,12 @@ mod tests {
         assert_eq!(explained(&view), "the pair is warning.");
         view.findings = fixture::warned().findings;
         assert_eq!(explained(&view), "Replay on the standby is paused.");
+    }
+
+    #[test]
+    fn steps_stand_one_a_line() {
+        assert_eq!(steps("1. Look at port 2. of it. 2. Act."), "1. Look at port 2. of it.\n2. Act.");
+        assert_eq!(steps("Do nothing."), "Do nothing.");
     }
 
     #[test]

@@ -1,0 +1,184 @@
+//! One row: the clock that runs from the fault, what is expected, and what was measured.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use standbywatch_lab::{Context, Result, wait_until};
+use tokio::time::Instant;
+
+use crate::site::Site;
+
+/// Whether the channel's number is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    Known,
+    Unknown,
+}
+
+/// What must be told of a channel.
+#[derive(Clone, Debug)]
+pub struct Tells<'a> {
+    pub channel: &'a str,
+    pub level: &'a str,
+    /// One of these; empty: no reason at all.
+    pub reasons: &'a [&'a str],
+    pub number: Number,
+    /// `standby_replication_up`; for search `standby_search_primary_up`.
+    pub up: bool,
+    pub within: Duration,
+}
+
+impl<'a> Tells<'a> {
+    pub fn unknown(channel: &'a str, reasons: &'a [&'a str], within: u64) -> Self {
+        let within = Duration::from_secs(within);
+        Self { channel, level: "unknown", reasons, number: Number::Unknown, up: false, within }
+    }
+
+    pub fn running(channel: &'a str, level: &'a str, reasons: &'a [&'a str], number: Number, within: u64) -> Self {
+        Self { channel, level, reasons, number, up: true, within: Duration::from_secs(within) }
+    }
+}
+
+/// The key of a channel's number in `/monitor/replication`, and its series in `/metrics`.
+fn number_of(channel: &str) -> (&'static str, &'static str) {
+    match channel {
+        "postgres" => ("postgres_lag_bytes", "standby_replication_lag_bytes"),
+        "config" => ("config_sync_age_seconds", "standby_config_sync_age_seconds"),
+        "kvstore" => ("kvstore_round_trip_seconds", "standby_kvstore_round_trip_seconds"),
+        "search" => ("search_active_shards_percent", "standby_search_active_shards_percent"),
+        other => panic!("no such channel: {other}"),
+    }
+}
+
+/// A row that is being played.
+pub struct Row<'a> {
+    site: &'a Site,
+    id: &'static str,
+    fault: &'static str,
+    begun: Instant,
+    measured: Vec<Value>,
+}
+
+impl<'a> Row<'a> {
+    /// All is well with these channels, and nothing fires but the watchdog. Then the fault may come.
+    pub async fn of(site: &'a Site, id: &'static str, fault: &'static str, channels: &[&str]) -> Result<Self> {
+        let row = Self { site, id, fault, begun: Instant::now(), measured: Vec::new() };
+        for channel in channels {
+            row.await_told(&Tells::running(channel, "ok", &[], Number::Known, 60)).await.context("before the fault")?;
+        }
+        Ok(row)
+    }
+
+    /// The fault happens now.
+    pub fn fault(&mut self) {
+        self.begun = Instant::now();
+    }
+
+    /// Awaits what must be told, in JSON and in metrics at once, and remembers how long it took from the fault.
+    pub async fn tells(&mut self, tells: Tells<'_>) -> Result<()> {
+        let seconds = self.await_told(&tells).await?;
+        let reason = tells.reasons.join(" or ");
+        println!("{} {}: {} {} {reason} after {seconds:.1} s", self.id, self.fault, tells.channel, tells.level);
+        self.measured.push(json!({
+            "channel": tells.channel, "says": tells.level, "reason": reason, "seconds": seconds, "within": tells.within.as_secs(),
+        }));
+        Ok(())
+    }
+
+    async fn await_told(&self, tells: &Tells<'_>) -> Result<f64> {
+        let left = tells.within.saturating_sub(self.begun.elapsed());
+        let mut last = String::new();
+        let told = wait_until("the agent tells", left, async || {
+            last = self.differs(tells).await?.unwrap_or_default();
+            Ok(last.is_empty().then_some(()))
+        });
+        let outcome = told.await;
+        let after = self.begun.elapsed().as_secs_f64();
+        outcome.with_context(|| {
+            format!("{} {}: {after:.1} s after the fault {tells:?}, but {last}", self.id, self.fault)
+        })?;
+        Ok(after)
+    }
+
+    /// What is not as it should be, in words; `None` when all of it is.
+    async fn differs(&self, tells: &Tells<'_>) -> Result<Option<String>> {
+        let page = self.site.agent.json("/monitor/replication").await?;
+        let metrics = self.site.agent.metrics().await?;
+        let (key, series) = number_of(tells.channel);
+        let channel = &page["channels"][tells.channel];
+        let reason = channel["reason"].as_str();
+        let reason_fits = if tells.reasons.is_empty() {
+            channel["reason"].is_null()
+        } else {
+            reason.is_some_and(|reason| tells.reasons.contains(&reason))
+        };
+        let number_fits = match tells.number {
+            Number::Known => page[key].is_number() && metrics.has(series),
+            Number::Unknown => page[key] == "unknown" && !metrics.has(series),
+        };
+        let up = if tells.channel == "search" {
+            metrics.value("standby_search_primary_up", &[])?
+        } else {
+            metrics.value("standby_replication_up", &[("channel", tells.channel)])?
+        };
+        let level = metrics.value("standby_level", &[("channel", tells.channel)])?;
+        let code = ["ok", "warning", "critical", "unknown"].iter().position(|level| *level == tells.level);
+        let fits = channel["status"] == tells.level
+            && reason_fits
+            && number_fits
+            && up == Some(f64::from(u8::from(tells.up)))
+            && level.map(|level| level as usize) == code;
+        Ok((!fits).then(|| format!("it says {page}, up {up:?}, level {level:?}")))
+    }
+
+    /// Awaits the alert in Alertmanager. `held` is the lab's hold time, `usual` the product's: the table adds the difference.
+    pub async fn pages(&mut self, alert: &str, held: Duration, usual: Duration, within: u64) -> Result<()> {
+        let within = Duration::from_secs(within);
+        let found = self.site.alertmanager().wait_for_alert(alert, &[], within).await;
+        found.with_context(|| format!("{} {}: {alert} in Alertmanager", self.id, self.fault))?;
+        let seconds = self.begun.elapsed().as_secs_f64();
+        println!("{} {}: {alert} in Alertmanager after {seconds:.1} s", self.id, self.fault);
+        self.measured.push(json!({
+            "alert": alert, "seconds": seconds, "held": held.as_secs(), "usual_hold": usual.as_secs(), "pushed": self.site.pushes(),
+        }));
+        Ok(())
+    }
+
+    /// Nothing but the watchdog is, or was, in Alertmanager.
+    pub async fn nobody_was_paged(&self) -> Result<()> {
+        let alerts = self.site.alertmanager().alerts().await?;
+        let names: Vec<_> = alerts.iter().filter_map(|alert| alert.labels.get("alertname")).collect();
+        let loud: Vec<_> = names.iter().filter(|name| name.as_str() != "StandbyWatchdog").collect();
+        anyhow_ensure(loud.is_empty(), || format!("{} {}: {loud:?} in Alertmanager", self.id, self.fault))
+    }
+
+    /// After the repair: the channel is ok again, and the alert has gone from Alertmanager.
+    pub async fn is_well_again(&mut self, channel: &str, alert: Option<&str>, within: u64) -> Result<()> {
+        self.begun = Instant::now();
+        let seconds = self
+            .await_told(&Tells::running(channel, "ok", &[], Number::Known, within))
+            .await
+            .context("after the repair")?;
+        println!("{} {}: {channel} ok {seconds:.1} s after the repair", self.id, self.fault);
+        self.measured.push(json!({ "channel": channel, "says": "ok again", "seconds": seconds, "within": within }));
+        if let Some(alert) = alert {
+            self.site.alertmanager().wait_until_gone(alert, &[], Duration::from_secs(240)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what was measured, for `docs/truth.md`.
+    pub fn finish(self) -> Result<()> {
+        let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("truth");
+        std::fs::create_dir_all(&directory)?;
+        let slug: String =
+            self.fault.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+        let text = json!({ "row": self.id, "fault": self.fault, "measured": self.measured });
+        std::fs::write(directory.join(format!("{}-{slug}.json", self.id)), serde_json::to_string_pretty(&text)?)?;
+        Ok(())
+    }
+}
+
+fn anyhow_ensure(holds: bool, text: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(std::io::Error::other(text()).into()) }
+}

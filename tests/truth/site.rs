@@ -1,0 +1,188 @@
+//! A watched pair: real servers, the agent, and either Prometheus with the printed rules or the agent's own pushes.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use standbywatch_lab::{
+    Agent, AgentOptions, Alertmanager, Context, Lab, Monitoring, MonitoringOptions, Need, Persistence, PgPair,
+    PgPairBuilder, RedisPair, Result, SyncLoop,
+};
+
+/// In the lab `StandbyReplicationUnknown` and its like are held this long instead of a minute.
+pub const HELD: Duration = Duration::from_secs(2);
+/// The product's own hold time for them.
+pub const USUAL: Duration = Duration::from_secs(60);
+
+/// Who brings alerts to Alertmanager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paging {
+    /// Prometheus evaluates the rules that the agent prints.
+    Prometheus,
+    /// The agent evaluates and pushes.
+    Agent,
+}
+
+/// What a site is made of.
+pub struct Plan {
+    pub postgres: PgPairBuilder,
+    /// Added to the standby's `postgres` section, e.g. `replica: { slot: beta }`.
+    pub replica: Option<&'static str>,
+    pub kvstore: bool,
+    /// The period of the synchronisation, if there is one.
+    pub config: Option<Duration>,
+    /// The synchronisation runs under `standbywatch rsync`, instead of writing a timestamp file.
+    pub wrapped: bool,
+    /// The address of a search engine and the index on it.
+    pub search: Option<(String, String)>,
+    pub paging: Paging,
+    /// Added under `rules:`.
+    pub rules: &'static str,
+    /// `standby_replication_up` and the like are held this long.
+    pub held: Duration,
+}
+
+impl Plan {
+    /// A pair with PostgreSQL only, paged by Prometheus.
+    pub fn postgres() -> Self {
+        Self {
+            postgres: PgPair::builder(),
+            replica: Some("{ slot: beta }"),
+            kvstore: false,
+            config: None,
+            wrapped: false,
+            search: None,
+            paging: Paging::Prometheus,
+            rules: "",
+            held: HELD,
+        }
+    }
+}
+
+/// Everything of one row. Ends when dropped, the agent first.
+pub struct Site {
+    pub agent: Agent,
+    monitoring: Option<Monitoring>,
+    alone: Option<Alertmanager>,
+    pub postgres: PgPair,
+    pub stores: Option<RedisPair>,
+    pub sync: Option<SyncLoop>,
+    _lab: Lab,
+}
+
+impl Site {
+    /// Starts what is planned. `None`: a server is missing here, which was said.
+    pub async fn start(plan: Plan) -> Result<Option<Self>> {
+        let mut needs = vec![Need::Postgres, Need::Monitoring];
+        needs.extend(plan.kvstore.then_some(Need::Redis));
+        needs.extend(plan.config.map(|_| Need::Rsync));
+        let Some(lab) = Lab::open(&needs)? else { return Ok(None) };
+        let postgres = plan.postgres.clone().start(&lab).await?;
+        let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
+        let sync = plan.config.map(|period| start_sync(&lab, period, plan.wrapped)).transpose()?;
+        let alone = match plan.paging {
+            Paging::Agent => Some(Alertmanager::start(&lab).await?),
+            Paging::Prometheus => None,
+        };
+        let text = configuration(&plan, &postgres, stores.as_ref(), sync.as_ref(), alone.as_ref());
+        let program = env!("CARGO_BIN_EXE_standbywatch");
+        let options = AgentOptions { program: program.into(), config: Some(text), ..AgentOptions::default() };
+        let agent = Agent::start(&lab, options).await?;
+        let monitoring = match plan.paging {
+            Paging::Agent => None,
+            Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
+        };
+        Ok(Some(Self { agent, monitoring, alone, postgres, stores, sync, _lab: lab }))
+    }
+
+    pub fn alertmanager(&self) -> &Alertmanager {
+        let own = self.monitoring.as_ref().map(|monitoring| &monitoring.alertmanager);
+        own.or(self.alone.as_ref()).expect("every site has an Alertmanager")
+    }
+
+    pub fn pushes(&self) -> bool {
+        self.alone.is_some()
+    }
+}
+
+/// Prometheus scrapes the agent and evaluates the rules that the agent itself prints for this configuration.
+fn monitoring(agent: &Agent) -> Result<MonitoringOptions> {
+    let file = agent.dir().join("standbywatch.yml");
+    let printed = std::process::Command::new(env!("CARGO_BIN_EXE_standbywatch"))
+        .args(["rules", "--config.file"])
+        .arg(&file)
+        .output()
+        .context("print the rules")?;
+    let rules = String::from_utf8(printed.stdout)?;
+    let complaint = String::from_utf8_lossy(&printed.stderr);
+    assert!(printed.status.success() && rules.contains("StandbyReplicationUnknown"), "{rules}{complaint}");
+    Ok(MonitoringOptions { targets: vec![agent.address()?], rules: vec![rules], ..MonitoringOptions::default() })
+}
+
+/// The agent keeps its state, and looks for the wrapper's record, in `agent/state` of the lab.
+fn start_sync(lab: &Lab, period: Duration, wrapped: bool) -> Result<SyncLoop> {
+    if !wrapped {
+        return SyncLoop::start(lab, period);
+    }
+    let state = lab.dir().join("agent/state");
+    std::fs::create_dir_all(&state)?;
+    let program = env!("CARGO_BIN_EXE_standbywatch");
+    let words = [program, "rsync", "--pair", "catalog", "--state.directory", &state.to_string_lossy(), "--"];
+    SyncLoop::wrapped(lab, period, words.map(str::to_owned).to_vec())
+}
+
+fn configuration(
+    plan: &Plan,
+    postgres: &PgPair,
+    stores: Option<&RedisPair>,
+    sync: Option<&SyncLoop>,
+    alertmanager: Option<&Alertmanager>,
+) -> String {
+    let mut text = String::from("pairs:\n  - name: catalog\n    nodes:\n");
+    for node in ["alpha", "beta"] {
+        let standby = node == "beta";
+        let _ = writeln!(text, "      {node}:");
+        let address = if standby { postgres.standby_address() } else { postgres.primary_address() };
+        let replica =
+            plan.replica.filter(|_| standby).map(|replica| format!(", replica: {replica}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "        postgres: {{ host: {}, port: {}, user: {}, password_file: {}{replica} }}",
+            address.ip(),
+            address.port(),
+            postgres.user(),
+            postgres.password_file().display()
+        );
+        if let Some(stores) = stores {
+            let address = if standby { stores.standby_address() } else { stores.primary_address() };
+            let _ = writeln!(text, "        kvstore: {{ redis: {{ address: {address} }} }}");
+        }
+        if let Some((url, _)) = &plan.search {
+            let _ = writeln!(text, "        search: {{ url: {url} }}");
+        }
+        if let Some(sync) = sync {
+            let root = if standby { sync.destination() } else { sync.source() };
+            let file = format!(", timestamp_file: {}", sync.timestamp_file().display());
+            let file = if plan.wrapped { String::new() } else { file };
+            let _ = writeln!(text, "        config: {{ root: {}{file} }}", root.display());
+        }
+    }
+    if let Some(period) = plan.config {
+        let (seconds, wrapper) = (period.as_secs(), plan.wrapped);
+        let _ = writeln!(text, "    config: {{ period: {seconds}s, interval: 1s, wrapper: {wrapper} }}");
+    }
+    if let Some((_, index)) = &plan.search {
+        let _ = writeln!(text, "    search: {{ indices: [{index}], yellow_is_ok: true }}");
+    }
+    let held = plan.held.as_secs();
+    let _ = writeln!(
+        text,
+        "rules:\n  StandbyReplicationUnknown: {{ for: {held}s }}\n  StandbySearchUnknown: {{ for: {held}s }}"
+    );
+    for line in plan.rules.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+    if let Some(alertmanager) = alertmanager {
+        let _ = writeln!(text, "alerting:\n  alertmanagers: [{}]", alertmanager.url());
+    }
+    text
+}
