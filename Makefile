@@ -39,10 +39,10 @@ demo-fault: ## break the running demo: make demo-fault FAULT=cable-cut
 demo-repair: ## put the running demo right again
 	@$(LAB) lab-demo -- repair
 
-bench: ## memory, CPU and scrape times beside the ordinary exporters
+bench: ## memory, CPU and scrape times beside the ordinary exporters, also into docs/bench.md (BENCH_MINUTES=10)
 	@bash $(INSTALL) --bench
 	@$(CARGO) build --release --package standbywatch --package standbywatch-lab --bins
-	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench
+	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench -- docs/bench.md
 
 docs: ## print again the documents that come from the code
 	@bash tests/print-docs.sh

@@ -25,6 +25,7 @@
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
 //! | [`demo`] | a watched pair that can be broken from another terminal |
+//! | [`bench`] | how fast and how small the agent is |
 //! | [`http`] | a small client |
 //! | [`Machine`] | what measured figures depend on |
 //! | [`wait_until`] | waiting for a condition under a deadline |
@@ -34,6 +35,7 @@
 //! labs are made.
 
 mod agent;
+pub mod bench;
 mod cable;
 pub mod demo;
 mod find;
