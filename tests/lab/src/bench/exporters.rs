@@ -16,6 +16,9 @@ const POSTGRES: &str = "prometheus-postgres-exporter";
 const REDIS: &str = "prometheus-redis-exporter";
 const NODE: &str = "prometheus-node-exporter";
 
+/// The role of the exporter, and its password.
+const ROLE: &str = "exporter";
+
 /// A running exporter. Ends when dropped.
 #[derive(Debug)]
 pub(super) struct Exporter {
@@ -33,11 +36,12 @@ impl Exporter {
         this.server.launch(make(address), As::Server)?;
         wait_until(&format!("{name} answers"), READY, async || {
             if !this.server.is_running() {
-                bail!("it ended");
+                return Ok(Some(false));
             }
-            Ok((http::get(&this.url()).await?.status == 200).then_some(()))
+            Ok((http::get(&this.url()).await?.status == 200).then_some(true))
         })
         .await
+        .and_then(|ready| if ready { Ok(()) } else { bail!("it ended") })
         .with_context(|| this.server.log_tail())?;
         Ok(this)
     }
@@ -57,15 +61,18 @@ impl Exporter {
 pub(super) async fn start(lab: &Lab, watched: &Watched) -> Result<Vec<Exporter>> {
     let [postgres, redis, node] = programs()?;
     let pair = &watched.postgres;
+    // Its own role: it cannot read a password with a space.
+    pair.primary.sql(&format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}' IN ROLE pg_monitor")).await?;
+    pair.wait_caught_up(READY).await?;
     let mut all = Vec::new();
     for (name, server) in
         [("postgres_exporter (primary)", &pair.primary), ("postgres_exporter (standby)", &pair.standby)]
     {
-        let url =
-            format!("postgresql://{}:{}@{}/postgres?sslmode=disable", pair.user(), pair.password(), server.address());
+        let uri = format!("{}/postgres?sslmode=disable", server.address());
         let make = |address: SocketAddr| {
             let mut command = Command::new(&postgres);
-            command.arg(format!("--web.listen-address={address}")).env("DATA_SOURCE_NAME", url);
+            command.arg(format!("--web.listen-address={address}")).env("DATA_SOURCE_URI", uri);
+            command.env("DATA_SOURCE_USER", ROLE).env("DATA_SOURCE_PASS", ROLE);
             command
         };
         all.push(Exporter::start(lab, name, make).await?);
