@@ -9,13 +9,16 @@ use standbywatch_lab::{Context, Machine, Result};
 const HEAD: &str = "\
 # What is told, and how fast
 
-Printed from what the rows of `tests/truth` measured on real servers; `make truth` plays them and prints this again. Each row waits
+Printed from what the rows of `tests/truth` measured on real servers; `make truth` plays them and prints this again. Each row of a fault waits
 until all is well, breaks one thing, and asserts level, reason, the number in the JSON and the series in `/metrics`; then it repairs,
 and all must be well again without a restart. Times count from the fault (`ok again`: from the repair), at default intervals.
 
 An alert's time is measured until it stands in Alertmanager. Rules hold for a shorter time in the laboratory: the last column adds the
 difference to the product's own hold time. \"(pushed)\": brought by the agent itself, without a Prometheus.
 ";
+
+/// Rows of what must stay silent: that they were played to their end says that it did.
+const BENIGN: char = 'B';
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -83,7 +86,11 @@ fn order(id: &str) -> (String, u32, String) {
 
 fn row(path: &Path) -> Result<Row> {
     let json: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-    let mut lines: Vec<Line> = Vec::new();
+    let id = text(&json, "row")?;
+    let mut lines = Vec::new();
+    if id.starts_with(BENIGN) {
+        lines.push(Line { told: "nothing: it stays proven, and nobody is paged".to_owned(), ..Line::default() });
+    }
     for measured in json["measured"].as_array().context("`measured` is no list")? {
         if measured["alert"].is_string() {
             let beside = lines.pop_if(|line| line.alert.is_empty()).unwrap_or_default();
@@ -92,7 +99,7 @@ fn row(path: &Path) -> Result<Row> {
             lines.push(told(measured)?);
         }
     }
-    Ok(Row { id: text(&json, "row")?, fault: text(&json, "fault")?, lines })
+    Ok(Row { id, fault: text(&json, "fault")?, lines })
 }
 
 fn told(measured: &Value) -> Result<Line> {
@@ -179,6 +186,16 @@ mod tests {
                 "|  |  | postgres ok again | 6.5 s (≤ 30 s) |  |  |  |",
                 "| P12 | x | config warning | 1.0 s (≤ 5 s) |  |  |  |",
             ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_benign_row_has_a_line_though_nothing_was_told() -> Result<()> {
+        let lab = written(&[("b.json", json!({ "row": "B9", "fault": "busy", "measured": [] }))])?;
+        assert!(
+            table(&rows(lab.dir())?)
+                .ends_with("| B9 | busy | nothing: it stays proven, and nobody is paged |  |  |  |  |\n")
         );
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 
-use super::watched::{INDEX, Watched};
+use super::watched::{INDEX, Watched, fill_index};
 use crate::Mode;
 
 /// One thing that can break.
@@ -136,8 +136,11 @@ pub(super) async fn repair(watched: &Watched) -> Result<()> {
     }
     standby.resume_replay().await?;
     watched.sync.resume()?;
-    if let Ok(server) = &watched.search {
-        server.search.make_green(INDEX).await?;
+    if let Ok(server) = &watched.search
+        && server.search.health(INDEX).await? != "green"
+    {
+        server.search.delete_index(INDEX).await?;
+        fill_index(server).await?;
     }
     Ok(())
 }

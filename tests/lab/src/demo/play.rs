@@ -1,5 +1,7 @@
 //! From the first line to the last: start, addresses, faults on request, end.
 
+use std::time::Instant;
+
 use anyhow::{Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -69,11 +71,12 @@ fn introduction(scene: &Scene) -> Result<String> {
 
 /// Does what another terminal asks for; returns what to say there.
 async fn answer(question: &str, scene: &Scene, teller: &Teller) -> Result<String> {
+    let begun = Instant::now();
     match question.split_once(' ').unwrap_or((question, "")) {
         ("fault", name) => {
             let Some(fault) = Fault::named(name.trim()) else { bail!(unknown_fault(name.trim())) };
-            teller.begin(fault.name());
             fault.make(&scene.watched).await?;
+            teller.count_from(begun, fault.name());
             teller.tell(&format!("fault    {}", fault.done()));
             Ok(format!(
                 "{}: {}.\nExpect: {}.\nThe demo's terminal says what is told; `make demo-repair` puts it right.",
@@ -83,8 +86,8 @@ async fn answer(question: &str, scene: &Scene, teller: &Teller) -> Result<String
             ))
         }
         ("repair", _) => {
-            teller.begin("the repair");
             faults::repair(&scene.watched).await?;
+            teller.count_from(begun, "the repair");
             teller.tell("repair   every fault is undone");
             Ok("Every fault is undone. Expect: all channels ok again within some seconds (config: with the next run of rsync), then \
                 the alerts resolved."

@@ -37,8 +37,8 @@ impl Teller {
     }
 
     /// From now on seconds count from this event.
-    pub fn begin(&self, event: &str) {
-        *self.since.borrow_mut() = (Instant::now(), event.to_owned());
+    pub fn count_from(&self, begun: Instant, event: &str) {
+        *self.since.borrow_mut() = (begun, event.to_owned());
     }
 
     /// Prints a line with the seconds since the last event.

@@ -112,8 +112,13 @@ async fn start_search(lab: &Lab) -> Result<OwnSearch> {
         bail!(reason);
     }
     let server = OwnSearch::start(lab, "opensearch").await?;
-    server.search.create_index(INDEX, DOCUMENTS, 0).await?;
+    fill_index(&server).await?;
     Ok(server)
+}
+
+/// Makes the index with its documents.
+pub(super) async fn fill_index(server: &OwnSearch) -> Result<()> {
+    server.search.create_index(INDEX, DOCUMENTS, 0).await
 }
 
 /// The product's program, which a build puts beside the laboratory's own programs.

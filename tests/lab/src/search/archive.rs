@@ -43,7 +43,7 @@ fn download(cache: &Path, archive: &Path) -> Result<()> {
     let maven = find::program("mvn").context("OpenSearch's archive is not in the cache")?;
     let partial = cache.join("opensearch.partial");
     let ended = Command::new(maven)
-        .args(["--batch-mode", "--quiet", "dependency:copy"])
+        .args(["--batch-mode", "--quiet", "-Dstyle.color=never", "dependency:copy"])
         .arg(format!("-Dartifact=org.opensearch.distribution.integ-test-zip:opensearch:{VERSION}:zip"))
         .arg(format!("-DoutputDirectory={}", partial.display()))
         .current_dir(cache)
