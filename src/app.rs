@@ -8,16 +8,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::clock::{self, BootId, WallTime};
+use crate::clock::{self, BootId, Moment, WallTime};
 use crate::config::{Config, RuleSetting};
 use crate::hub::{Common, Hub, Keeping, StateWrites};
 use crate::judge::rules::RuleBook;
 use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
 use crate::names::WriteOutcome;
+use crate::push::{self, Push, PushCounters};
 use crate::serve::{ServeState, WebSettings, serve};
 use crate::snapshot::{Sample, Snapshot};
 
@@ -66,6 +67,49 @@ pub struct App {
     addresses: Vec<SocketAddr>,
     stop_serving: watch::Sender<bool>,
     servers: JoinSet<()>,
+    pushing: Option<Pushing>,
+}
+
+/// The task that pushes alerts. Dropped without being stopped, it ends at its next await.
+struct Pushing {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Pushing {
+    /// Starts it, where the configuration wants it.
+    fn start(config: &Config, agent: &Agent, hubs: &[Hub], address: Option<SocketAddr>) -> Option<Self> {
+        let push = Push {
+            alerting: config.alerting.clone()?,
+            external_url: external_url(address),
+            pairs: receivers(hubs).to_vec(),
+            standing: RuleBook::new(&config.rules).watchdog(agent.began, agent.started).into_iter().collect(),
+            counters: agent.pushes.clone(),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(push::run(push, async {
+            let _ = stopped.await;
+        }));
+        Some(Self { stop, task })
+    }
+
+    async fn stop(self) {
+        // It has ended already if nobody listens.
+        let _ = self.stop.send(());
+        let _ = self.task.await;
+    }
+}
+
+/// Where people find the page: the first listener, by this machine's name where it listens on all addresses.
+fn external_url(address: Option<SocketAddr>) -> String {
+    match address {
+        Some(address) if !address.ip().is_unspecified() => format!("http://{address}"),
+        other => {
+            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let port = other.map_or_else(String::new, |address| format!(":{}", address.port()));
+            format!("http://{host}{port}")
+        }
+    }
 }
 
 impl App {
@@ -79,7 +123,7 @@ impl App {
             let listener = listen(address).await;
             listeners.push(listener.map_err(|cause| StartError::Listen { address: address.clone(), cause })?);
         }
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let agent = Arc::new(Agent::new());
         let common = agent.common(&options, &config);
         let mut hubs = Vec::new();
@@ -98,7 +142,8 @@ impl App {
             };
             servers.spawn(serve(listener, state.clone(), shutdown));
         }
-        Ok(Self { options, rules: config.rules, hubs, agent, state, addresses, stop_serving, servers })
+        let pushing = Pushing::start(&config, &agent, &hubs, addresses.first().copied());
+        Ok(Self { options, rules: config.rules, hubs, agent, state, addresses, stop_serving, servers, pushing })
     }
 
     /// Where it listens, in the order of the flags.
@@ -143,6 +188,10 @@ impl App {
         let _ = tokio::time::timeout(WARM_UP, all.join_all()).await;
         self.agent.watch(&hubs);
         self.state.replace_pairs(receivers(&hubs));
+        if let Some(pushing) = self.pushing.take() {
+            pushing.stop().await;
+        }
+        self.pushing = Pushing::start(&config, &self.agent, &hubs, self.addresses.first().copied());
         for removed in before {
             removed.stop().await;
         }
@@ -156,11 +205,14 @@ impl App {
         self.agent.reloaded(false);
     }
 
-    /// Stops in order: no new requests, then probes, then a last write of the state.
+    /// Stops in order: no new requests, then pushes, then probes, then a last write of the state.
     pub async fn stop(mut self) {
         // Nobody listens if every server has ended.
         let _ = self.stop_serving.send(true);
         while self.servers.join_next().await.is_some() {}
+        if let Some(pushing) = self.pushing {
+            pushing.stop().await;
+        }
         for hub in self.hubs {
             hub.stop().await;
         }
@@ -188,7 +240,9 @@ type Cost = Box<dyn Fn() -> SnapshotCost + Send + Sync>;
 
 /// What the agent knows of itself.
 struct Agent {
+    began: Moment,
     started: WallTime,
+    pushes: Arc<PushCounters>,
     boot: Option<BootId>,
     writes: Arc<StateWrites>,
     reload: RwLock<(bool, WallTime)>,
@@ -200,7 +254,9 @@ impl Agent {
         let started = clock::wall();
         let boot = clock::boot_id().inspect_err(|error| tracing::warn!(%error, "no boot id: saved state is not used"));
         Self {
+            began: clock::now(),
             started,
+            pushes: Arc::default(),
             boot: boot.ok(),
             writes: Arc::default(),
             reload: RwLock::new((true, started)),
@@ -236,7 +292,7 @@ impl Agent {
             reload_ok,
             reloaded,
             snapshots: self.costs.read().unwrap_or_else(PoisonError::into_inner).iter().map(|cost| cost()).collect(),
-            pushes: Vec::new(),
+            pushes: self.pushes.totals(),
             state_writes: vec![(WriteOutcome::Ok, written), (WriteOutcome::Failed, failed)],
             process,
         })
