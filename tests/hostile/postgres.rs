@@ -178,7 +178,16 @@ async fn a_server_without_a_session_left() -> Result<()> {
     let user = pair.user();
     pair.primary.sql(&format!("ALTER ROLE {user} CONNECTION LIMIT 0")).await?;
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}'");
+    // The standby's session still stands: it proves that it receives, not how far behind it is.
     pair.primary.sql(&end).await?;
+    wait_until("it runs with a warning", SOON, async || {
+        let told = channel_of(&agent, "catalog", "postgres").await?;
+        let page = agent.json("/monitor/replication").await?;
+        let right = (told["level"].as_str(), told["reason"].as_str()) == (Some("warning"), Some("refused"));
+        Ok((right && page["postgres_lag_bytes"] == "unknown").then_some(()))
+    })
+    .await?;
+    pair.standby.sql(&end).await?;
     let told = tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
     assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("too many connections")), "{told}");
     pair.primary.sql(&format!("ALTER ROLE {user} CONNECTION LIMIT -1")).await?;

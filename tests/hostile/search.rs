@@ -22,6 +22,12 @@ fn wrong_answers(elsewhere: &str) -> Vec<(&'static str, Says, &'static [&'static
         ("half-of-it", Says::This(http("200 OK", kind, "", GOOD_BEGINNING)), &["protocol"], "EOF"),
         ("other-json", Says::This(http("200 OK", kind, "", "{}")), &["protocol"], "colour"),
         ("a-number", Says::This(http("200 OK", kind, "", "17")), &["protocol"], "17"),
+        (
+            "a-long-text",
+            Says::This(http("200 OK", kind, "", &format!("\"{}\"", "z".repeat(1 << 20)))),
+            &["protocol"],
+            "check the URL",
+        ),
         ("deep-json", Says::This(http("200 OK", kind, "", &"[".repeat(100_000))), &["protocol"], ""),
         (
             "drip",
