@@ -27,17 +27,20 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use crate::facts::Failure;
 use crate::names::FailureKind;
+use crate::secret::Secret;
 
 /// The head of an answer may be this long, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// What a server answered, whatever the status.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// HTTP status code.
     pub status: u16,
     /// The whole body, never longer than the caller allowed.
     pub body: Vec<u8>,
+    /// What was sent along and must not be shown, should the server repeat it.
+    pub hidden: Vec<Secret>,
 }
 
 impl Response {
@@ -46,9 +49,14 @@ impl Response {
         matches!(self.status, 200..300)
     }
 
-    /// The beginning of the body on one line, for messages: at most `limit` characters.
+    /// The beginning of the body on one line, for messages: at most `limit` characters, and no secret of ours.
     pub fn excerpt(&self, limit: usize) -> String {
-        let text = String::from_utf8_lossy(&self.body);
+        self.excerpt_of(&String::from_utf8_lossy(&self.body), limit)
+    }
+
+    /// The same of a text that may quote the body.
+    pub fn excerpt_of(&self, text: &str, limit: usize) -> String {
+        let text = self.hidden.iter().fold(text.to_owned(), |text, secret| secret.masked_in(&text));
         let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         match one_line.char_indices().nth(limit) {
             Some((cut, _)) => format!("{}…", &one_line[..cut]),
@@ -130,6 +138,8 @@ struct Endpoint {
     /// Put before every path; empty or begins with `/` and does not end with it.
     prefix: String,
     authorization: Option<HeaderValue>,
+    /// The password in both forms in which it is sent.
+    hidden: Vec<Secret>,
 }
 
 impl fmt::Display for Endpoint {
@@ -161,7 +171,7 @@ impl Connection {
 
     /// Sends basic authentication with every request.
     pub fn authenticate(&mut self, user: &str, password: &str) {
-        self.endpoint.authorization = basic_authorization(user, password);
+        (self.endpoint.authorization, self.endpoint.hidden) = basic_authorization(user, password);
     }
 
     /// Asks for `path` (with its query). The caller sets the deadline; dropping the future closes the connection.
@@ -281,7 +291,7 @@ impl Connection {
         match Limited::new(answer.into_body(), max_body).collect().await {
             Ok(body) => {
                 self.sender = Some(sender);
-                Ok(Response { status, body: body.to_bytes().to_vec() })
+                Ok(Response { status, body: body.to_bytes().to_vec(), hidden: self.endpoint.hidden.clone() })
             }
             Err(error) if error.is::<LengthLimitError>() => Err(HttpError::new(
                 FailureKind::TooLarge,
@@ -312,7 +322,7 @@ fn parse(url: &str) -> Result<(Endpoint, String), HttpError> {
         return Err(wrong("a URL without a host"));
     }
     let user_info = authority.as_str().rsplit_once('@').map(|(user_info, _)| user_info);
-    let authorization = user_info.and_then(|user_info| {
+    let (authorization, hidden) = user_info.map_or((None, Vec::new()), |user_info| {
         let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
         basic_authorization(&percent_decoded(user), &percent_decoded(password))
     });
@@ -327,15 +337,20 @@ fn parse(url: &str) -> Result<(Endpoint, String), HttpError> {
         },
         prefix: String::new(),
         authorization,
+        hidden,
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     Ok((endpoint, path.to_owned()))
 }
 
-fn basic_authorization(user: &str, password: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(format!("{user}:{password}")))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+/// The header, and what of it must never be shown.
+fn basic_authorization(user: &str, password: &str) -> (Option<HeaderValue>, Vec<Secret>) {
+    let encoded = BASE64.encode(format!("{user}:{password}"));
+    let value = HeaderValue::try_from(format!("Basic {encoded}")).ok().map(|mut value| {
+        value.set_sensitive(true);
+        value
+    });
+    (value, vec![Secret::new(encoded), Secret::new(password)])
 }
 
 /// Text with each `%2F` and the like put back. What is not valid stays as it is.

@@ -19,6 +19,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// `text` with `***` wherever the secret stands in it. For what servers answer: some repeat what they were told.
+    pub fn masked_in(&self, text: &str) -> String {
+        if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, "***") }
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -48,5 +53,11 @@ mod tests {
         let secret = Secret::new("hunter2");
         let shown = format!("{secret} {secret:?} {}", serde_json::to_string(&secret).unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn what_a_server_repeats_is_masked() {
+        assert_eq!(Secret::new("hunter2").masked_in("no hunter2, no hunter22"), "no ***, no ***2");
+        assert_eq!(Secret::new("").masked_in("nothing to hide"), "nothing to hide");
     }
 }

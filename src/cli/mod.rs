@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config;
 use crate::level::Level;
 
 /// Tells the truth about a warm-standby pair: a Prometheus exporter with an alerting sidecar.
@@ -39,6 +40,23 @@ enum Command {
     Rsync(rsync::RsyncArgs),
 }
 
+/// Prints what is wrong with the arguments, or the help that they ask for. A misplaced URL is repeated without its password.
+fn complain(error: &clap::Error, arguments: &[OsString]) {
+    let told = error.render().to_string();
+    let masked =
+        arguments.iter().skip(1).filter_map(|argument| argument.to_str()).fold(told.clone(), |text, argument| {
+            let shown = config::shown(argument);
+            let hides = shown.contains("***") || shown.ends_with("…\"");
+            if hides { text.replace(argument, shown.trim_matches('"')) } else { text }
+        });
+    if masked == told {
+        // With colours on a terminal. Nothing can be done where not even the usage can be printed.
+        let _ = error.print();
+    } else {
+        eprint!("{masked}");
+    }
+}
+
 /// Runs the command that the arguments (the program's name first) ask for.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -52,8 +70,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some(Command::Rsync(args)) => rsync::run(&args),
         },
         Err(error) => {
-            // Nothing can be done where not even the usage can be printed.
-            let _ = error.print();
+            complain(&error, &arguments);
             match (error.use_stderr(), arguments.get(1)) {
                 (false, _) => ExitCode::SUCCESS,
                 // A check that was called wrongly knows nothing.

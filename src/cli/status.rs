@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::source::SourceArgs;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::http_client;
 use crate::hub::{Common, Hub};
 use crate::judge::rules::RuleBook;
@@ -93,15 +93,19 @@ async fn status(args: &StatusArgs) -> Result<StatusDocument, String> {
 
 /// Asks the running agent.
 async fn ask(url: &str) -> Result<StatusDocument, String> {
+    let place = config::shown(url);
     let url = format!("{}/api/v1/status", url.trim_end_matches('/'));
     let answer = http_client::get(&url, &[("accept", "application/json")], ANSWER_WITHIN, LONGEST_ANSWER).await;
     let answer = answer.map_err(|error| {
-        format!("the agent cannot be asked at {url}: {error}; is it running? (`status --once` looks without one)")
+        format!("the agent cannot be asked at {place}: {error}; is it running? (`status --once` looks without one)")
     })?;
     if !answer.is_success() {
-        return Err(format!("{url} answers {}: {}", answer.status, answer.excerpt(300)));
+        return Err(format!("{place} answers {}: {}", answer.status, answer.excerpt(300)));
     }
-    serde_json::from_slice(&answer.body).map_err(|error| format!("{url} does not answer as an agent does: {error}"))
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let error = answer.excerpt_of(&error.to_string(), 300);
+        format!("{place} does not answer as an agent does: {error}")
+    })
 }
 
 /// Probes all pairs until each is decided, at most for as long as the flags say.

@@ -21,3 +21,4 @@ pub use load::{DEFAULT_PATH, from_urls, load, parse};
 pub use printed::{example, reference};
 pub use problems::{Place, Problem, Problems};
 pub use secrets::{Environment, SecretError};
+pub use wording::shown;

@@ -90,6 +90,10 @@ fn host(text: &str) -> Result<String, Wrong> {
     if text.starts_with('/') || text.parse::<IpAddr>().is_ok() {
         return Ok(text);
     }
+    if text.contains('@') {
+        // Not shown: a password may stand before the @.
+        return Err(Wrong::new("a host has no @ in it", "write user and password as keys of their own"));
+    }
     match text.rsplit_once(':') {
         Some((_, port)) => Err(Wrong::new(format!("{text:?} has a port"), format!("write `port: {port}` beside it"))),
         None if text.contains(char::is_whitespace) => {

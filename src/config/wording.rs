@@ -31,11 +31,11 @@ fn distance(from: &str, to: &str) -> usize {
     rows[from.len()][to.len()]
 }
 
-const SECRET_WORDS: [&str; 4] = ["pass", "secret", "token", "auth"];
+const SECRET_WORDS: [&str; 5] = ["pass", "secret", "token", "auth", "key="];
 
 /// Text in quotes for a message: one line, at most 60 characters, and nothing that could be a secret: the password of a
 /// URL is replaced, and so is all that follows a word like `password` inside a longer text.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let masked = without_url_password(text);
     let lower = masked.to_ascii_lowercase();
     let secret_word = SECRET_WORDS.iter().filter_map(|word| lower.find(word)).min();
@@ -54,7 +54,11 @@ pub(super) fn shown(text: &str) -> String {
 
 /// Replaces what is, or could be, the password of a URL.
 pub(super) fn without_url_password(text: &str) -> String {
-    let Some(start) = text.find("://").map(|found| found + 3) else { return text.to_owned() };
+    // Without a scheme, too, USER:PASSWORD@HOST may have been meant.
+    let start = text.find("://").map_or(0, |found| found + 3);
+    if start == 0 && !text.contains('@') {
+        return text.to_owned();
+    }
     let rest = &text[start..];
     let Some(colon) = rest.find(':') else { return text.to_owned() };
     match rest.rfind('@') {
@@ -91,6 +95,9 @@ mod tests {
             "host=10.0.0.1 password=hunter2",
             "password hunter2",
             "redis-cli --pass hunter2",
+            "me:hunter2@host",
+            ":hunter2@host:6379",
+            "http://host:9200?apikey=hunter2",
         ] {
             assert!(!shown(text).contains("hunter2"), "{}", shown(text));
         }

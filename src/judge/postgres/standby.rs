@@ -167,7 +167,7 @@ fn verdict(
             _ => Verdict::unproven(Reason::NotSeenYet, format!("{name} has not been asked yet"), asked),
         },
         (None, Some(Ok(_))) => {
-            let (silent, reason) = silent_other(view, name);
+            let (silent, reason) = silent_primary(view, name);
             Verdict {
                 up: true,
                 reason: Some(reason),
@@ -189,10 +189,8 @@ fn verdict(
             Verdict::unproven(reason, format!("{name}: {text}"), asked)
         }
         (None, _) => {
-            let (silent, reason) = match node {
-                Node::Silent(reason) => (name.clone(), reason),
-                _ => silent_other(view, name),
-            };
+            // The primary's own failure comes first: without it nothing can be proven, whatever the standby says.
+            let (silent, reason) = silent_primary(view, name);
             Verdict::unproven(reason, format!("{silent} cannot be asked: {}", cause(view, &silent, reason)), asked)
         }
     }
@@ -214,18 +212,13 @@ fn rank(reason: Reason) -> usize {
 }
 
 /// The node whose silence leaves this standby alone: the presumed primary.
-fn silent_other(view: &Surroundings<'_>, name: &Name) -> (Name, Reason) {
-    let silent = |other: &&(&Name, Node<'_>)| other.0 != name && matches!(other.1, Node::Silent(_));
-    let known = view
-        .nodes
-        .all
-        .iter()
-        .filter(silent)
-        .max_by_key(|(other, _)| Some(*other) == view.history.roles.primary.as_ref());
-    match known {
-        Some((other, Node::Silent(reason))) => ((*other).clone(), *reason),
-        _ => (name.clone(), Reason::NoPrimary),
-    }
+fn silent_primary(view: &Surroundings<'_>, name: &Name) -> (Name, Reason) {
+    let presumed = view.nodes.presumed_primary(&view.history.roles);
+    let silence = |(node, state): &(&Name, Node<'_>)| match state {
+        Node::Silent(reason) if Some(*node) == presumed => Some(((*node).clone(), *reason)),
+        _ => None,
+    };
+    view.nodes.all.iter().find_map(silence).unwrap_or_else(|| (name.clone(), Reason::NoPrimary))
 }
 
 fn cause(view: &Surroundings<'_>, name: &Name, reason: Reason) -> String {

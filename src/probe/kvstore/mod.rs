@@ -3,6 +3,7 @@
 //!
 //! What this proves is called `path`: that such a write would succeed now. Not that the application's own writes arrived.
 
+mod bounded;
 mod canary;
 mod indeterminate;
 mod outcome;

@@ -1,5 +1,6 @@
 //! One Redis (or Valkey, KeyDB): a held connection, and the two commands that a canary needs.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -9,16 +10,23 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::WriteFailure;
+use super::bounded::{Bounded, Exceeded, MOST};
 use crate::config::RedisNode;
 use crate::facts::Failure;
 use crate::names::{FailureKind, Name};
 use crate::probe::password::password_of;
+use crate::secret::Secret;
+use crate::units::Bytes;
 
 /// One node's Redis.
 pub struct RedisStore {
     node: Name,
     settings: RedisNode,
     connection: Option<MultiplexedConnection>,
+    /// The password that was sent last; the server may repeat it.
+    password: Option<Secret>,
+    /// The held connection was ended because an answer was too long.
+    exceeded: Exceeded,
     /// Drives the connection; replacing it closes the connection, so that no timeout leaves one behind.
     driver: JoinSet<()>,
 }
@@ -26,7 +34,8 @@ pub struct RedisStore {
 impl RedisStore {
     /// Connects when it is first needed.
     pub fn new(node: Name, settings: RedisNode) -> Self {
-        Self { node, settings, connection: None, driver: JoinSet::new() }
+        let exceeded = Exceeded::default();
+        Self { node, settings, connection: None, password: None, exceeded, driver: JoinSet::new() }
     }
 
     /// Makes a connection unless one is held.
@@ -42,7 +51,7 @@ impl RedisStore {
         if self.connection.is_some() {
             return Ok(());
         }
-        let opened = timeout_at(deadline, open(&self.node, &self.settings, &mut self.driver)).await;
+        let opened = timeout_at(deadline, self.open()).await;
         self.connection = Some(opened.unwrap_or_else(|_| Err(self.too_slow("to connect")))?);
         // Without a password nothing has been exchanged so far. The answer to a greeting tells a server from a black hole
         // before a canary is on its way whose fate nobody would know.
@@ -70,7 +79,13 @@ impl RedisStore {
         let mut set = redis::cmd("SET");
         let millis = u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX);
         set.arg(key).arg(value).arg("PX").arg(millis);
-        self.ask::<()>(deadline, set, "to SET").await.map_err(|failure| WriteFailure { failure, sent: true })
+        let wrong = |failure| WriteFailure { failure, sent: true };
+        let answer: redis::Value = self.ask(deadline, set, "to SET").await.map_err(wrong)?;
+        if answer == redis::Value::Okay {
+            return Ok(());
+        }
+        let message = format!("the store of {} answers SET as no Redis does: check the address", self.node);
+        Err(wrong(Failure::new(FailureKind::Protocol, message)))
     }
 
     /// What is stored under `key`; `None` where nothing is.
@@ -100,7 +115,7 @@ impl RedisStore {
                 Ok(answer)
             }
             Ok(Err(error)) => {
-                let failure = failure_of(&self.node, &self.settings, &error);
+                let failure = self.failure_of(&error);
                 // An error that the server answered leaves the connection in order; after a refused identity a new one asks
                 // again with the password as it is then.
                 if answered_by_server(&error) && failure.kind != FailureKind::Authentication {
@@ -133,38 +148,55 @@ impl RedisStore {
         let cure = "look at the link to it and at its load";
         Failure::new(FailureKind::Timeout, format!("the store of {node} ({address}) took too long {what}; {cure}"))
     }
-}
 
-/// Connects and introduces itself. The caller sets the deadline.
-async fn open(node: &Name, settings: &RedisNode, driver: &mut JoinSet<()>) -> Result<MultiplexedConnection, Failure> {
-    let mut identity = RedisConnectionInfo::default()
-        .set_db(i64::from(settings.database))
-        .set_protocol(ProtocolVersion::RESP2)
-        // CLIENT SETINFO would be one more right to grant.
-        .set_skip_set_lib_name();
-    if let Some(user) = &settings.user {
-        identity = identity.set_username(user);
+    /// Connects and introduces itself. The caller sets the deadline.
+    async fn open(&mut self) -> Result<MultiplexedConnection, Failure> {
+        let mut identity = RedisConnectionInfo::default()
+            .set_db(i64::from(self.settings.database))
+            .set_protocol(ProtocolVersion::RESP2)
+            // CLIENT SETINFO would be one more right to grant.
+            .set_skip_set_lib_name();
+        if let Some(user) = &self.settings.user {
+            identity = identity.set_username(user);
+        }
+        self.password = password_of(self.settings.password.as_ref()).await?;
+        if let Some(password) = &self.password {
+            identity = identity.set_password(password.expose());
+        }
+        let address = &self.settings.address;
+        let tcp = TcpStream::connect(address).await.map_err(|error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::ConnectionRefused => FailureKind::Refused,
+                std::io::ErrorKind::TimedOut => FailureKind::Timeout,
+                _ => FailureKind::Unreachable,
+            };
+            Failure::new(kind, format!("connecting to the store of {} ({address}): {error}", self.node))
+        })?;
+        // Commands are small and wait for their answer.
+        let _ = tcp.set_nodelay(true);
+        let (stream, exceeded) = Bounded::new(tcp);
+        self.exceeded = exceeded;
+        // Its own time limits are switched off: one deadline covers the whole cycle.
+        let limits = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let (connection, driving) = MultiplexedConnection::new_with_config(&identity, stream, limits)
+            .await
+            .map_err(|error| self.failure_of(&error))?;
+        self.driver.spawn(driving);
+        Ok(connection)
     }
-    if let Some(password) = password_of(settings.password.as_ref()).await? {
-        identity = identity.set_password(password.expose());
+
+    fn failure_of(&self, error: &RedisError) -> Failure {
+        let (node, address) = (&self.node, &self.settings.address);
+        if self.exceeded.load(Ordering::Relaxed) {
+            let most = Bytes(MOST as u64);
+            let message = format!("the store of {node} ({address}) answers more than {most}: check the address");
+            return Failure::new(FailureKind::TooLarge, message);
+        }
+        let (kind, cure) = kind_and_cure(error);
+        let told = error.to_string();
+        let told = self.password.as_ref().map_or_else(|| told.clone(), |password| password.masked_in(&told));
+        Failure::new(kind, format!("the store of {node} ({address}): {told}{cure}"))
     }
-    let tcp = TcpStream::connect(&settings.address).await.map_err(|error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => FailureKind::Refused,
-            std::io::ErrorKind::TimedOut => FailureKind::Timeout,
-            _ => FailureKind::Unreachable,
-        };
-        Failure::new(kind, format!("connecting to the store of {node} ({}): {error}", settings.address))
-    })?;
-    // Commands are small and wait for their answer.
-    let _ = tcp.set_nodelay(true);
-    // Its own time limits are switched off: one deadline covers the whole cycle.
-    let limits = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    let (connection, driving) = MultiplexedConnection::new_with_config(&identity, tcp, limits)
-        .await
-        .map_err(|error| failure_of(node, settings, &error))?;
-    driver.spawn(driving);
-    Ok(connection)
 }
 
 fn answered_by_server(error: &RedisError) -> bool {
@@ -172,11 +204,8 @@ fn answered_by_server(error: &RedisError) -> bool {
 }
 
 /// The kind of a failure, by what the server answered (<https://redis.io/docs/latest/develop/reference/protocol-spec/>).
-fn failure_of(node: &Name, settings: &RedisNode, error: &RedisError) -> Failure {
-    let address = &settings.address;
-    // The server's own words may quote what was sent, but never the password: AUTH's arguments are not repeated.
-    let told = |cure: &str| format!("the store of {node} ({address}): {error}{cure}");
-    let (kind, cure) = match (error.kind(), error.code()) {
+fn kind_and_cure(error: &RedisError) -> (FailureKind, &'static str) {
+    match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
             (FailureKind::Authentication, "; check user and password of this node's store")
         }
@@ -190,6 +219,5 @@ fn failure_of(node: &Name, settings: &RedisNode, error: &RedisError) -> Failure 
         (ErrorKind::Io, _) if error.is_timeout() => (FailureKind::Timeout, ""),
         (ErrorKind::Io, _) => (FailureKind::Unreachable, "; it closed the connection"),
         _ => (FailureKind::Protocol, "; this is not how a Redis answers: check the address"),
-    };
-    Failure::new(kind, told(cure))
+    }
 }

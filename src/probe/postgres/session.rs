@@ -53,7 +53,12 @@ impl Session {
             }
             other => other,
         }
-        .map_err(|error| failure::of(&error, node))?;
+        .map_err(|error| {
+            let failure = failure::of(&error, node);
+            // Whoever answers there was sent the password, and may repeat it.
+            let message = password.as_ref().map(|password| password.masked_in(&failure.message));
+            Failure { message: message.unwrap_or(failure.message), ..failure }
+        })?;
         if let Some(version) = connection.server_version_num().filter(|version| *version < OLDEST_VERSION) {
             let text = format!("{} is version {}; 14 is the oldest supported", failure::place(node), version / 10_000);
             return Err(Failure::new(FailureKind::Protocol, text));

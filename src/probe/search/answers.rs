@@ -225,6 +225,8 @@ fn json<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
 fn parsed<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
     serde_json::from_slice(&response.body).map_err(|error| {
         let excerpt = response.excerpt(EXCERPT);
+        // The parser's words may quote the answer, at any length.
+        let error = response.excerpt_of(&error.to_string(), EXCERPT);
         let message = format!("not the answer of a search engine ({error}): {excerpt:?}; check the URL and its prefix");
         Failure::new(FailureKind::Protocol, message)
     })

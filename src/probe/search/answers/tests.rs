@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn answer(status: u16, body: &str) -> Response {
-    Response { status, body: body.as_bytes().to_vec() }
+    Response { status, body: body.as_bytes().to_vec(), ..Response::default() }
 }
 
 fn ok(body: &str) -> Response {
@@ -19,7 +19,7 @@ const MISSING: &str = r#"{"error":{"root_cause":[{"type":"index_not_found_except
 proptest! {
     #[test]
     fn no_answer_crashes_a_parser(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let response = Response { status, body };
+        let response = Response { status, body, ..Response::default() };
         let _ = (identity(&response), cluster_health(&response), concrete_indices(&response), documents(&response));
     }
 }

@@ -1,0 +1,102 @@
+//! A state directory that is full, in the way, or full of nonsense.
+
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use standbywatch_lab::{Agent, Lab, Result, wait_until};
+
+use crate::watch::{self, SOON};
+
+fn config() -> String {
+    let servers = watch::postgres_servers("catalog", "host: 127.0.0.1, port: 1", "host: 127.0.0.1, port: 2");
+    format!("pairs:\n{servers}")
+}
+
+/// The state directory of the agent that will be started.
+fn state(lab: &Lab) -> Result<PathBuf> {
+    let directory = lab.dir().join("agent/state");
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+async fn writes(agent: &Agent, outcome: &str) -> Result<f64> {
+    let metrics = agent.metrics().await?;
+    Ok(metrics.value("standby_agent_state_writes_total", &[("outcome", outcome)])?.unwrap_or_default())
+}
+
+async fn says(agent: &Agent, text: &str) -> Result<()> {
+    wait_until(text, SOON, async || Ok(agent.server.log().contains(text).then_some(()))).await
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_once_and_its_end_too() -> Result<()> {
+    let lab = Lab::bare()?;
+    // Whatever is written there: no space left on device.
+    let new = state(&lab)?.join("catalog.json.new");
+    symlink("/dev/full", &new)?;
+    let agent = watch::agent(&lab, config()).await?;
+    watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+    wait_until("two writes have failed", SOON, async || Ok((writes(&agent, "failed").await? >= 2.0).then_some(())))
+        .await?;
+    says(&agent, "No space left on device").await?;
+    assert_eq!(agent.server.log().matches("state cannot be saved").count(), 1, "{}", agent.server.log());
+    watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+    std::fs::remove_file(&new)?;
+    says(&agent, "state is saved again").await?;
+    assert!(writes(&agent, "ok").await? >= 1.0);
+    assert_eq!(agent.stop().await?.code(), Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_state_directory_that_is_none() -> Result<()> {
+    let lab = Lab::bare()?;
+    // A directory where the file should be: it can be neither read nor replaced.
+    std::fs::create_dir_all(state(&lab)?.join("catalog.json/in-the-way"))?;
+    let agent = watch::agent(&lab, config()).await?;
+    says(&agent, "state is not used").await?;
+    says(&agent, "state cannot be saved").await?;
+    watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+    assert_eq!(agent.get("/-/healthy").await?.status, 200);
+    assert_eq!(agent.stop().await?.code(), Some(0), "it ends although it cannot save");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_corrupt_file_is_set_aside_and_said() -> Result<()> {
+    let lab = Lab::bare()?;
+    let file = state(&lab)?.join("catalog.json");
+    let nonsense: [&[u8]; 5] = [
+        b"",
+        b"{\"version\":1,\"pair\":\"cat",
+        b"\xff\xfe\0",
+        b"{\"version\":99}",
+        b"{\"version\":1,\"pair\":\"catalog\",\"saved_at\":-5}",
+    ];
+    for bytes in nonsense {
+        std::fs::write(&file, bytes)?;
+        let agent = watch::agent(&lab, config()).await?;
+        let log = agent.server.log();
+        assert!(log.contains("state is not used") && log.contains("set aside as"), "{bytes:?}: {log}");
+        assert_eq!(std::fs::read(file.with_extension("json.corrupt"))?, bytes);
+        watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+        assert_eq!(agent.stop().await?.code(), Some(0));
+        std::fs::remove_file(lab.dir().join("agent.log"))?;
+    }
+    Ok(())
+}
+
+/// Ended in the middle of whatever it does, it starts again with what was written last.
+#[tokio::test]
+async fn a_killed_agent_leaves_a_file_that_can_be_read() -> Result<()> {
+    let lab = Lab::bare()?;
+    let agent = watch::agent(&lab, config()).await?;
+    wait_until("state is saved", SOON, async || Ok((writes(&agent, "ok").await? >= 1.0).then_some(()))).await?;
+    for _ in 0..3 {
+        agent.server.kill().await?;
+        agent.start_again().await?;
+        watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+    }
+    assert!(!agent.server.log().contains("state is not used"), "{}", agent.server.log());
+    Ok(())
+}
