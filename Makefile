@@ -8,9 +8,10 @@ CARGO ?= cargo
 INSTALL := tests/lab/install.sh
 # cargo-nextest and cargo-deny may live in the laboratory's cache.
 export PATH := $(shell bash $(INSTALL) --where)/tools/bin:$(PATH)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB := $(CARGO) run --quiet --package standbywatch-lab --bin
 
-.PHONY: help test demo demo-fault demo-repair bench docs docs-check fmt lint deny
+.PHONY: help test truth demo demo-fault demo-repair bench docs docs-check fmt lint deny
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +20,13 @@ test: ## install what is missing, build, run every test
 	@bash $(INSTALL) --tools
 	@$(CARGO) test --quiet --workspace --all-features --doc
 	@$(CARGO) nextest run --workspace --all-features
+
+truth: ## play the table of truth and print docs/truth.md from what it measured
+	@bash $(INSTALL) --tools
+	@rm -rf '$(TARGET)/tmp/truth'
+	@$(CARGO) nextest run --package standbywatch --all-features --test truth
+	@$(LAB) lab-truth -- '$(TARGET)/tmp/truth' >'$(TARGET)/truth.md'
+	@mv '$(TARGET)/truth.md' docs/truth.md
 
 demo: ## a real pair with the agent, Prometheus and Alertmanager, until Ctrl-C
 	@bash $(INSTALL)
@@ -31,10 +39,10 @@ demo-fault: ## break the running demo: make demo-fault FAULT=cable-cut
 demo-repair: ## put the running demo right again
 	@$(LAB) lab-demo -- repair
 
-bench: ## memory, CPU and scrape times beside the ordinary exporters
+bench: ## memory, CPU and scrape times beside the ordinary exporters, also into docs/bench.md (BENCH_MINUTES=10)
 	@bash $(INSTALL) --bench
 	@$(CARGO) build --release --package standbywatch --package standbywatch-lab --bins
-	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench
+	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench -- docs/bench.md
 
 docs: ## print again the documents that come from the code
 	@bash tests/print-docs.sh

@@ -7,6 +7,8 @@ mod readings;
 mod role_file;
 mod saving;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod transitions;
 
 use std::path::PathBuf;
@@ -80,8 +82,9 @@ impl Hub {
         let (state, states) = watch::channel(saved.clone());
         let saving = common.keeping.clone();
         let saving = saving.map(|Keeping { boot, writes }| tokio::spawn(saving::keep(file, boot, states, writes)));
-        let took = Arc::new(AtomicU64::new(0));
-        let (core, first) = Core::new(pair.clone(), common, saved.timers, state, took.clone());
+        let present = (clock::now(), clock::wall());
+        let (core, first) = Core::new(pair.clone(), common, saved.timers, state, present);
+        let took = core.took.clone();
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(core.run(publish, stopped));
@@ -157,9 +160,8 @@ impl Core {
         common: &Common,
         timers: RuleTimers,
         state: watch::Sender<Saved>,
-        took: Arc<AtomicU64>,
+        (now, wall): (Moment, WallTime),
     ) -> (Self, Arc<Snapshot>) {
-        let (now, wall) = (clock::now(), clock::wall());
         let mut core = Self {
             readings: Readings::new(&pair),
             histories: Histories::new(&pair),
@@ -171,7 +173,7 @@ impl Core {
             transitions: Transitions::default(),
             state,
             roles: watch::channel(Roles::default()).0,
-            took,
+            took: Arc::default(),
             pair,
             rules: common.rules.clone(),
             state_directory: common.state_directory.clone(),
@@ -191,31 +193,34 @@ impl Core {
                     while let Ok(more) = told.try_recv() {
                         all.push(more);
                     }
-                    let (now, wall) = self.tick();
-                    for one in all {
-                        self.take(one, now, wall);
-                    }
-                    publish.send_replace(self.snapshot(now, wall));
+                    let (now, wall) = (clock::now(), clock::wall());
+                    publish.send_replace(self.advance(all, now, wall));
                 }
                 () = until(self.next_change) => {
-                    let (now, wall) = self.tick();
-                    publish.send_replace(self.snapshot(now, wall));
+                    let (now, wall) = (clock::now(), clock::wall());
+                    publish.send_replace(self.advance(Vec::new(), now, wall));
                 }
                 _ = &mut stopped => return self.timers,
             }
         }
     }
 
-    /// The present. If the machine was paused from outside since the last one, nothing from before is believed.
-    fn tick(&mut self) -> (Moment, WallTime) {
-        let (now, wall) = (clock::now(), clock::wall());
+    /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
+    /// nothing from before is believed, nor what came in with this waking.
+    fn advance(&mut self, all: Vec<Told>, now: Moment, wall: WallTime) -> Arc<Snapshot> {
+        for told in all {
+            self.take(told, now, wall);
+        }
         if self.pause.tick(now, wall) {
             tracing::warn!(pair = %self.pair.name, "this machine was paused; all readings are dropped");
             self.readings = self.readings.dropped();
             self.histories.forget_moments(&self.pair);
             self.role_file = None;
         }
-        (now, wall)
+        let snapshot = self.snapshot(now, wall);
+        let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
+        self.took.store(took, Ordering::Relaxed);
+        snapshot
     }
 
     fn take(&mut self, told: Told, now: Moment, wall: WallTime) {
@@ -260,8 +265,6 @@ impl Core {
         });
         self.next_change = Some(next_change);
         self.number += 1;
-        let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
-        self.took.store(took, Ordering::Relaxed);
         Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until))
     }
 

@@ -34,8 +34,10 @@ fn tell(view: &View, channel: &ChannelView, before: Option<Level>) {
     let was = before.map(Level::as_str);
     let reason = channel.reason.map(Reason::as_str);
     let detail = channel.detail.as_deref();
-    // ERROR means that a person must act.
+    // ERROR means that a person must act. An agent that has just started has not heard of everything yet.
+    let first_look = before.is_none() && matches!(channel.reason, Some(Reason::NotSeenYet | Reason::Starting));
     match channel.level {
+        Level::Unknown if first_look => tracing::info!(pair, channel = name, level, reason, detail, "level"),
         Level::Ok => tracing::info!(pair, channel = name, level, was, "level"),
         Level::Warning => tracing::warn!(pair, channel = name, level, was, reason, detail, "level"),
         Level::Critical | Level::Unknown => {

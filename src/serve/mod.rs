@@ -110,6 +110,9 @@ pub async fn serve(listener: TcpListener, state: Arc<ServeState>, shutdown: impl
                     },
                 };
                 connections.spawn(connection(stream, peer, state.clone(), over_limit, permit, graceful.watcher()));
+                // An agent that was stopped finds a queue of peers that have long gone. Each gets its turn, and so its end,
+                // before the next is let in; else they would fill the limit and keep out whoever asks now.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 // Out of file descriptors, mostly. Trying again at once would only burn the processor.

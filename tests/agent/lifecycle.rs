@@ -141,3 +141,19 @@ async fn a_replaced_session_leaves_one_behind() -> Result<()> {
     assert!(agent.stop().await?.success());
     Ok(())
 }
+
+#[tokio::test]
+async fn an_agent_that_was_frozen_answers_who_asks_next() -> Result<()> {
+    use tokio::io::AsyncWriteExt;
+    let lab = Lab::bare()?;
+    let agent = Agent::start(&lab, options(NOBODY.to_owned())).await?;
+    agent.server.freeze()?;
+    // More than are served at the same time; all have given up when it goes on.
+    for _ in 0..100 {
+        let mut stream = tokio::net::TcpStream::connect(agent.address()?).await?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+    }
+    agent.server.thaw()?;
+    assert_eq!(agent.get("/metrics").await?.status, 200);
+    Ok(())
+}

@@ -10,13 +10,17 @@ use crate::units::duration_text;
 
 /// Where the server is, for messages. Never with a password.
 pub(super) fn place(node: &PostgresNode) -> String {
-    if node.host.starts_with('/') {
+    if is_socket(node) {
         format!("{}/.s.PGSQL.{}", node.host.trim_end_matches('/'), node.port)
     } else if node.host.contains(':') {
         format!("[{}]:{}", node.host, node.port)
     } else {
         format!("{}:{}", node.host, node.port)
     }
+}
+
+fn is_socket(node: &PostgresNode) -> bool {
+    node.host.starts_with('/')
 }
 
 /// No answer within the deadline.
@@ -31,6 +35,10 @@ pub(super) fn timeout(node: &PostgresNode, doing: &str, after: Duration) -> Fail
 pub(super) fn of(error: &sqlx::Error, node: &PostgresNode) -> Failure {
     let place = place(node);
     match error {
+        // No network call answers so: it is about a file on this machine.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::NotFound && !is_socket(node) => {
+            Failure::new(FailureKind::Tls, format!("{place}: a file that `tls` names is not there: {error}"))
+        }
         sqlx::Error::Io(error) => of_io(error, &place),
         sqlx::Error::Database(error) => match error.code() {
             Some(code) => of_state(&code, error.message(), node),
@@ -79,7 +87,8 @@ fn of_io(error: &io::Error, place: &str) -> Failure {
         ),
         Io::TimedOut => Failure::new(FailureKind::Timeout, format!("{place} does not answer; is the machine up?")),
         Io::PermissionDenied => {
-            Failure::new(FailureKind::Permission, format!("this process may not connect to {place}: {error}"))
+            let text = format!("this process may not connect to {place}, or not read a file that `tls` names: {error}");
+            Failure::new(FailureKind::Permission, text)
         }
         Io::UnexpectedEof if error.to_string().contains("got 0 bytes") => closed_without_a_word(place),
         Io::UnexpectedEof => not_the_protocol(place, "the answer is cut short"),
@@ -166,6 +175,9 @@ mod tests {
         assert_eq!(of(io::ErrorKind::HostUnreachable), FailureKind::Unreachable);
         assert_eq!(of(io::ErrorKind::Other), FailureKind::Unreachable);
         assert_eq!(of(io::ErrorKind::UnexpectedEof), FailureKind::Protocol);
+        assert_eq!(of(io::ErrorKind::NotFound), FailureKind::Tls, "over TCP, only a certificate's file can be missing");
+        let missing = sqlx::Error::Io(io::Error::from(io::ErrorKind::NotFound));
+        assert_eq!(super::of(&missing, &node("/run/postgresql")).kind, FailureKind::Refused);
     }
 
     #[test]

@@ -25,7 +25,9 @@
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
 //! | [`demo`] | a watched pair that can be broken from another terminal |
+//! | [`bench`] | how fast and how small the agent is |
 //! | [`http`] | a small client |
+//! | [`Machine`] | what measured figures depend on |
 //! | [`wait_until`] | waiting for a condition under a deadline |
 //!
 //! Variables: `LAB_REQUIRE_ALL=1` fails a test whose server is missing instead of skipping it;
@@ -33,12 +35,14 @@
 //! labs are made.
 
 mod agent;
+pub mod bench;
 mod cable;
 pub mod demo;
 mod find;
 pub mod http;
 mod keeper;
 mod lab;
+mod machine;
 mod monitoring;
 mod ports;
 mod postgres;
@@ -54,6 +58,7 @@ pub use anyhow::{Context, Result};
 pub use cable::{Cable, Mode, Traffic, Way};
 pub use find::Need;
 pub use lab::Lab;
+pub use machine::Machine;
 pub use monitoring::{Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample};
 pub use postgres::{Load, PgPair, PgPairBuilder, PgServer, Rows, Writer};
 pub use process::Server;

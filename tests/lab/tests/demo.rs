@@ -24,7 +24,7 @@ impl Demo {
         let mut command = tokio::process::Command::new(DEMO);
         command
             .arg("start")
-            .env("TMPDIR", temp)
+            .env("LAB_DIR", temp)
             .env("LAB_DIR", temp)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -72,7 +72,7 @@ impl Demo {
 
 /// What `lab-demo` prints to another terminal.
 fn tell(temp: &Path, words: &[&str]) -> Result<Output> {
-    Command::new(DEMO).args(words).env("TMPDIR", temp).output().context("talk to the demo")
+    Command::new(DEMO).args(words).env("LAB_DIR", temp).output().context("talk to the demo")
 }
 
 /// The product lies beside the demo after a build of the workspace; a test of this package alone has to build it.
@@ -134,7 +134,7 @@ async fn the_demo_breaks_repairs_and_leaves_nothing_behind() -> Result<()> {
     let told = is("replication runs again", 60, &|now| now["channels"]["postgres"]["status"] == "ok").await?;
     assert!(told["postgres_lag_bytes"].is_number(), "{told}");
 
-    let second = Command::new(DEMO).arg("start").env("TMPDIR", &temp).output()?;
+    let second = Command::new(DEMO).arg("start").env("LAB_DIR", &temp).output()?;
     assert!(String::from_utf8_lossy(&second.stderr).contains("runs already"), "{second:?}");
     let pid = demo.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).context("it runs")?;
     kill_process(pid, Signal::TERM)?;

@@ -17,9 +17,11 @@ const SOCKET: &str = "socket";
 /// Longer than any question.
 const LONGEST_QUESTION: u64 = 200;
 
-/// Where a demo of this user and those who talk to it meet: below `TMPDIR`, else `/tmp`.
+/// Where a demo of this user and those who talk to it meet: below `LAB_DIR`, else where temporary files go.
 pub fn meeting_place() -> PathBuf {
-    std::env::temp_dir().join(format!("standbywatch-demo-{}", rustix::process::geteuid().as_raw()))
+    let below =
+        std::env::var_os("LAB_DIR").filter(|dir| !dir.is_empty()).map_or_else(std::env::temp_dir, PathBuf::from);
+    below.join(format!("standbywatch-demo-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// The demo's end of the socket. Removed when dropped.

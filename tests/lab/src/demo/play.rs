@@ -86,8 +86,8 @@ async fn answer(question: &str, scene: &Scene, teller: &Teller) -> Result<String
             teller.begin("the repair");
             faults::repair(&scene.watched).await?;
             teller.tell("repair   every fault is undone");
-            Ok("Every fault is undone. Expect: each channel ok again within 15 s of its next good reading, kvstore and \
-                replication a little later,\nand the alerts resolved in Alertmanager."
+            Ok("Every fault is undone. Expect: all channels ok again within some seconds (config: with the next run of rsync), then \
+                the alerts resolved."
                 .to_owned())
         }
         _ => bail!("the demo understands `fault NAME` and `repair`, not `{question}`"),

@@ -21,7 +21,7 @@ pub(super) fn say(text: &str) {
     let _gone = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Level, reason and number of each channel.
+/// Level and reason of each channel.
 type Told = BTreeMap<String, String>;
 
 /// Remembers what was said, and when the last fault was.
@@ -59,7 +59,9 @@ impl Teller {
             looks.tick().await;
             if let Ok(page) = scene.agent.json("/monitor/replication").await {
                 let now = told_by(&page);
-                changes(&self.told.borrow(), &now).iter().for_each(|line| self.tell(line));
+                for (channel, change) in changes(&self.told.borrow(), &now) {
+                    self.tell(&format!("{channel:<8} {change:<32} {}", number_of(&channel, &page)));
+                }
                 *self.told.borrow_mut() = now;
             } else if !scene.agent.server.is_running() {
                 bail!("the agent has ended; its last words:\n{}", scene.agent.server.log_tail());
@@ -75,7 +77,21 @@ impl Teller {
     }
 }
 
-/// `status (reason)` and the number of each channel on the page.
+/// The key of a channel's number on the page.
+const NUMBERS: [(&str, &str); 4] = [
+    ("postgres", "postgres_lag_bytes"),
+    ("config", "config_sync_age_seconds"),
+    ("kvstore", "kvstore_round_trip_seconds"),
+    ("search", "search_active_shards_percent"),
+];
+
+/// A channel with its number as the page has it now: `postgres_lag_bytes: "unknown"`.
+fn number_of(channel: &str, page: &Value) -> String {
+    let key = NUMBERS.iter().find(|(name, _)| *name == channel).map(|(_, key)| *key);
+    key.and_then(|key| Some(format!("{key}: {}", page.get(key)?))).unwrap_or_default()
+}
+
+/// `status (reason)` of each channel on the page.
 fn told_by(page: &Value) -> Told {
     let channels = page["channels"].as_object().into_iter().flatten();
     channels.map(|(name, channel)| (name.clone(), level_of(channel))).collect()
@@ -89,12 +105,13 @@ fn level_of(channel: &Value) -> String {
     }
 }
 
-fn changes(before: &Told, now: &Told) -> Vec<String> {
+/// Each channel that is not as it was, and what it was and is.
+fn changes(before: &Told, now: &Told) -> Vec<(String, String)> {
     let differs = now.iter().filter(|(channel, level)| before.get(*channel) != Some(level));
     differs
         .map(|(channel, level)| match before.get(channel) {
-            Some(old) => format!("{channel:<8} {old} -> {level}"),
-            None => format!("{channel:<8} {level}"),
+            Some(old) => (channel.clone(), format!("{old} -> {level}")),
+            None => (channel.clone(), level.clone()),
         })
         .collect()
 }
@@ -116,8 +133,9 @@ fn arrived(notice: &Notice) -> String {
         return format!("alert    {name} arrived: the way from rule to receiver works (it always fires; said once)");
     }
     let about = ["channel", "severity"].map(label).into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
-    let summary = notice.annotations.get("summary").map_or("", String::as_str);
-    format!("alert    {name} {} ({}) {summary}", notice.status, about.join(", "))
+    // Once it is resolved, its summary no longer holds.
+    let summary = notice.annotations.get("summary").filter(|_| notice.status == "firing").map_or("", String::as_str);
+    format!("alert    {name} {} ({}) {summary}", notice.status, about.join(", ")).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -134,10 +152,21 @@ mod tests {
         };
         let (ok, unknown, later) =
             (page("ok", None), page("unknown", Some("stalled")), page("unknown", Some("not_connected")));
-        assert_eq!(changes(&Told::new(), &ok), ["config   ok", "postgres ok"]);
-        assert_eq!(changes(&ok, &ok), [""; 0]);
-        assert_eq!(changes(&ok, &unknown), ["postgres ok -> unknown (stalled)"]);
-        assert_eq!(changes(&unknown, &later), ["postgres unknown (stalled) -> unknown (not_connected)"]);
+        let lines = |before: &Told, now: &Told| {
+            changes(before, now).into_iter().map(|(channel, change)| format!("{channel} {change}")).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&Told::new(), &ok), ["config ok", "postgres ok"]);
+        assert_eq!(lines(&ok, &ok), [""; 0]);
+        assert_eq!(lines(&ok, &unknown), ["postgres ok -> unknown (stalled)"]);
+        assert_eq!(lines(&unknown, &later), ["postgres unknown (stalled) -> unknown (not_connected)"]);
+    }
+
+    #[test]
+    fn the_number_is_told_as_the_page_has_it() {
+        let page = json!({ "postgres_lag_bytes": "unknown", "config_sync_age_seconds": 2.5 });
+        assert_eq!(number_of("postgres", &page), "postgres_lag_bytes: \"unknown\"");
+        assert_eq!(number_of("config", &page), "config_sync_age_seconds: 2.5");
+        assert_eq!(number_of("search", &page), "");
     }
 
     #[test]

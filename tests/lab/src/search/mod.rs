@@ -71,19 +71,22 @@ impl Search {
         self.ask(Method::DELETE, name, None).await.map(|_| ())
     }
 
-    /// Makes an index red: its primary shard may be on no node that exists. Waits until it is.
+    /// Makes an index red, for good: it is made anew with its primary shard allowed on no node that exists, as if its disk were
+    /// lost. (A shard that has data is put back on its node whatever allocation rules say.)
     pub async fn make_red(&self, name: &str) -> Result<()> {
-        self.require_node(name, json!("nowhere")).await?;
-        // An assigned shard would stay where it is; opened again it is assigned anew.
-        self.ask(Method::POST, &format!("{name}/_close"), None).await?;
-        let open = format!("{name}/_open?wait_for_active_shards=0");
-        self.ask(Method::POST, &open, None).await?;
+        self.delete_index(name).await?;
+        let nowhere = json!({
+            "number_of_shards": 1, "number_of_replicas": 0, "index.routing.allocation.require._name": "nowhere",
+        });
+        let path = format!("{name}?wait_for_active_shards=0");
+        self.ask(Method::PUT, &path, Some(&json!({ "settings": nowhere }))).await?;
         self.wait_for_health(name, "red").await
     }
 
-    /// Undoes [`Search::make_red`]; the documents are still there.
+    /// Ends [`Search::make_red`]: green and empty.
     pub async fn make_green(&self, name: &str) -> Result<()> {
-        self.require_node(name, Value::Null).await?;
+        let anywhere = json!({ "index.routing.allocation.require._name": null });
+        self.ask(Method::PUT, &format!("{name}/_settings"), Some(&anywhere)).await?;
         self.wait_for_health(name, "green").await
     }
 
@@ -113,11 +116,6 @@ impl Search {
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("{}/{path}", self.url());
         http::send(method, &url, body).await?.ok()?.json()
-    }
-
-    async fn require_node(&self, name: &str, node: Value) -> Result<()> {
-        let settings = json!({ "index.routing.allocation.require._name": node });
-        self.ask(Method::PUT, &format!("{name}/_settings"), Some(&settings)).await.map(|_| ())
     }
 
     async fn wait_for_health(&self, name: &str, wanted: &str) -> Result<()> {

@@ -1,0 +1,119 @@
+//! The order of things: start, some minutes at each pace, thousands of scrapes, a black hole.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::cadence::{self, Cadences};
+use super::exporters;
+use super::phase::{self, Cost, Subject};
+use super::report;
+use super::scraper::{Scraper, Timings};
+use super::usage::{Usage, usage};
+use crate::demo::{Watched, product_program};
+use crate::{Agent, AgentOptions, Machine, Mode};
+
+const MINUTES: f64 = 10.0;
+const SCRAPES: usize = 5000;
+const SETTLED: Duration = Duration::from_secs(60);
+/// What is scraped each second is as fresh as the agent; this is the usual pace.
+pub(super) const PACES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
+
+/// All that was measured.
+pub(super) struct Measured {
+    pub machine: Machine,
+    pub minutes: f64,
+    /// Why the search channel was left out, if it was.
+    pub without_search: Option<String>,
+    /// When all channels had been ok, before the first phase; after the last phase; at the very end.
+    pub agent: [Usage; 3],
+    /// For each of [`PACES`], the agent first.
+    pub phases: [Vec<Cost>; 2],
+    /// `/metrics` over one connection, over a new connection each, and `/-/healthy` over one connection.
+    pub scrapes: [Timings; 3],
+    /// Before and during the black hole.
+    pub cadences: [(Cadences, Timings); 2],
+}
+
+/// Measures for about `BENCH_MINUTES` (default 10) and returns the report.
+///
+/// # Errors
+/// When something is not installed, cannot be started, or ends. Never because something is slow.
+pub async fn run() -> Result<String> {
+    let minutes = minutes()?;
+    let program = product_program()?;
+    let lab = Watched::open_lab()?;
+    let watched = Watched::start(&lab).await?;
+    let config = Some(watched.configuration(&[]));
+    let agent = Agent::start(&lab, AgentOptions { program, config, ..AgentOptions::default() }).await?;
+    let exporters = exporters::start(&lab, &watched).await?;
+    agent.wait_for_json("/monitor/replication", "all is well", SETTLED, |page| page["status"] == "ok").await?;
+    let pid = agent.server.pid().context("the agent has ended")?;
+    let mut subjects = vec![Subject { name: "standbywatch".to_owned(), pid, url: agent.url("/metrics")? }];
+    for exporter in &exporters {
+        subjects.push(Subject { name: exporter.name.to_owned(), pid: exporter.pid()?, url: exporter.url() });
+    }
+
+    let half = Duration::from_secs_f64(minutes * 30.0);
+    let at_start = usage(pid)?;
+    let fast = scraped(&subjects, PACES[0], half).await?;
+    let slow = scraped(&subjects, PACES[1], half).await?;
+    let after = usage(pid)?;
+    let scrapes = many_scrapes(&agent).await?;
+    let cadences = black_hole(&agent, &watched, half.min(SETTLED)).await?;
+    let measured = Measured {
+        machine: Machine::here()?,
+        minutes,
+        without_search: watched.search.as_ref().err().cloned(),
+        agent: [at_start, after, usage(pid)?],
+        phases: [fast, slow],
+        scrapes,
+        cadences,
+    };
+    Ok(report::text(&measured))
+}
+
+fn minutes() -> Result<f64> {
+    let Ok(text) = std::env::var("BENCH_MINUTES") else { return Ok(MINUTES) };
+    match text.parse() {
+        Ok(minutes) if minutes > 0.0 && minutes <= 1440.0 => Ok(minutes),
+        _ => bail!("BENCH_MINUTES={text}: a number of minutes, more than 0, at most 1440"),
+    }
+}
+
+async fn scraped(subjects: &[Subject], pace: Duration, length: Duration) -> Result<Vec<Cost>> {
+    eprintln!("bench: {:.1} minutes, everything scraped each {} s", length.as_secs_f64() / 60.0, pace.as_secs());
+    phase::play(subjects, pace, length).await
+}
+
+/// One after the other, as fast as they are answered.
+async fn many_scrapes(agent: &Agent) -> Result<[Timings; 3]> {
+    eprintln!("bench: {SCRAPES} scrapes, one after the other");
+    let mut all = [Timings::default(), Timings::default(), Timings::default()];
+    for (place, (path, connects)) in
+        [("/metrics", false), ("/metrics", true), ("/-/healthy", false)].into_iter().enumerate()
+    {
+        let mut scraper = Scraper::of(&agent.url(path)?)?;
+        for _ in 0..SCRAPES {
+            if connects {
+                scraper.hang_up();
+            }
+            all[place].push(scraper.scrape().await?.1);
+        }
+    }
+    Ok(all)
+}
+
+/// The successes of all probes before and while the standby's PostgreSQL swallows every question.
+async fn black_hole(agent: &Agent, watched: &Watched, length: Duration) -> Result<[(Cadences, Timings); 2]> {
+    eprintln!(
+        "bench: twice {:.0} s of probes, then with the standby's PostgreSQL in a black hole",
+        length.as_secs_f64()
+    );
+    let mut scraper = Scraper::of(&agent.url("/metrics")?)?;
+    let before = cadence::observe(&mut scraper, length).await?;
+    watched.postgres.probe.set(Mode::BlackHole);
+    let during = cadence::observe(&mut scraper, length).await?;
+    watched.postgres.repair();
+    Ok([before, during])
+}

@@ -1,0 +1,224 @@
+//! The tables, as Markdown that reads well as plain text.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::course::{Measured, PACES};
+use super::phase::Cost;
+use super::scraper::Timings;
+
+const HEAD: &str = "\
+# How fast, how small
+
+Measured by `make bench` on a pair of real servers under a light load: the agent as an observer of all its channels, at default
+intervals (PostgreSQL each second, the others each 5 s), beside the exporters that are usually there. No figure is a limit.
+";
+
+/// The whole report.
+pub(super) fn text(measured: &Measured) -> String {
+    let mut text = format!("{HEAD}\nMachine: {}.\n", measured.machine.line());
+    if let Some(reason) = &measured.without_search {
+        let _ = writeln!(text, "\nThe search channel is left out: {reason}.");
+    }
+    text.push_str(&agent(measured));
+    text.push_str(&scrapes(measured));
+    text.push_str(&black_hole(measured));
+    for (pace, costs) in PACES.iter().zip(&measured.phases) {
+        text.push_str(&beside(*pace, measured.minutes / 2.0, costs));
+    }
+    text
+}
+
+fn agent(measured: &Measured) -> String {
+    let [start, after, end] = measured.agent.map(|usage| usage);
+    let drift = |cost: &Cost| match (cost.resident.first(), cost.resident.last()) {
+        (Some(first), Some(last)) => format!("{:+} KiB", last.cast_signed() - first.cast_signed()),
+        _ => "not measured".to_owned(),
+    };
+    let mut rows = vec![
+        ["resident memory when all channels were ok".to_owned(), mib(start.resident)],
+        [format!("resident memory after {} minutes", measured.minutes), mib(after.resident)],
+        ["resident memory at most, up to the end of the bench".to_owned(), mib(end.peak)],
+    ];
+    for (pace, costs) in PACES.iter().zip(&measured.phases) {
+        let Some(own) = costs.first() else { continue };
+        let pace = pace.as_secs();
+        rows.push([format!("resident memory changed, scraped each {pace} s"), drift(own)]);
+        rows.push([format!("processor, scraped each {pace} s"), percent(own.processor)]);
+    }
+    section("The agent", ["what", "figure"], &rows)
+}
+
+fn scrapes(measured: &Measured) -> String {
+    let names = [
+        "/metrics, one connection",
+        "/metrics, a connection each",
+        "/-/healthy, one connection (the bare way there and back)",
+    ];
+    let rows: Vec<_> = names
+        .iter()
+        .zip(&measured.scrapes)
+        .map(|(name, timings)| {
+            [
+                (*name).to_owned(),
+                timings.count().to_string(),
+                millis(timings, 0.5),
+                millis(timings, 0.99),
+                millis(timings, 1.0),
+            ]
+        })
+        .collect();
+    let title = "Scrapes, one after the other, seen by the client";
+    section(title, ["what", "how many", "half within", "99 % within", "slowest"], &rows)
+}
+
+fn black_hole(measured: &Measured) -> String {
+    let [(before, calm), (during, disturbed)] = &measured.cadences;
+    let gaps = |gaps: &Timings| match (gaps.quantile(0.5), gaps.quantile(1.0)) {
+        (Some(half), Some(longest)) => format!("{} / {}", seconds(half), seconds(longest)),
+        _ => "none".to_owned(),
+    };
+    let mut rows: Vec<_> = before
+        .iter()
+        .map(|((channel, node), cadence)| {
+            let later = during.get(&(channel.clone(), node.clone()));
+            let later = later.map_or_else(|| "none".to_owned(), |later| gaps(&later.gaps));
+            [format!("{channel} of {node}"), gaps(&cadence.gaps), later]
+        })
+        .collect();
+    rows.push(["scrape, 99 % within".to_owned(), millis(calm, 0.99), millis(disturbed, 0.99)]);
+    let title =
+        "The standby's PostgreSQL (beta) in a black hole: time from one success to the next, half within / longest";
+    section(title, ["probe", "before", "meanwhile"], &rows)
+}
+
+fn beside(pace: Duration, minutes: f64, costs: &[Cost]) -> String {
+    let Some((own, others)) = costs.split_first() else { return String::new() };
+    let row = |cost: &Cost| {
+        let resident = cost.resident_at_end();
+        [
+            cost.name.clone(),
+            percent(cost.processor),
+            resident.map_or_else(|| "not measured".to_owned(), mib),
+            ratio(Some(cost.processor), Some(own.processor)),
+            ratio(resident.map(as_f64), own.resident_at_end().map(as_f64)),
+            millis(&cost.scrapes, 0.5),
+            millis(&cost.scrapes, 0.99),
+        ]
+    };
+    let mut rows: Vec<_> = costs.iter().map(row).collect();
+    rows.push(total("all exporters", own, others.iter()));
+    let once = |cost: &&Cost| !cost.name.contains("(standby)");
+    rows.push(total("one exporter of each kind", own, others.iter().filter(once)));
+    let title = format!("Beside the exporters, everything scraped each {} s, for {minutes} minutes", pace.as_secs());
+    let head = [
+        "program",
+        "processor",
+        "memory",
+        "processor, times the agent's",
+        "memory, times the agent's",
+        "scrape, half within",
+        "99 % within",
+    ];
+    section(&title, head, &rows)
+}
+
+fn total<'a>(name: &str, own: &Cost, others: impl Iterator<Item = &'a Cost> + Clone) -> [String; 7] {
+    let processor: f64 = others.clone().map(|cost| cost.processor).sum();
+    let resident: Option<u64> = others.map(Cost::resident_at_end).sum();
+    [
+        name.to_owned(),
+        percent(processor),
+        resident.map_or_else(|| "not measured".to_owned(), mib),
+        ratio(Some(processor), Some(own.processor)),
+        ratio(resident.map(as_f64), own.resident_at_end().map(as_f64)),
+        String::new(),
+        String::new(),
+    ]
+}
+
+/// A title and a table whose columns are aligned.
+fn section<const N: usize>(title: &str, head: [&str; N], rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let padded = std::array::from_fn::<String, N, _>(|column| format!("{:<1$}", cells[column], widths[column]));
+        format!("| {} |\n", padded.join(" | "))
+    };
+    let mut text = format!("\n## {title}\n\n{}", line(head));
+    let _ = writeln!(text, "|{}|", widths.map(|width| "-".repeat(width + 2)).join("|"));
+    for row in rows {
+        text.push_str(&line(row.each_ref().map(String::as_str)));
+    }
+    text
+}
+
+fn as_f64(kib: u64) -> f64 {
+    kib as f64
+}
+
+fn mib(kib: u64) -> String {
+    format!("{:.1} MiB", as_f64(kib) / 1024.0)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} % of a core", share * 100.0)
+}
+
+fn millis(timings: &Timings, share: f64) -> String {
+    match timings.quantile(share) {
+        Some(took) => format!("{:.3} ms", took.as_secs_f64() * 1000.0),
+        None => "none".to_owned(),
+    }
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.2} s", took.as_secs_f64())
+}
+
+/// Processor time is counted in ticks: nothing can be said of what used none.
+fn ratio(other: Option<f64>, own: Option<f64>) -> String {
+    match (other, own) {
+        (Some(other), Some(own)) if own > 0.0 => format!("{:.1}", other / own),
+        _ => "not measured".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(name: &str, processor: f64, resident: u64) -> Cost {
+        let mut scrapes = Timings::default();
+        scrapes.push(Duration::from_micros(500));
+        Cost { name: name.to_owned(), processor, resident: vec![1, resident], scrapes }
+    }
+
+    #[test]
+    fn exporters_are_summed_and_divided_by_the_agent() {
+        let costs = [cost("own", 0.01, 10_240), cost("a (primary)", 0.02, 20_480), cost("a (standby)", 0.01, 10_240)];
+        let text = beside(Duration::from_secs(1), 5.0, &costs);
+        let cells = |name: &str| -> Vec<String> {
+            let line = text.lines().find(|line| line.contains(name));
+            line.into_iter().flat_map(|line| line.split('|')).map(|cell| cell.trim().to_owned()).collect()
+        };
+        assert_eq!(cells("all exporters")[2..6], ["3.00 % of a core", "30.0 MiB", "3.0", "3.0"]);
+        assert_eq!(cells("one exporter of each")[2..6], ["2.00 % of a core", "20.0 MiB", "2.0", "2.0"]);
+        assert_eq!(cells("own")[4..8], ["1.0", "1.0", "0.500 ms", "0.500 ms"]);
+    }
+
+    #[test]
+    fn what_used_no_tick_has_no_ratio() {
+        assert_eq!(ratio(Some(1.0), Some(0.0)), "not measured");
+        assert_eq!(ratio(None, Some(1.0)), "not measured");
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let text = section("T", ["a", "long"], &[["wide cell".to_owned(), "1".to_owned()]]);
+        assert_eq!(text, "\n## T\n\n| a         | long |\n|-----------|------|\n| wide cell | 1    |\n");
+    }
+}

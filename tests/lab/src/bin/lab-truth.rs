@@ -1,0 +1,202 @@
+//! `lab-truth DIR` prints the table of truth, as Markdown, from what its rows measured: each leaves a JSON file in DIR.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::Value;
+use standbywatch_lab::{Context, Machine, Result};
+
+const HEAD: &str = "\
+# What is told, and how fast
+
+Printed from what the rows of `tests/truth` measured on real servers; `make truth` plays them and prints this again. Each row waits
+until all is well, breaks one thing, and asserts level, reason, the number in the JSON and the series in `/metrics`; then it repairs,
+and all must be well again without a restart. Times count from the fault (`ok again`: from the repair), at default intervals.
+
+An alert's time is measured until it stands in Alertmanager. Rules hold for a shorter time in the laboratory: the last column adds the
+difference to the product's own hold time. \"(pushed)\": brought by the agent itself, without a Prometheus.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [directory] = &args[..] else {
+        eprintln!("usage: lab-truth DIR");
+        return ExitCode::from(2);
+    };
+    match document(Path::new(directory)) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("lab-truth: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn document(directory: &Path) -> Result<String> {
+    let rows = rows(directory)?;
+    let measured = Machine::here()?.line();
+    Ok(format!("{HEAD}\nMeasured: {measured}.\n\n{}", table(&rows)))
+}
+
+/// A row that was played.
+#[derive(Debug)]
+struct Row {
+    id: String,
+    fault: String,
+    lines: Vec<Line>,
+}
+
+/// One line of the table: what is told, and the alert that came after it.
+#[derive(Debug, Default, PartialEq)]
+struct Line {
+    told: String,
+    after: String,
+    alert: String,
+    paged: String,
+    usual: String,
+}
+
+/// All rows in the directory, sorted by id and fault.
+fn rows(directory: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            rows.push(row(&path).with_context(|| path.display().to_string())?);
+        }
+    }
+    (!rows.is_empty()).then_some(()).with_context(|| format!("no row was played in {}", directory.display()))?;
+    rows.sort_by(|one, other| (order(&one.id), &one.fault).cmp(&(order(&other.id), &other.fault)));
+    Ok(rows)
+}
+
+/// Letters first, then the number as a number: P2, P2b, P12.
+fn order(id: &str) -> (String, u32, String) {
+    let (letters, rest) = id.split_at(id.find(|letter: char| letter.is_ascii_digit()).unwrap_or(id.len()));
+    let (digits, tail) = rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len()));
+    // An id without a number goes before those that have one.
+    (letters.to_owned(), digits.parse().unwrap_or(0), tail.to_owned())
+}
+
+fn row(path: &Path) -> Result<Row> {
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let mut lines: Vec<Line> = Vec::new();
+    for measured in json["measured"].as_array().context("`measured` is no list")? {
+        if measured["alert"].is_string() {
+            let beside = lines.pop_if(|line| line.alert.is_empty()).unwrap_or_default();
+            lines.push(page(beside, measured)?);
+        } else {
+            lines.push(told(measured)?);
+        }
+    }
+    Ok(Row { id: text(&json, "row")?, fault: text(&json, "fault")?, lines })
+}
+
+fn told(measured: &Value) -> Result<Line> {
+    let (channel, says) = (text(measured, "channel")?, text(measured, "says")?);
+    let reason = match measured["reason"].as_str() {
+        Some(reason) if !reason.is_empty() => format!(": {reason}"),
+        _ => String::new(),
+    };
+    let after = format!("{:.1} s (≤ {} s)", number(measured, "seconds")?, number(measured, "within")?);
+    Ok(Line { told: format!("{channel} {says}{reason}"), after, ..Line::default() })
+}
+
+/// The line with an alert in it.
+fn page(line: Line, measured: &Value) -> Result<Line> {
+    let seconds = number(measured, "seconds")?;
+    let more = number(measured, "usual_hold")? - number(measured, "held")?;
+    let pushed = if measured["pushed"] == true { " (pushed)" } else { "" };
+    let alert = format!("{}{pushed}", text(measured, "alert")?);
+    Ok(Line { alert, paged: format!("{seconds:.1} s"), usual: format!("{:.0} s", seconds + more), ..line })
+}
+
+fn text(json: &Value, key: &str) -> Result<String> {
+    json[key].as_str().map(str::to_owned).with_context(|| format!("`{key}` is no text"))
+}
+
+fn number(json: &Value, key: &str) -> Result<f64> {
+    json[key].as_f64().with_context(|| format!("`{key}` is no number"))
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| row | fault | what is told | told after | alert | in Alertmanager after | with the usual hold |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        for (number, line) in row.lines.iter().enumerate() {
+            // Who reads down the table sees where a row begins.
+            let (id, fault) = if number == 0 { (row.id.as_str(), row.fault.as_str()) } else { ("", "") };
+            let Line { told, after, alert, paged, usual } = line;
+            let cells = [id, fault, told, after, alert, paged, usual].map(|cell| cell.replace('|', "\\|"));
+            text.push_str(&format!("| {} |\n", cells.join(" | ")));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use standbywatch_lab::Lab;
+
+    fn written(files: &[(&str, Value)]) -> Result<Lab> {
+        let lab = Lab::bare()?;
+        for (name, json) in files {
+            lab.write(name, &json.to_string())?;
+        }
+        Ok(lab)
+    }
+
+    fn killed() -> Value {
+        json!({ "row": "P1", "fault": "standby killed", "measured": [
+            { "channel": "postgres", "says": "unknown", "reason": "not_connected", "seconds": 0.94, "within": 2 },
+            { "alert": "StandbyReplicationUnknown", "seconds": 4.26, "held": 2, "usual_hold": 60, "pushed": false },
+            { "alert": "Other", "seconds": 5.0, "held": 0, "usual_hold": 0, "pushed": true },
+            { "channel": "postgres", "says": "ok again", "seconds": 6.55, "within": 30 },
+        ] })
+    }
+
+    #[test]
+    fn rows_are_sorted_and_each_measurement_stands_in_its_column() -> Result<()> {
+        let quiet = |row: &str| {
+            json!({ "row": row, "fault": "x", "measured": [
+            { "channel": "config", "says": "warning", "reason": "", "seconds": 1, "within": 5 } ] })
+        };
+        let lab = written(&[("a.json", quiet("P12")), ("b.json", quiet("C1")), ("c.json", killed())])?;
+        let lines: Vec<String> = table(&rows(lab.dir())?).lines().skip(2).map(str::to_owned).collect();
+        assert_eq!(
+            lines,
+            [
+                "| C1 | x | config warning | 1.0 s (≤ 5 s) |  |  |  |",
+                "| P1 | standby killed | postgres unknown: not_connected | 0.9 s (≤ 2 s) | StandbyReplicationUnknown | 4.3 s | 62 s |",
+                "|  |  |  |  | Other (pushed) | 5.0 s | 5 s |",
+                "|  |  | postgres ok again | 6.5 s (≤ 30 s) |  |  |  |",
+                "| P12 | x | config warning | 1.0 s (≤ 5 s) |  |  |  |",
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_missing_number_is_an_error_that_names_the_file() -> Result<()> {
+        let mut broken = killed();
+        broken["measured"][0]["seconds"] = Value::Null;
+        let lab = written(&[("broken.json", broken)])?;
+        let error = rows(lab.dir()).map(|rows| rows.len()).map_err(|error| format!("{error:#}"));
+        assert!(error.as_ref().is_err_and(|text| text.contains("broken.json: `seconds` is no number")), "{error:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_directory_is_no_table() -> Result<()> {
+        let lab = written(&[])?;
+        assert!(rows(lab.dir()).is_err());
+        Ok(())
+    }
+}
