@@ -16,9 +16,13 @@ use clap::{Parser, Subcommand};
 use crate::config;
 use crate::level::Level;
 
+/// What a stranger wants to type first.
+const FIRST_LOOK: &str = "A first look, without any configuration file:
+  standbywatch status --primary postgres://USER@HOST/postgres --standby postgres://USER@HOST/postgres";
+
 /// Tells the truth about a warm-standby pair: a Prometheus exporter with an alerting sidecar.
 #[derive(Debug, Parser)]
-#[command(name = "standbywatch", version, args_conflicts_with_subcommands = true)]
+#[command(name = "standbywatch", version, args_conflicts_with_subcommands = true, after_help = FIRST_LOOK)]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
@@ -32,7 +36,7 @@ enum Command {
     Run(run::RunArgs),
     /// Say what a configuration file would watch, or everything that is wrong with it.
     CheckConfig(check_config::CheckConfigArgs),
-    /// Show how the pairs are; exit code 0 ok, 1 warning, 2 critical, 3 unknown.
+    /// Show how the pairs are; exit code 0 ok, 1 warning, 2 critical, 3 unknown and every other trouble.
     Status(status::StatusArgs),
     /// Print the alert rules for Prometheus.
     Rules(rules::RulesArgs),

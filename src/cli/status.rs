@@ -35,7 +35,7 @@ pub struct StatusArgs {
     /// Ask no agent: probe from here until the level is decided.
     #[arg(long, conflicts_with = "url")]
     once: bool,
-    /// With --once: at most this long.
+    /// With --once or two URLs: look at most this long.
     #[arg(long, value_name = "DURATION", default_value = "16s", value_parser = units::parse_duration)]
     wait: Duration,
     /// Print the whole status as JSON.

@@ -1,5 +1,8 @@
 //! What the process uses, as the kernel tells it. The only metrics that are read when they are scraped.
 
+use std::fs::File;
+use std::io::Read;
+
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::units::Bytes;
@@ -21,8 +24,8 @@ pub struct ProcessUsage {
 
 /// Reads `/proc/self` and the process's CPU clock; takes some tens of microseconds.
 pub fn read() -> ProcessUsage {
-    let status = std::fs::read_to_string("/proc/self/status").ok();
-    let limits = std::fs::read_to_string("/proc/self/limits").ok();
+    let status = contents("/proc/self/status");
+    let limits = contents("/proc/self/limits");
     ProcessUsage {
         cpu_seconds: Some(cpu_seconds()),
         resident_memory: status.as_deref().and_then(|status| memory(status, "VmRSS:")),
@@ -30,6 +33,13 @@ pub fn read() -> ProcessUsage {
         open_fds: open_fds(),
         max_fds: limits.as_deref().and_then(max_fds),
     }
+}
+
+/// These files tell no length; with room from the start they are read at once instead of in small pieces.
+fn contents(path: &str) -> Option<String> {
+    let mut text = String::with_capacity(8 * 1024);
+    File::open(path).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "seconds of CPU time, shown as a float")]

@@ -12,8 +12,8 @@ use crate::view::api::{
     StageDocument, StandbyDocument, StatusDocument,
 };
 use crate::view::wording::{
-    UNKNOWN, ago, bytes, catch_up, headline, lag_time, main_number, pair_sentence, postgres_version, primary, seconds,
-    steps, symbol, words, worst_first,
+    UNKNOWN, ago, at, bytes, catch_up, headline, lag_time, main_number, oldest_evidence, pair_sentence,
+    postgres_version, primary, seconds, steps, symbol, words, worst_first,
 };
 use markup::{Html, table};
 
@@ -25,7 +25,7 @@ const STYLE: &str = include_str!("assets/page.css");
 /// The whole page. `metrics_path` is where the footer's link leads.
 pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
     let worst_first = worst_first(status);
-    let pairs: Vec<_> = worst_first.iter().enumerate().map(|(index, pair)| pair_section(index, pair)).collect();
+    let pairs: Vec<_> = worst_first.iter().enumerate().map(|(index, pair)| pair_section(index, pair, status)).collect();
     let title = format!("{} {} · standbywatch", symbol(status.level), status.level);
     Html::fill(
         PAGE,
@@ -36,6 +36,7 @@ pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
             ("word", sign(status.level)),
             ("headline", Html::text(&headline(status))),
             ("time", Html::text(&status.time)),
+            ("evidence", Html::text(&oldest_evidence(status))),
             ("contents", contents(&worst_first)),
             ("pairs", Html::joined(&pairs)),
             ("version", Html::text(&status.agent_version)),
@@ -64,7 +65,12 @@ fn contents(pairs: &[&PairDocument]) -> Html {
     Html::fill("<nav aria-label=\"Pairs\"><ul>\n{{links}}</ul></nav>\n", &[("links", Html::joined(&links))])
 }
 
-fn pair_section(index: usize, pair: &PairDocument) -> Html {
+fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> Html {
+    // The headline has said it already where there is one pair only.
+    let sentence = match status.pairs.as_slice() {
+        [_] => String::new(),
+        _ => format!("{} ", capitalised(&pair_sentence(pair))),
+    };
     let incomplete = match pair.complete {
         true => "",
         false => "<p>The first round of probes is not complete yet.</p>\n",
@@ -77,16 +83,16 @@ fn pair_section(index: usize, pair: &PairDocument) -> Html {
             ("id", Html::text(&format!("pair-{index}"))),
             ("pair", Html::text(pair.pair.as_str())),
             ("level", level(pair.level)),
-            ("sentence", Html::text(&capitalised(&pair_sentence(pair)))),
+            ("sentence", Html::text(&sentence)),
             ("incomplete", Html::trusted(incomplete)),
             ("primary", value(&primary(pair))),
             ("channels", channels(pair)),
             ("findings", findings(&pair.findings)),
+            ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
             ("kvstore", kvstore(pair)),
             ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
-            ("probes", failing_probes(&pair.probes)),
         ],
     )
 }
@@ -109,7 +115,7 @@ fn channels(pair: &PairDocument) -> Html {
         ]
     };
     let rows: Vec<_> = pair.channels.iter().map(row).collect();
-    table("Channels", &["channel", "level", "number", "evidence of", "reason"], &rows)
+    table("Channels", &["channel", "level", "number", "evidence from", "reason"], &rows)
 }
 
 /// What to do comes right after what is wrong. The heartbeat of alerting says nothing about the pair and is left out.
@@ -205,18 +211,24 @@ fn kvstore(pair: &PairDocument) -> Html {
     let outcomes: Vec<_> = kvstore
         .outcomes
         .iter()
+        .filter(|outcome| outcome.count > 0)
         .map(|outcome| format!("{} {}", outcome.count, words(outcome.outcome.as_str())))
         .collect();
     let outcome = kvstore.outcome.map_or_else(|| UNKNOWN.to_owned(), |outcome| words(outcome.as_str()));
+    let blocked = match (kvstore.blocked_seconds, kvstore.outcome) {
+        (Some(blocked), _) => format!("for {}", seconds(Some(blocked))),
+        (None, Some(_)) => "no".to_owned(),
+        (None, None) => UNKNOWN.to_owned(),
+    };
     let row = vec![
         Html::text(&words(kvstore.proof.as_str())),
         value(&outcome),
         value(&seconds(kvstore.round_trip_seconds)),
-        Html::text(&kvstore.blocked_seconds.map_or_else(String::new, |blocked| seconds(Some(blocked)))),
+        value(&blocked),
         Html::text(&stores.join(", ")),
         Html::text(&outcomes.join(", ")),
     ];
-    let head = ["proof", "last canary", "round trip", "blocked for", "stores", "canaries since start"];
+    let head = ["proof", "last canary", "round trip", "writes blocked", "stores", "canaries since start"];
     table("Key-value store", &head, &[row])
 }
 
@@ -244,7 +256,7 @@ fn search_nodes(nodes: &[SearchNodeDocument]) -> Html {
     table("Search engines", &["node", "health", "active shards", "indices"], &rows)
 }
 
-fn failing_probes(probes: &[ProbeDocument]) -> Html {
+fn failing_probes(probes: &[ProbeDocument], now: &str) -> Html {
     let row = |probe: &ProbeDocument| {
         let cause = match &probe.failure {
             Some(failure) => format!("{}: {}", words(failure.kind.as_str()), failure.message),
@@ -253,7 +265,7 @@ fn failing_probes(probes: &[ProbeDocument]) -> Html {
         vec![
             Html::text(&format!("{} of {}", probe.channel, probe.node)),
             Html::text(&cause),
-            value(probe.last_success.as_deref().unwrap_or("never")),
+            value(&at(probe.last_success.as_deref(), now)),
             value(&seconds(probe.took_seconds)),
         ]
     };

@@ -8,7 +8,7 @@ use crate::view::wording::{
     ago, bytes, catch_up, headline, lag_time, main_number, primary, steps, symbol, words, worst_first,
 };
 
-/// The verdict in the first line, then each pair with its channels, standbys, findings and failing probes.
+/// The verdict in the first line, then each pair with its channels, failing probes, standbys, and findings with what to do.
 pub fn render(status: &StatusDocument) -> String {
     let mut out = format!("{} {}\n", level_word(status.level), headline(status));
     for pair in worst_first(status) {
@@ -43,22 +43,23 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
     {
         let _ = writeln!(out, "  {}: {}", detail.0, detail.1);
     }
-    if let Some(postgres) = &pair.postgres {
-        render_standbys(out, &postgres.standbys);
-    }
-    for finding in &pair.findings {
-        render_finding(out, finding);
-    }
     for probe in &pair.probes {
         if let Some(failure) = &probe.failure {
             let _ =
                 writeln!(out, "  probe {} of {}: {} ({})", probe.channel, probe.node, failure.message, failure.kind);
         }
     }
+    if let Some(postgres) = &pair.postgres {
+        render_standbys(out, &postgres.standbys);
+    }
+    for finding in &pair.findings {
+        render_finding(out, finding);
+    }
 }
 
 fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
-    let mut table = Table::new(&["standby", "lag", "lag time", "gap", "replay", "caught up in", "bottleneck"]);
+    let mut table =
+        Table::new(&["standby", "behind", "in time", "lost by a failover", "replay", "caught up in", "bottleneck"]);
     for standby in standbys {
         table.row([
             standby.node.to_string(),

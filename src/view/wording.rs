@@ -32,6 +32,7 @@ pub fn seconds(value: Option<f64>) -> String {
     };
     match duration.as_secs_f64() {
         0.0 => "0s".to_owned(),
+        shorter if shorter < 0.000_1 => "under 0.1ms".to_owned(),
         short if short < 0.01 => format!("{:.1}ms", short * 1e3),
         short if short < 1.0 => format!("{:.0}ms", short * 1e3),
         _ => short_duration(duration),
@@ -41,6 +42,33 @@ pub fn seconds(value: Option<f64>) -> String {
 /// How old something is.
 pub fn ago(value: Option<f64>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{} ago", seconds(Some(value))))
+}
+
+/// How long before `now` something was, with the time itself; both as RFC 3339.
+pub fn at(time: Option<&str>, now: &str) -> String {
+    let Some(time) = time else { return "never".to_owned() };
+    let parsed = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    match parsed(now).zip(parsed(time)).map(|(now, then)| now.duration_since(then).as_secs_f64()) {
+        Some(passed) if passed >= 0.0 => format!("{} ({time})", ago(Some(passed))),
+        _ => time.to_owned(),
+    }
+}
+
+/// How old the evidence is that the levels rest on: the oldest, and of what.
+pub fn oldest_evidence(status: &StatusDocument) -> String {
+    let channels: Vec<_> =
+        status.pairs.iter().flat_map(|pair| pair.channels.iter().map(move |one| (pair, one))).collect();
+    let aged = channels.iter().filter_map(|(pair, one)| one.age_seconds.map(|age| (age, pair, one.channel)));
+    let oldest = aged.max_by(|(one, ..), (other, ..)| one.total_cmp(other)).map(|(age, pair, channel)| {
+        let of_pair = if status.pairs.len() > 1 { format!(" of {}", pair.pair) } else { String::new() };
+        format!("oldest evidence {} ({channel}{of_pair})", seconds(Some(age)))
+    });
+    match (oldest, channels.iter().filter(|(_, one)| one.age_seconds.is_none()).count()) {
+        (None, _) => "no evidence".to_owned(),
+        (Some(oldest), 0) => oldest,
+        (Some(oldest), 1) => format!("no evidence of 1 channel; of the others: {oldest}"),
+        (Some(oldest), without) => format!("no evidence of {without} channels; of the others: {oldest}"),
+    }
 }
 
 /// Lag of a standby in time: exact, a lower bound, or unknown.
@@ -127,9 +155,9 @@ pub fn pair_sentence(pair: &PairDocument) -> String {
     if pair.level == Level::Ok {
         // What its configuration cannot prove does not count in the pair's level, but it is not called proven.
         return match phrase(pair, |channel| channel.level != Level::Ok) {
-            None => "every channel is proven to replicate now.".to_owned(),
+            None => "every channel is proven ok now.".to_owned(),
             Some((unproven, verb)) => {
-                format!("every other channel is proven to replicate now; {unproven} {verb} not.")
+                format!("every other channel is proven ok now; {unproven} {verb} not.")
             }
         };
     }
@@ -192,7 +220,7 @@ mod tests {
             let views = views.iter().map(|view| (*view, true));
             headline(&StatusDocument::new(views, fixture::now(), fixture::wall()))
         };
-        assert_eq!(headline_of(&[&ok]), "catalog: every channel is proven to replicate now.");
+        assert_eq!(headline_of(&[&ok]), "catalog: every channel is proven ok now.");
         assert_eq!(headline_of(&[&ok, &ok]), "All 2 pairs are ok.");
         assert_eq!(headline_of(&[&ok, &warned]), "orders <eu> & \"more\": postgres (paused) is critical.");
         assert_eq!(
@@ -210,7 +238,7 @@ mod tests {
         view.channels[2].reason = Some(crate::names::Reason::NotObservable);
         assert_eq!(
             pair_sentence(&PairDocument::new(&view, true, fixture::now())),
-            "every other channel is proven to replicate now; kvstore (not observable) is not."
+            "every other channel is proven ok now; kvstore (not observable) is not."
         );
     }
 
@@ -231,10 +259,36 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_evidence_is_told_and_that_some_is_missing() {
+        let (ok, unknown) = (fixture::ok(), fixture::unknown());
+        let told = |views: &[&crate::snapshot::View]| {
+            let views = views.iter().map(|view| (*view, true));
+            oldest_evidence(&StatusDocument::new(views, fixture::now(), fixture::wall()))
+        };
+        assert_eq!(told(&[&ok]), "oldest evidence 3.0s (search)");
+        assert_eq!(
+            told(&[&ok, &unknown]),
+            "no evidence of 4 channels; of the others: oldest evidence 3.0s (search of catalog)"
+        );
+        assert_eq!(told(&[&unknown]), "no evidence");
+        assert_eq!(told(&[]), "no evidence");
+    }
+
+    #[test]
+    fn a_time_is_told_with_its_age() {
+        let now = "2026-03-01T03:00:10Z";
+        assert_eq!(at(Some("2026-03-01T02:58:00Z"), now), "2m 10s ago (2026-03-01T02:58:00Z)");
+        // A clock that was set back in between tells no age.
+        assert_eq!(at(Some("2026-03-01T03:00:11Z"), now), "2026-03-01T03:00:11Z");
+        assert_eq!(at(None, now), "never");
+    }
+
+    #[test]
     fn not_known_is_a_word() {
         assert_eq!([bytes(None), seconds(None), ago(None), catch_up(None)], ["unknown"; 4]);
         assert_eq!(seconds(Some(f64::NAN)), "unknown");
         assert_eq!(seconds(Some(f64::INFINITY)), "unknown");
+        assert_eq!([seconds(Some(0.0)), seconds(Some(0.000_02))], ["0s", "under 0.1ms"]);
         assert_eq!([seconds(Some(0.0018)), seconds(Some(0.25)), seconds(Some(75.0))], ["1.8ms", "250ms", "1m 15s"]);
     }
 }
