@@ -89,3 +89,50 @@ pub(super) fn lower_setting<'a>(
         (*theirs < ours).then_some((name.as_str(), *theirs, ours))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(primary: u64, row: [Option<u64>; 4], standby: Option<[u64; 2]>) -> Option<[u64; 4]> {
+        let [sent, write, flush, replay] = row.map(|lsn| lsn.map(Lsn));
+        let row = Walsender { sent, write, flush, replay, ..Walsender::default() };
+        let primary = PrimaryFacts { wal_lsn: Some(Lsn(primary)), ..PrimaryFacts::default() };
+        let standby = standby.map(|[receive, replay]| StandbyFacts {
+            receive_lsn: Some(Lsn(receive)),
+            replay_lsn: Some(Lsn(replay)),
+            ..StandbyFacts::default()
+        });
+        stages(&primary, &row, standby.as_ref()).map(|stages| stages.map(|(_, bytes)| bytes.0))
+    }
+
+    fn all(sent: u64, write: u64, flush: u64, replay: u64) -> [Option<u64>; 4] {
+        [sent, write, flush, replay].map(Some)
+    }
+
+    #[test]
+    fn each_stage_has_its_own_bytes() {
+        assert_eq!(bytes(1000, all(900, 700, 600, 100), None), Some([100, 200, 100, 500]));
+    }
+
+    #[test]
+    fn positions_that_restart_below_replay_count_as_what_was_replayed() {
+        assert_eq!(bytes(1000, all(500, 400, 300, 900), None), Some([100, 0, 0, 0]));
+        assert_eq!(bytes(1000, [Some(1000), Some(900), None, Some(800)], None), Some([0, 100, 100, 0]));
+    }
+
+    #[test]
+    fn what_the_standby_says_itself_may_be_newer() {
+        assert_eq!(bytes(1000, all(1000, 1000, 1000, 400), Some([1000, 900])), Some([0, 0, 0, 100]));
+        assert_eq!(
+            bytes(1000, all(1000, 900, 900, 900), Some([2000, 1500])),
+            Some([0, 0, 0, 0]),
+            "read later: caught up"
+        );
+    }
+
+    #[test]
+    fn without_a_replayed_position_nothing_is_known() {
+        assert_eq!(bytes(1000, [Some(1000), Some(1000), Some(1000), None], None), None);
+    }
+}
