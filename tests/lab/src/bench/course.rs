@@ -22,6 +22,8 @@ pub(super) const PACES: [Duration; 2] = [Duration::from_secs(1), Duration::from_
 /// All that was measured.
 pub(super) struct Measured {
     pub machine: Machine,
+    /// Load averages at the end: what else ran beside us shows in the slowest scrapes.
+    pub load: String,
     pub minutes: f64,
     /// Why the search channel was left out, if it was.
     pub without_search: Option<String>,
@@ -63,6 +65,7 @@ pub async fn run() -> Result<String> {
     let cadences = black_hole(&agent, &watched, half.min(SETTLED)).await?;
     let measured = Measured {
         machine: Machine::here()?,
+        load: load()?,
         minutes,
         without_search: watched.search.as_ref().err().cloned(),
         agent: [at_start, after, usage(pid)?],
@@ -71,6 +74,11 @@ pub async fn run() -> Result<String> {
         cadences,
     };
     Ok(report::text(&measured))
+}
+
+fn load() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
+    Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(", "))
 }
 
 fn minutes() -> Result<f64> {

@@ -17,6 +17,7 @@ intervals (PostgreSQL each second, the others each 5 s), beside the exporters th
 /// The whole report.
 pub(super) fn text(measured: &Measured) -> String {
     let mut text = format!("{HEAD}\nMachine: {}.\n", measured.machine.line());
+    let _ = writeln!(text, "Its load at the end, over 1, 5 and 15 minutes: {}.", measured.load);
     if let Some(reason) = &measured.without_search {
         let _ = writeln!(text, "\nThe search channel is left out: {reason}.");
     }
@@ -43,8 +44,8 @@ fn agent(measured: &Measured) -> String {
     for (pace, costs) in PACES.iter().zip(&measured.phases) {
         let Some(own) = costs.first() else { continue };
         let pace = pace.as_secs();
-        rows.push([format!("resident memory changed, scraped each {pace} s"), drift(own)]);
-        rows.push([format!("processor, scraped each {pace} s"), percent(own.processor)]);
+        rows.push([format!("change of resident memory in the phase scraped each {pace} s"), drift(own)]);
+        rows.push([format!("processor in the phase scraped each {pace} s"), percent(own.processor)]);
     }
     section("The agent", ["what", "figure"], &rows)
 }
