@@ -137,6 +137,7 @@ fn finding(finding: &FindingDocument) -> Html {
         FINDING,
         &[
             ("severity", Html::text(finding.severity.as_str())),
+            ("channel", Html::text(&finding.channel.map_or_else(String::new, |channel| format!(", {channel}")))),
             ("summary", Html::text(&finding.summary)),
             ("description", Html::text(&finding.description)),
             ("remedy", Html::text(&steps(&finding.remedy))),

@@ -59,7 +59,7 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
 
 fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
     let mut table =
-        Table::new(&["standby", "behind", "in time", "lost by a failover", "replay", "caught up in", "bottleneck"]);
+        Table::new(&["standby", "behind", "in time", "failover loses", "replay", "caught up in", "bottleneck"]);
     for standby in standbys {
         table.row([
             standby.node.to_string(),
