@@ -5,7 +5,7 @@ use std::path::Path;
 use standbywatch_lab::{Agent, AgentOptions, Lab, Need, Persistence, PgPair, RedisPair, Result};
 
 use crate::impostor::{Impostor, Says, http, postgres_refusal};
-use crate::watch::{self, PROGRAM, ended, tells_ok, tells_unknown};
+use crate::watch::{self, PROGRAM, ended, ended_with, tells_ok, tells_unknown};
 
 /// Part of every secret of these tests.
 const MARK: &str = "hush7Kq2";
@@ -111,11 +111,18 @@ async fn secrets_that_are_right_and_then_wrong() -> Result<()> {
         ],
         &format!("url: http://{}, user: probe, password_env: SEARCH_PASSWORD", engine.address()),
     );
+    let env = vec![("SEARCH_PASSWORD".to_owned(), secret("search")), ("PGPASSWORD".to_owned(), secret("environment"))];
+    let file = format!("--config.file={}", lab.write("checked.yml", &config)?.display());
+    for args in [vec!["check-config", &file], vec!["rules", &file], vec!["status", "--once", "--json", &file]] {
+        let end = ended_with(&args, &env).await?;
+        assert!(end.code == Some(0) || args[0] == "status", "{args:?}: {}", end.stderr);
+        hold_no_secret(args[0], &(end.stdout + &end.stderr));
+    }
     let options = AgentOptions {
         program: PROGRAM.into(),
         config: Some(config.clone()),
         args: vec!["--log.level=debug".to_owned()],
-        env: vec![("SEARCH_PASSWORD".to_owned(), secret("search")), ("PGPASSWORD".to_owned(), secret("environment"))],
+        env,
         ..AgentOptions::default()
     };
     let agent = Agent::start(&lab, options).await?;

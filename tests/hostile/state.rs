@@ -49,7 +49,7 @@ async fn a_full_disk_is_said_once_and_its_end_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_state_directory_that_is_none() -> Result<()> {
+async fn a_directory_where_the_state_file_should_be() -> Result<()> {
     let lab = Lab::bare()?;
     // A directory where the file should be: it can be neither read nor replaced.
     std::fs::create_dir_all(state(&lab)?.join("catalog.json/in-the-way"))?;
@@ -57,6 +57,21 @@ async fn a_state_directory_that_is_none() -> Result<()> {
     says(&agent, "state is not used").await?;
     says(&agent, "state cannot be saved").await?;
     watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+    assert_eq!(agent.get("/-/healthy").await?.status, 200);
+    assert_eq!(agent.stop().await?.code(), Some(0), "it ends although it cannot save");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_state_directory_that_takes_no_file() -> Result<()> {
+    let lab = Lab::bare()?;
+    std::fs::create_dir_all(lab.dir().join("agent"))?;
+    // Not even root may make files there.
+    symlink("/sys/kernel", lab.dir().join("agent/state"))?;
+    let agent = watch::agent(&lab, config()).await?;
+    says(&agent, "state cannot be saved").await?;
+    watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+    assert!(writes(&agent, "failed").await? >= 1.0);
     assert_eq!(agent.get("/-/healthy").await?.status, 200);
     assert_eq!(agent.stop().await?.code(), Some(0), "it ends although it cannot save");
     Ok(())
