@@ -123,6 +123,14 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
         })
     }
+
+    /// Until it is to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn agent(args: &RunArgs, config: Config) -> Result<(), String> {
@@ -137,8 +145,14 @@ async fn agent(args: &RunArgs, config: Config) -> Result<(), String> {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => reload(args, &mut app).await,
+            _ = signals.hangup.recv() => {}
         }
+        // A file system that hangs while the file is read must not keep the agent from stopping.
+        let loaded = tokio::select! {
+            () = signals.stop() => break,
+            loaded = load(args) => loaded,
+        };
+        reload(loaded, &mut app).await;
     }
     tracing::info!("stopping");
     tell_systemd(NotifyState::Stopping);
@@ -147,10 +161,14 @@ async fn agent(args: &RunArgs, config: Config) -> Result<(), String> {
     Ok(())
 }
 
-async fn reload(args: &RunArgs, app: &mut App) {
+async fn load(args: &RunArgs) -> Result<Config, String> {
     let from = args.clone();
     let loaded = tokio::task::spawn_blocking(move || from.load()).await;
-    match loaded.unwrap_or_else(|error| Err(error.to_string())) {
+    loaded.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+async fn reload(loaded: Result<Config, String>, app: &mut App) {
+    match loaded {
         Ok(config) => {
             warn(&config);
             app.reload(config).await;

@@ -1,6 +1,7 @@
 //! From a file, a text or two URLs to a checked configuration.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub const DEFAULT_PATH: &str = "/etc/standbywatch/standbywatch.yml";
 /// Everything that is wrong with it, at once.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> {
     let source_name = path.display().to_string();
-    let text = std::fs::read(path).map_err(|error| unreadable(&source_name, &error))?;
+    let text = read(path).map_err(|error| unreadable(&source_name, &error))?;
     let text = String::from_utf8(text).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
@@ -31,6 +32,13 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> 
     let mut config = parse(&text, &source_name, environment)?;
     config.warnings.extend(exposed(&config, path));
     Ok(config)
+}
+
+/// One byte more than is taken, so that what is too long shows; what has no end does not fill the memory.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(tree::MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn unreadable(source_name: &str, error: &std::io::Error) -> Problems {

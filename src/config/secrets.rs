@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::checked::SecretSource;
 use super::section::Section;
@@ -87,9 +89,12 @@ impl SecretSource {
     }
 }
 
+/// Without waiting for whatever else may lie there: a pipe would wait for its writer, and the thread with it.
 fn first_part(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    file.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 

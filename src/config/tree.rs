@@ -9,7 +9,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 use super::problems::{Place, Problems};
 
 /// A configuration of this size has a mistake of another kind.
-const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// One node of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Entry {
 /// Reads `text` into a tree.
 pub(super) fn read(text: &str, source_name: &str) -> Result<Node, Problems> {
     if text.len() > MAX_BYTES {
-        let said = format!("the file has {} bytes, and at most {MAX_BYTES} are read", text.len());
+        let said = format!("the file is too long: at most {MAX_BYTES} bytes are read");
         return Err(Problems::whole(source_name, said, "is it the right file?"));
     }
     let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options())

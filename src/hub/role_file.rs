@@ -1,7 +1,12 @@
 //! The file that names the primary, for pairs without PostgreSQL: its first word is a node's name.
 
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::fs::OFlags;
 
 use crate::clock::{self, Moment};
 use crate::names::Name;
@@ -24,8 +29,8 @@ impl RoleFileReading {
     /// Reads the file. One that is missing, empty or unreadable names nobody.
     pub async fn read(path: &Path) -> Self {
         let asked = clock::now();
-        let short = tokio::fs::metadata(path).await.is_ok_and(|file| file.len() <= MOST_BYTES);
-        let text = if short { tokio::fs::read_to_string(path).await.ok() } else { None };
+        let path = path.to_owned();
+        let text = tokio::task::spawn_blocking(move || text(&path)).await.ok().and_then(Result::ok);
         let primary = text.as_deref().and_then(|text| text.split_whitespace().next()).map(Name::new);
         Self { asked, primary }
     }
@@ -35,4 +40,15 @@ impl RoleFileReading {
         let until = self.asked + STALE_AFTER;
         self.primary.as_ref().filter(|_| now < until).map(|primary| (primary, until))
     }
+}
+
+/// The file's text, without waiting for a writer where a pipe lies.
+fn text(path: &Path) -> io::Result<String> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let mut text = String::new();
+    file.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "too long"));
+    }
+    Ok(text)
 }

@@ -3,6 +3,7 @@
 //! know, and no secret that it does.
 
 mod faces;
+mod files;
 mod impostor;
 mod postgres;
 mod reload;

@@ -67,9 +67,9 @@ async fn servers_that_are_none_or_refuse() -> Result<()> {
     Ok(())
 }
 
-/// With TLS off the length in the first answer is believed by the client; it must not be filled.
+/// With TLS off its first letters are read as a length of over a gigabyte.
 #[tokio::test]
-async fn a_flood_instead_of_a_server() -> Result<()> {
+async fn a_web_page_whose_length_is_believed() -> Result<()> {
     let lab = Lab::bare()?;
     let page = http("200 OK", "text/html", "", WEB_PAGE);
     let small = Impostor::that_says(Says::Last(page)).await?;

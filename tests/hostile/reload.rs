@@ -1,5 +1,6 @@
 //! SIGHUP with a good configuration and with broken ones.
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use standbywatch_lab::{Agent, Lab, Result, wait_until};
 
 use crate::watch::{self, SOON};
@@ -56,6 +57,21 @@ async fn a_broken_file_changes_nothing_and_a_good_one_takes_effect() -> Result<(
             metrics.all("standby_pair_level", &[]).into_iter().map(|(labels, _)| labels["pair"].clone()).collect();
         assert_eq!(pairs, [pair], "the other one is gone");
     }
+    Ok(())
+}
+
+/// Reading it never ends: the agent goes on as it was, and stops when told.
+#[tokio::test]
+async fn a_file_that_hangs_keeps_nothing_from_going_on() -> Result<()> {
+    let lab = Lab::bare()?;
+    let agent = watch::agent(&lab, watching("catalog")).await?;
+    let file = agent.dir().join("standbywatch.yml");
+    std::fs::remove_file(&file)?;
+    mkfifoat(CWD, &file, Mode::RUSR)?;
+    agent.hang_up()?;
+    watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
+    assert_eq!(agent.get("/-/healthy").await?.status, 200);
+    assert_eq!(agent.stop().await?.code(), Some(0));
     Ok(())
 }
 

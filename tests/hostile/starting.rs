@@ -73,6 +73,21 @@ async fn a_missing_file_names_the_cure() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_no_file_is_told_at_once() -> Result<()> {
+    for (path, word) in [
+        ("/dev/zero", "at most"),
+        ("/dev/null", "empty"),
+        ("/", "cannot be read"),
+        ("/proc/self/mem", "cannot be read"),
+    ] {
+        let end = ended(&["check-config", "--config.file", path]).await?;
+        assert_eq!((end.code, end.stderr.contains(word)), (Some(2), true), "{path}: {}", end.stderr);
+        assert!(end.stderr.len() < 500, "{path}: {}", end.stderr);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn wrong_flags_end_with_the_code_of_their_command() -> Result<()> {
     let lab = Lab::bare()?;
     let file = lab.write("good.yml", GOOD)?.display().to_string();

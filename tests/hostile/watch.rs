@@ -35,8 +35,13 @@ pub struct Ended {
 /// # Errors
 /// It runs on, or cannot be started.
 pub async fn ended(args: &[&str]) -> Result<Ended> {
+    ended_with(args, &[]).await
+}
+
+/// The same with further environment variables.
+pub async fn ended_with(args: &[&str], environment: &[(String, String)]) -> Result<Ended> {
     let mut command = Command::new(PROGRAM);
-    command.args(args).kill_on_drop(true);
+    command.args(args).envs(environment.iter().cloned()).kill_on_drop(true);
     let output =
         tokio::time::timeout(SOON, command.output()).await.with_context(|| format!("{args:?} does not end"))??;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

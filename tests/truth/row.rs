@@ -76,8 +76,8 @@ impl<'a> Row<'a> {
 
     /// Awaits what must be told, in JSON and in metrics at once, and remembers how long it took from the fault.
     pub async fn tells(&mut self, tells: Tells<'_>) -> Result<()> {
-        let seconds = self.await_told(&tells).await?;
-        let reason = tells.reasons.join(" or ");
+        let (seconds, reason) = self.await_told(&tells).await?;
+        let reason = reason.unwrap_or_default();
         println!("{} {}: {} {} {reason} after {seconds:.1} s", self.id, self.fault, tells.channel, tells.level);
         self.measured.push(json!({
             "channel": tells.channel, "says": tells.level, "reason": reason, "seconds": seconds, "within": tells.within.as_secs(),
@@ -85,23 +85,29 @@ impl<'a> Row<'a> {
         Ok(())
     }
 
-    async fn await_told(&self, tells: &Tells<'_>) -> Result<f64> {
+    /// Seconds from the fault, and the reason that was given.
+    async fn await_told(&self, tells: &Tells<'_>) -> Result<(f64, Option<String>)> {
         let left = tells.within.saturating_sub(self.begun.elapsed());
         let mut last = String::new();
         let told = wait_until("the agent tells", left, async || {
-            last = self.differs(tells).await?.unwrap_or_default();
-            Ok(last.is_empty().then_some(()))
+            Ok(match self.look(tells).await? {
+                Ok(reason) => Some(reason),
+                Err(differs) => {
+                    last = differs;
+                    None
+                }
+            })
         });
         let outcome = told.await;
         let after = self.begun.elapsed().as_secs_f64();
-        outcome.with_context(|| {
+        let reason = outcome.with_context(|| {
             format!("{} {}: {after:.1} s after the fault {tells:?}, but {last}", self.id, self.fault)
         })?;
-        Ok(after)
+        Ok((after, reason))
     }
 
-    /// What is not as it should be, in words; `None` when all of it is.
-    async fn differs(&self, tells: &Tells<'_>) -> Result<Option<String>> {
+    /// The reason that is given if all is as it should be; else what is not, in words.
+    async fn look(&self, tells: &Tells<'_>) -> Result<Result<Option<String>, String>> {
         let page = self.site.agent.json("/monitor/replication").await?;
         let metrics = self.site.agent.metrics().await?;
         let (key, series) = number_of(tells.channel);
@@ -128,7 +134,11 @@ impl<'a> Row<'a> {
             && number_fits
             && up == Some(f64::from(u8::from(tells.up)))
             && level.map(|level| level as usize) == code;
-        Ok((!fits).then(|| format!("it says {page}, up {up:?}, level {level:?}")))
+        Ok(if fits {
+            Ok(reason.map(str::to_owned))
+        } else {
+            Err(format!("it says {page}, up {up:?}, level {level:?}"))
+        })
     }
 
     /// Awaits the alert in Alertmanager. `held` is the lab's hold time, `usual` the product's: the table adds the difference.
@@ -155,7 +165,7 @@ impl<'a> Row<'a> {
     /// After the repair: the channel is ok again, and the alert has gone from Alertmanager.
     pub async fn is_well_again(&mut self, channel: &str, alert: Option<&str>, within: u64) -> Result<()> {
         self.begun = Instant::now();
-        let seconds = self
+        let (seconds, _) = self
             .await_told(&Tells::running(channel, "ok", &[], Number::Known, within))
             .await
             .context("after the repair")?;

@@ -39,7 +39,8 @@ impl Machine {
             cores: std::thread::available_parallelism()?.get(),
             model: fs::read_to_string("/proc/cpuinfo").ok().and_then(|info| model(&info)),
             memory_gib: (kib + 512 * 1024) >> 20,
-            kernel: format!("Linux {}", release.trim()),
+            // Major and minor number; what a distribution adds says nothing here.
+            kernel: format!("Linux {}", release.trim().split('.').take(2).collect::<Vec<_>>().join(".")),
             postgres: postgres_version()?,
             date: date(now / DAY),
         })
