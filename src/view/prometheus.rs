@@ -9,6 +9,9 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use crate::metrics::{self, Kind};
 use crate::snapshot::Sample;
 
+/// As much as one pair with all its channels takes, so that a scrape does not grow its text bit by bit.
+const ROOM: usize = 32 * 1024;
+
 /// What the formats need of a metric's declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Declared {
@@ -85,7 +88,7 @@ fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> Stri
             family(declared, &samples)
         })
         .collect();
-    let mut text = String::new();
+    let mut text = String::with_capacity(ROOM);
     // It fails only for a family without a name or without samples; there are none such.
     if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
         debug_assert!(false, "{error}");
@@ -126,7 +129,7 @@ fn metric(declared: Declared, sample: &Sample) -> Metric {
 
 /// OpenMetrics differs in the name of a counter's family (without `_total`), in escaping `"` in help, and in its last line.
 fn open_metrics<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(ROOM);
     for (declared, samples) in families {
         let (name, kind) = match (declared.counter, declared.name.strip_suffix("_total")) {
             (true, Some(base)) => (base, "counter"),
