@@ -15,7 +15,7 @@ pub fn channel_views(pair: &PairConfig, evidence: &PairEvidence, findings: &[Fin
         pair.channels().map(|channel| channel_view(channel, verdict(evidence, channel), findings)).collect();
     let of_channels = views.iter().map(|view| view.level);
     let without_channel = met(findings, None).map(|finding| Level::of_severity(finding.severity));
-    (of_channels.chain(without_channel).max().unwrap_or(Level::Ok), views)
+    (of_channels.chain(without_channel).max().unwrap_or(Level::Unknown), views)
 }
 
 fn verdict(evidence: &PairEvidence, channel: Channel) -> Option<&Verdict> {

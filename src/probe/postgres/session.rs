@@ -134,6 +134,9 @@ fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&str>) ->
         // The probe reads, quickly, and only what belongs to the system.
         ("default_transaction_read_only", "on"),
         ("search_path", "pg_catalog"),
+        // Foreign time stamps are compared as text: a changed time zone of the server must not look like a sign of life.
+        ("timezone", "UTC"),
+        ("datestyle", "ISO"),
         ("jit", "off"),
     ]);
     let with_all = without_connection_check.clone().options([(CONNECTION_CHECK, "5000")]);
