@@ -114,7 +114,8 @@ async fn two_pairs_show_the_worst_at_the_root() -> Result<()> {
     orders.primary.sql("CREATE TABLE written_while_paused AS SELECT generate_series(1, 10000)").await?;
     let page = agent
         .wait_for_json("/monitor/replication", "orders lags", SOON, |page| {
-            page["pairs"]["orders"]["postgres_lag_bytes"].as_u64().is_some_and(|lag| lag > 100_000)
+            let orders = &page["pairs"]["orders"];
+            orders["status"] == "critical" && orders["postgres_lag_bytes"].as_u64().is_some_and(|lag| lag > 100_000)
         })
         .await?;
     assert_worst_at_root(&page);
