@@ -96,6 +96,9 @@ pub struct PostgresEvidence {
     pub at_low_load: Option<bool>,
     /// Lag is large and growing; held for at most 60 s of unknown. Always exported.
     pub growing: bool,
+    /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
+    #[serde(skip)]
+    pub contradiction: Option<Reason>,
 }
 
 /// One configured node, as its server describes itself now.

@@ -324,6 +324,10 @@ closed_list! {
     RuleName {
         ReplicationUnknown = "StandbyReplicationUnknown",
         PostgresNoPrimary = "StandbyPostgresNoPrimary",
+        PostgresSplitBrain = "StandbyPostgresSplitBrain",
+        PostgresTimelineDiverged = "StandbyPostgresTimelineDiverged",
+        PostgresWrongCluster = "StandbyPostgresWrongCluster",
+        PostgresSameServer = "StandbyPostgresSameServer",
         PostgresLagHigh = "StandbyPostgresLagHigh",
         PostgresLagGrowing = "StandbyPostgresLagGrowing",
         PostgresLagGrowingAtLowLoad = "StandbyPostgresLagGrowingAtLowLoad",

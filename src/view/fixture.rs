@@ -132,6 +132,7 @@ pub fn unknown() -> View {
             wal_rate: None,
             at_low_load: None,
             growing: false,
+            contradiction: None,
         }),
         config: Some(ConfigEvidence {
             verdict: unproven("No run has been recorded."),
@@ -218,6 +219,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         wal_rate: Some(2.5e6),
         at_low_load: Some(false),
         growing: false,
+        contradiction: None,
     }
 }
 

@@ -209,6 +209,38 @@ fn written() -> Vec<Written> {
             &[3, 4, 5],
         ),
         one(
+            "StandbyPostgresSplitBrain",
+            "critical",
+            "standby_postgres_split_brain",
+            &[],
+            runs(&[(1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO), (1, is(1.0))]),
+            &[1, 2, 5],
+        ),
+        one(
+            "StandbyPostgresTimelineDiverged",
+            "critical",
+            "standby_postgres_timeline_diverged",
+            &[],
+            runs(&[(1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO), (1, is(1.0))]),
+            &[1, 2, 5],
+        ),
+        one(
+            "StandbyPostgresWrongCluster",
+            "critical",
+            "standby_postgres_wrong_cluster",
+            &[],
+            runs(&[(1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO), (1, is(1.0))]),
+            &[1, 2, 5],
+        ),
+        one(
+            "StandbyPostgresSameServer",
+            "critical",
+            "standby_postgres_same_server",
+            &[],
+            runs(&[(1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO), (1, is(1.0))]),
+            &[1, 2, 5],
+        ),
+        one(
             "StandbyPostgresLagHigh",
             "warning",
             "standby_replication_lag_bytes",
@@ -329,11 +361,15 @@ fn with_pair(series: &[(&'static str, Labels, Vec<Option<f64>>)]) -> Timeline {
 }
 
 /// Every series that a rule of a pair reads, and the values that it may have.
-const READ: [(&str, Labels, &[f64]); 15] = [
+const READ: [(&str, Labels, &[f64]); 19] = [
     ("standby_replication_up", &[("channel", "postgres")], &[0.0, 1.0]),
     ("standby_replication_up", &[("channel", "config")], &[0.0, 1.0]),
     ("standby_replication_up", &[("channel", "kvstore")], &[0.0, 1.0]),
     ("standby_postgres_primary_up", &[], &[0.0, 1.0]),
+    ("standby_postgres_split_brain", &[], &[0.0, 1.0]),
+    ("standby_postgres_timeline_diverged", &[], &[0.0, 1.0]),
+    ("standby_postgres_wrong_cluster", &[], &[0.0, 1.0]),
+    ("standby_postgres_same_server", &[], &[0.0, 1.0]),
     ("standby_replication_lag_bytes", &[], &[0.0, 5e5, 1_048_576.0, 1_048_577.0, 3_333_333.0, 7e13]),
     ("standby_postgres_lag_growing", &[], &[0.0, 1.0]),
     ("standby_postgres_low_load", &[], &[0.0, 1.0]),

@@ -6,6 +6,7 @@
 
 mod benign;
 mod config;
+mod contradictions;
 mod kvstore;
 mod postgres;
 mod row;

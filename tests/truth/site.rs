@@ -66,7 +66,7 @@ pub struct Site {
     pub postgres: PgPair,
     pub stores: Option<RedisPair>,
     pub sync: Option<SyncLoop>,
-    _lab: Lab,
+    pub lab: Lab,
 }
 
 impl Site {
@@ -91,7 +91,7 @@ impl Site {
             Paging::Agent => None,
             Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
         };
-        Ok(Some(Self { agent, monitoring, alone, postgres, stores, sync, _lab: lab }))
+        Ok(Some(Self { agent, monitoring, alone, postgres, stores, sync, lab }))
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {

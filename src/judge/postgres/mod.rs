@@ -71,6 +71,7 @@ pub fn evidence(
     }
 
     let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
+    let contradicts = contradiction.as_ref().map(|(reason, _)| *reason);
     let verdict = channel_verdict(&counted, contradiction);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());
     let lag = counted.iter().filter_map(|standby| standby.total).max().filter(|_| all_known);
@@ -88,6 +89,7 @@ pub fn evidence(
         wal_rate,
         at_low_load: wal_rate.map(|rate| rate < channel.low_load.as_f64()),
         growing,
+        contradiction: contradicts,
         standbys,
     };
     (evidence, changes.into_iter().filter(|change| *change > now).min())

@@ -1,5 +1,7 @@
 //! The rules: each is declared once, judged in the agent and printed for Prometheus.
 
+mod postgres;
+
 use std::time::Duration;
 
 use super::condition::{About, Bound, Compare, Condition, Operator};
@@ -44,7 +46,7 @@ const fn minutes(minutes: u64) -> Duration {
 }
 
 /// Every rule. A name stands twice where there are two severities.
-pub static RULES: [Rule; 14] = [
+pub static RULES: [Rule; 18] = [
     Rule {
         name: RuleName::ReplicationUnknown,
         severity: Severity::Critical,
@@ -85,6 +87,10 @@ pub static RULES: [Rule; 14] = [
                  it stays down (fence it), look at what the standby would lose, and promote the standby.",
         reason: Some(Reason::NoPrimary),
     },
+    postgres::SPLIT_BRAIN,
+    postgres::TIMELINE_DIVERGED,
+    postgres::WRONG_CLUSTER,
+    postgres::SAME_SERVER,
     Rule {
         name: RuleName::PostgresLagHigh,
         severity: Severity::Warning,

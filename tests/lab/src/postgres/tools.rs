@@ -39,6 +39,25 @@ impl PgPair {
         Ok(standby)
     }
 
+    /// Rewinds the ended old primary to where the promoted standby parted from it, makes it that one's standby, without a
+    /// slot, and starts it. The pair must have been started with `full_page_writes` on.
+    pub async fn rejoin_old_primary(&self) -> Result<()> {
+        let (old, new) = (&self.primary, &self.standby);
+        // pg_rewind goes by the control file, which is late after a promotion.
+        new.sql("CHECKPOINT").await?;
+        let source = format!(
+            "host={} port={} user={} dbname=postgres",
+            new.socket_dir().display(),
+            new.port(),
+            super::SUPERUSER
+        );
+        let mut rewind = std::process::Command::new(find::postgres_bin_dir()?.join("pg_rewind"));
+        rewind.args(["--no-sync", "--source-server", &source, "--target-pgdata"]).arg(old.data_dir());
+        template::run_as_server(&self.lab, rewind)?;
+        old.follow(new.port(), None)?;
+        old.start().await
+    }
+
     /// Starts a `pg_receivewal` on the primary and waits until it is connected. Ends when dropped.
     pub async fn receivewal(&self) -> Result<Server> {
         self.tool("pg_receivewal", &["--no-sync"]).await

@@ -1,0 +1,86 @@
+//! Rules over one state of PostgreSQL each, met as long as that state is told: no number, no threshold.
+
+use super::{AT_ONCE, Rule};
+use crate::judge::rules::condition::{About, Compare, Condition};
+use crate::judge::rules::description::Part;
+use crate::names::{Channel, Reason, RuleName, Severity};
+
+/// What all rules of this file have in common: critical, at once, about the channel `postgres`.
+const fn critical(
+    name: RuleName,
+    condition: Condition,
+    summary: &'static str,
+    description: &'static [Part],
+    remedy: &'static str,
+    reason: Reason,
+) -> Rule {
+    Rule {
+        name,
+        severity: Severity::Critical,
+        about: About::Channel(Channel::Postgres),
+        condition,
+        threshold: None,
+        hold: AT_ONCE,
+        keep: AT_ONCE,
+        summary,
+        description,
+        remedy,
+        reason: Some(reason),
+    }
+}
+
+pub(super) const SPLIT_BRAIN: Rule = critical(
+    RuleName::PostgresSplitBrain,
+    Condition::All(&[Compare::holds("standby_postgres_split_brain")]),
+    "Two servers of the pair take writes.",
+    &[
+        Part::Text("More than one node of pair "),
+        Part::Pair,
+        Part::Text(" answers as a primary. Each takes writes that the other will never have."),
+    ],
+    "1. Find out which one the application writes to. 2. Fence the other at once: stop it and keep it down. 3. Keep its \
+     data directory until you know what was written there. 4. Rejoin it as a standby with pg_rewind, or rebuild it.",
+    Reason::TwoPrimaries,
+);
+
+pub(super) const TIMELINE_DIVERGED: Rule = critical(
+    RuleName::PostgresTimelineDiverged,
+    Condition::All(&[Compare::holds("standby_postgres_timeline_diverged")]),
+    "The standby has a history of its own and cannot follow its primary.",
+    &[
+        Part::Text("A standby of pair "),
+        Part::Pair,
+        Part::Text(" has WAL or a timeline that its primary does not have. It cannot replicate from it."),
+    ],
+    "1. Compare the timelines of both nodes on the status page. 2. Make sure that the server that answers as primary is \
+     the one that should. 3. Rejoin the standby with pg_rewind, or rebuild it.",
+    Reason::TimelineDiverged,
+);
+
+pub(super) const WRONG_CLUSTER: Rule = critical(
+    RuleName::PostgresWrongCluster,
+    Condition::All(&[Compare::holds("standby_postgres_wrong_cluster")]),
+    "The nodes of the pair belong to different clusters.",
+    &[
+        Part::Text("The servers of pair "),
+        Part::Pair,
+        Part::Text(" have different system identifiers: one is no copy of the other and never will be."),
+    ],
+    "1. Compare SELECT system_identifier FROM pg_control_system(); on both. 2. If an address is wrong, correct the \
+     configuration. 3. If the standby was built from another server, rebuild it from its primary.",
+    Reason::WrongCluster,
+);
+
+pub(super) const SAME_SERVER: Rule = critical(
+    RuleName::PostgresSameServer,
+    Condition::All(&[Compare::holds("standby_postgres_same_server")]),
+    "Two nodes of the pair are one and the same server.",
+    &[
+        Part::Text("Two nodes of pair "),
+        Part::Pair,
+        Part::Text(" are answered for by one server. Whether there is a standby at all is not known."),
+    ],
+    "1. Look up both configured addresses: does one float or is it a proxy's? 2. Name the machines themselves. 3. If they \
+     are right, find out where the standby's address went: the machine may be down.",
+    Reason::SameServer,
+);
