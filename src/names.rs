@@ -332,6 +332,8 @@ closed_list! {
         PostgresLagGrowing = "StandbyPostgresLagGrowing",
         PostgresLagGrowingAtLowLoad = "StandbyPostgresLagGrowingAtLowLoad",
         PostgresReplayPaused = "StandbyPostgresReplayPaused",
+        PostgresReplayBlockedBySettings = "StandbyPostgresReplayBlockedBySettings",
+        PostgresReplayStuck = "StandbyPostgresReplayStuck",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

@@ -66,7 +66,7 @@ pub struct NodeMemory {
     pub settings: Option<PostgresSettings>,
     /// The furthest position that it is known to have.
     pub has: Option<Held>,
-    /// Where its replay stands and since when.
+    /// Where its replay stands, and since when with WAL to replay.
     pub replay: Option<(Lsn, Moment)>,
     /// How many pairs of readings in a row showed it ahead of its primary.
     pub ahead: u8,
@@ -124,7 +124,7 @@ impl PostgresHistory {
                 memory.senders.clear();
                 memory.record_receiver(standby, reading.asked);
                 memory.record_has(facts, [standby.receive_lsn, standby.replay_lsn]);
-                memory.record_replay(standby.replay_lsn, reading.asked);
+                memory.record_replay(standby, reading.asked);
             }
         }
         if let Some(memory) = self.nodes.get_mut(node) {
@@ -256,12 +256,14 @@ impl NodeMemory {
         }
     }
 
-    fn record_replay(&mut self, replay: Option<Lsn>, asked: Moment) {
-        let since = |before: Option<(Lsn, Moment)>, lsn| match before {
-            Some((same, since)) if same == lsn => (lsn, since),
+    /// Replay that has nothing to do does not stand still: the time counts from the last reading that found it so.
+    fn record_replay(&mut self, standby: &StandbyFacts, asked: Moment) {
+        let waits = standby.receive_lsn > standby.replay_lsn;
+        let since = |lsn| match self.replay {
+            Some((same, since)) if same == lsn && waits => (lsn, since),
             _ => (lsn, asked),
         };
-        self.replay = replay.map(|lsn| since(self.replay, lsn));
+        self.replay = standby.replay_lsn.map(since);
     }
 }
 

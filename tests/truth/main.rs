@@ -9,6 +9,7 @@ mod config;
 mod contradictions;
 mod kvstore;
 mod postgres;
+mod replay;
 mod row;
 mod search;
 mod site;

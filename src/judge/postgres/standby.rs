@@ -150,7 +150,12 @@ fn verdict(
     match (walsender, receiver) {
         (Some(Ok(_)), Some(Ok(_))) => match replay.and_then(replay_warning) {
             Some((reason, text)) => {
-                Verdict { up: true, reason: Some(reason), detail: Some(format!("{name}: {text}")), as_of: asked }
+                let lower = own.filter(|_| reason == Reason::ReplayBlockedBySettings).and_then(|own| lower(view, own));
+                let detail = match lower {
+                    Some(lower) => format!("{name}: {text} ({lower})"),
+                    None => format!("{name}: {text}"),
+                };
+                Verdict { up: true, reason: Some(reason), detail: Some(detail), as_of: asked }
             }
             None => Verdict { up: true, reason: None, detail: None, as_of: asked },
         },
@@ -241,6 +246,12 @@ fn replay_warning(state: ReplayState) -> Option<(Reason, &'static str)> {
         ReplayState::Stuck => Some((Reason::ReplayStuck, "replay does not move: look for long queries on the standby")),
         ReplayState::CaughtUp | ReplayState::Applying | ReplayState::Conflict | ReplayState::Delayed => None,
     }
+}
+
+/// Which setting is lower than the primary's, and what both are.
+fn lower(view: &Surroundings<'_>, own: Own<'_>) -> Option<String> {
+    let (setting, theirs, ours) = position::lower_setting(&own.facts.settings, &view.primary?.facts.settings)?;
+    Some(format!("{setting} is {theirs}, on the primary {ours}"))
 }
 
 fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<ReplayState>, Option<Moment>) {

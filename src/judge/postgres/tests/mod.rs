@@ -297,25 +297,6 @@ fn a_frozen_receiver_under_load_is_told_within_20_seconds() {
 }
 
 #[test]
-fn a_replay_that_stands_still_is_running_with_lag() {
-    let mut watch = Watch::new(None);
-    watch.healthy(5);
-    for n in 6..60_u64 {
-        let stamp = n.to_string();
-        let row = Walsender { replay: Some(Lsn(500)), ..sender(7, &stamp, n * 100) };
-        let mut beta = standby(&stamp, n * 100);
-        standby_of(&mut beta).replay_lsn = Some(Lsn(500));
-        standby_of(&mut beta).replay_paused = Some(true);
-        let evidence = watch.tick(Ok(primary(n * 100, vec![row])), Ok(beta));
-        assert_eq!(told(&evidence), (true, Some(Reason::ReplayPaused)));
-        assert_eq!(evidence.lag, Some(Bytes(n * 100 - 500)));
-        assert_eq!(evidence.standbys[0].bottleneck, Some(Stage::Replay));
-        let seconds = evidence.lag_seconds.unwrap();
-        assert!((seconds - (n as f64 - 5.0)).abs() < 1.1, "{seconds} at {n}");
-    }
-}
-
-#[test]
 fn one_side_proves_alone_with_a_warning() {
     let mut watch = Watch::new(None);
     watch.healthy(5);
@@ -434,3 +415,4 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
 }
 
 mod properties;
+mod replay;

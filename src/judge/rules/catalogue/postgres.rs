@@ -1,7 +1,7 @@
 //! Rules over one state of PostgreSQL each, met as long as that state is told: no number, no threshold.
 
 use super::{AT_ONCE, Rule};
-use crate::judge::rules::condition::{About, Compare, Condition};
+use crate::judge::rules::condition::{About, Bound, Compare, Condition, Operator};
 use crate::judge::rules::description::Part;
 use crate::names::{Channel, Reason, RuleName, Severity};
 
@@ -26,6 +26,16 @@ const fn critical(
         description,
         remedy,
         reason: Some(reason),
+    }
+}
+
+/// A standby's replay is in this state.
+const fn replay_is(state: &'static [(&'static str, &'static str); 1]) -> Compare {
+    Compare {
+        metric: "standby_postgres_replay_state",
+        labels: state,
+        operator: Operator::Equal,
+        bound: Bound::Fixed(1.0),
     }
 }
 
@@ -83,4 +93,52 @@ pub(super) const SAME_SERVER: Rule = critical(
     "1. Look up both configured addresses: does one float or is it a proxy's? 2. Name the machines themselves. 3. If they \
      are right, find out where the standby's address went: the machine may be down.",
     Reason::SameServer,
+);
+
+pub(super) const REPLAY_PAUSED: Rule = critical(
+    RuleName::PostgresReplayPaused,
+    Condition::All(&[replay_is(&[("state", "paused")])]),
+    "Replay on the standby is paused.",
+    &[
+        Part::Text("A standby of pair "),
+        Part::Pair,
+        Part::Text(
+            " receives WAL but does not replay it, since replay was paused. Its data stands still and its disk fills.",
+        ),
+    ],
+    "1. Ask who paused it and why. 2. On the standby: SELECT pg_wal_replay_resume(); 3. Watch the lag fall.",
+    Reason::ReplayPaused,
+);
+
+pub(super) const REPLAY_BLOCKED_BY_SETTINGS: Rule = critical(
+    RuleName::PostgresReplayBlockedBySettings,
+    Condition::All(&[replay_is(&[("state", "blocked_by_settings")])]),
+    "Replay on the standby waits because a setting is lower than on its primary.",
+    &[
+        Part::Text("A standby of pair "),
+        Part::Pair,
+        Part::Text(
+            " receives WAL but PostgreSQL stopped its replay: a setting that was raised on the primary is still lower there.",
+        ),
+    ],
+    "1. Read on the status page which setting it is. 2. On the standby set it to the primary's value or higher. \
+     3. Restart the standby: resuming the replay instead would shut it down.",
+    Reason::ReplayBlockedBySettings,
+);
+
+pub(super) const REPLAY_STUCK: Rule = critical(
+    RuleName::PostgresReplayStuck,
+    Condition::All(&[replay_is(&[("state", "stuck")])]),
+    "Replay on the standby does not move although WAL waits there.",
+    &[
+        Part::Text("A standby of pair "),
+        Part::Pair,
+        Part::Text(
+            " has WAL to replay, and its replay has stood still for longer than it is allowed to wait for queries.",
+        ),
+    ],
+    "1. On the standby look for the oldest transaction: SELECT pid, xact_start, query FROM pg_stat_activity ORDER BY \
+     xact_start; 2. End it: SELECT pg_terminate_backend(pid); 3. If there is none, look at the startup process, the disk \
+     and the server's log.",
+    Reason::ReplayStuck,
 );
