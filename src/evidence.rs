@@ -96,6 +96,8 @@ pub struct PostgresEvidence {
     pub at_low_load: Option<bool>,
     /// Lag is large and growing; held for at most 60 s of unknown. Always exported.
     pub growing: bool,
+    /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
+    pub commits_blocked: Option<bool>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
     #[serde(skip)]
     pub contradiction: Option<Reason>,

@@ -146,6 +146,7 @@ closed_list! {
         /// A rule of the channel is met; its alert says which.
         LagHigh = "lag_high",
         LagGrowing = "lag_growing",
+        CommitsBlocked = "commits_blocked",
     }
 }
 
@@ -207,6 +208,7 @@ impl Channel {
                 R::ReplayStuck,
                 R::LagHigh,
                 R::LagGrowing,
+                R::CommitsBlocked,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -334,6 +336,7 @@ closed_list! {
         PostgresReplayPaused = "StandbyPostgresReplayPaused",
         PostgresReplayBlockedBySettings = "StandbyPostgresReplayBlockedBySettings",
         PostgresReplayStuck = "StandbyPostgresReplayStuck",
+        PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

@@ -68,6 +68,8 @@ pub struct NodeMemory {
     pub has: Option<Held>,
     /// Where its replay stands, and since when with WAL to replay.
     pub replay: Option<(Lsn, Moment)>,
+    /// As a primary: since when somebody has been waiting for a synchronous standby, without a reading in which nobody was.
+    pub commits_wait_since: Option<Moment>,
     /// How many pairs of readings in a row showed it ahead of its primary.
     pub ahead: u8,
     ahead_seen: Option<Moment>,
@@ -118,10 +120,12 @@ impl PostgresHistory {
                 memory.receiver = None;
                 memory.replay = None;
                 memory.record_senders(primary, reading.asked);
+                memory.record_commits(primary, reading.asked);
                 self.record_position(node, facts, primary, reading.asked);
             }
             PostgresRole::Standby(standby) => {
                 memory.senders.clear();
+                memory.commits_wait_since = None;
                 memory.record_receiver(standby, reading.asked);
                 memory.record_has(facts, [standby.receive_lsn, standby.replay_lsn]);
                 memory.record_replay(standby, reading.asked);
@@ -224,6 +228,18 @@ impl NodeMemory {
             };
             self.senders.insert(key, memory);
         }
+    }
+
+    /// The server tells when the oldest waiter's *statement* began, which may have run for long before it came to wait. So the time
+    /// counts from the reading that first saw somebody wait, or from that statement's begin where it is later.
+    fn record_commits(&mut self, primary: &PrimaryFacts, asked: Moment) {
+        let waited = primary.longest_commit_wait.filter(|_| primary.commits_waiting.is_some_and(|waiting| waiting > 0));
+        let unbroken = self.last_good.is_some_and(|last_good| asked.since(last_good) <= GAP);
+        let before = match self.commits_wait_since {
+            Some(since) if unbroken => since,
+            _ => asked,
+        };
+        self.commits_wait_since = waited.map(|waited| before.max(asked.back(waited)));
     }
 
     fn record_receiver(&mut self, standby: &StandbyFacts, asked: Moment) {

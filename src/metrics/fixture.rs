@@ -110,6 +110,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         wal_rate: Some(1000.0),
         at_low_load: Some(true),
         growing: false,
+        commits_blocked: Some(false),
         contradiction: None,
     }
 }

@@ -32,7 +32,7 @@ fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
     }
 }
 
-pub(super) static METRICS: [Metric; 18] = [
+pub(super) static METRICS: [Metric; 19] = [
     Metric {
         name: "standby_postgres_primary_up",
         kind: Kind::Gauge,
@@ -228,5 +228,14 @@ pub(super) static METRICS: [Metric; 18] = [
         unit: Unit::State,
         presence: Always,
         read: Read::Evidence(|input, emit| contradicted(input, emit, Reason::SameServer)),
+    },
+    Metric {
+        name: "standby_postgres_commits_blocked",
+        kind: Kind::Gauge,
+        help: "1 while commits on the primary have waited for a synchronous standby for more than 15 seconds.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.commits_blocked.map(state))),
     },
 ];

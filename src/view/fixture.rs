@@ -132,6 +132,7 @@ pub fn unknown() -> View {
             wal_rate: None,
             at_low_load: None,
             growing: false,
+            commits_blocked: None,
             contradiction: None,
         }),
         config: Some(ConfigEvidence {
@@ -219,6 +220,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         wal_rate: Some(2.5e6),
         at_low_load: Some(false),
         growing: false,
+        commits_blocked: Some(false),
         contradiction: None,
     }
 }

@@ -297,6 +297,14 @@ fn written() -> Vec<Written> {
             &[1, 2],
         ),
         one(
+            "StandbyPostgresCommitsBlocked",
+            "critical",
+            "standby_postgres_commits_blocked",
+            &[],
+            runs(&[(1, NO), (1, is(0.0)), (2, is(1.0)), (1, is(0.0))]),
+            &[2, 3],
+        ),
+        one(
             "StandbyConfigSyncStale",
             "warning",
             "standby_config_sync_age_periods",
@@ -377,7 +385,7 @@ fn with_pair(series: &[(&'static str, Labels, Vec<Option<f64>>)]) -> Timeline {
 }
 
 /// Every series that a rule of a pair reads, and the values that it may have.
-const READ: [(&str, Labels, &[f64]); 21] = [
+const READ: [(&str, Labels, &[f64]); 22] = [
     ("standby_replication_up", &[("channel", "postgres")], &[0.0, 1.0]),
     ("standby_replication_up", &[("channel", "config")], &[0.0, 1.0]),
     ("standby_replication_up", &[("channel", "kvstore")], &[0.0, 1.0]),
@@ -394,6 +402,7 @@ const READ: [(&str, Labels, &[f64]); 21] = [
     ("standby_postgres_replay_state", &[("standby", "beta"), ("state", "applying")], &[0.0, 1.0]),
     ("standby_postgres_replay_state", &[("standby", "beta"), ("state", "stuck")], &[0.0, 1.0]),
     ("standby_postgres_replay_state", &[("standby", "beta"), ("state", "blocked_by_settings")], &[0.0, 1.0]),
+    ("standby_postgres_commits_blocked", &[], &[0.0, 1.0]),
     ("standby_config_sync_age_periods", &[], &[0.1, 2.0, 2.333_333_3, 2.999_96, 3.0, 12_345.6]),
     ("standby_kvstore_writes_blocked", &[], &[0.0, 1.0]),
     ("standby_search_primary_up", &[], &[0.0, 1.0]),

@@ -5,6 +5,7 @@
 //! and all must be well again without a restart. What it measured goes into a file, from which `docs/truth.md` is printed.
 
 mod benign;
+mod commits;
 mod config;
 mod contradictions;
 mod kvstore;

@@ -46,7 +46,7 @@ const fn minutes(minutes: u64) -> Duration {
 }
 
 /// Every rule. A name stands twice where there are two severities.
-pub static RULES: [Rule; 20] = [
+pub static RULES: [Rule; 21] = [
     Rule {
         name: RuleName::ReplicationUnknown,
         severity: Severity::Critical,
@@ -159,6 +159,7 @@ pub static RULES: [Rule; 20] = [
     postgres::REPLAY_PAUSED,
     postgres::REPLAY_BLOCKED_BY_SETTINGS,
     postgres::REPLAY_STUCK,
+    postgres::COMMITS_BLOCKED,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,

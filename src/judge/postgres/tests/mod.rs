@@ -414,5 +414,6 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
     assert!(!watch.look(later).growing);
 }
 
+mod commits;
 mod properties;
 mod replay;

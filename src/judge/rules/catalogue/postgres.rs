@@ -142,3 +142,20 @@ pub(super) const REPLAY_STUCK: Rule = critical(
      and the server's log.",
     Reason::ReplayStuck,
 );
+
+pub(super) const COMMITS_BLOCKED: Rule = critical(
+    RuleName::PostgresCommitsBlocked,
+    Condition::All(&[Compare::holds("standby_postgres_commits_blocked")]),
+    "Commits on the primary wait for a synchronous standby.",
+    &[
+        Part::Text("The primary of pair "),
+        Part::Pair,
+        Part::Text(
+            " waits for a synchronous standby that does not answer. Each commit hangs, so the application does, too.",
+        ),
+    ],
+    "1. Bring back the standby or its link. 2. If that takes longer than users can wait: on the primary ALTER SYSTEM SET \
+     synchronous_standby_names = ''; SELECT pg_reload_conf(); 3. From then on a failover may lose writes: set it again \
+     once the standby is back.",
+    Reason::CommitsBlocked,
+);
