@@ -147,6 +147,8 @@ pub struct StandbyEvidence {
     pub lag_seconds_at_least: Option<f64>,
     /// The primary's position less what the standby has received: what a failover would lose. Known also while not running.
     pub gap: Option<Bytes>,
+    /// Its slot on the primary has lost WAL that it needs. `None`: no slot of it is known, or the primary cannot be asked.
+    pub slot_lost: Option<bool>,
     /// What replay does; `None` while the standby cannot be asked.
     pub replay_state: Option<ReplayState>,
     /// Bytes per second by which total lag changes.

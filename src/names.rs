@@ -147,6 +147,7 @@ closed_list! {
         LagHigh = "lag_high",
         LagGrowing = "lag_growing",
         CommitsBlocked = "commits_blocked",
+        SlotLost = "slot_lost",
     }
 }
 
@@ -209,6 +210,7 @@ impl Channel {
                 R::LagHigh,
                 R::LagGrowing,
                 R::CommitsBlocked,
+                R::SlotLost,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -337,6 +339,7 @@ closed_list! {
         PostgresReplayBlockedBySettings = "StandbyPostgresReplayBlockedBySettings",
         PostgresReplayStuck = "StandbyPostgresReplayStuck",
         PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
+        PostgresSlotLost = "StandbyPostgresSlotLost",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

@@ -62,6 +62,8 @@ pub struct NodeMemory {
     pub senders: HashMap<SenderKey, SenderMemory>,
     /// Its receiver in its last good reading as a standby.
     pub receiver: Option<Beat>,
+    /// The slot that its receiver named last; `None` also if that one named none.
+    pub slot: Option<String>,
     /// Its settings, kept while it cannot be asked.
     pub settings: Option<PostgresSettings>,
     /// The furthest position that it is known to have.
@@ -243,6 +245,9 @@ impl NodeMemory {
     }
 
     fn record_receiver(&mut self, standby: &StandbyFacts, asked: Moment) {
+        if let Some(receiver) = standby.receiver.as_ref().filter(|receiver| receiver.status.is_some()) {
+            self.slot.clone_from(&receiver.slot);
+        }
         self.receiver = standby.receiver.as_ref().map(|receiver| {
             let stamp = receiver.last_message.as_ref();
             let by_own_clock = own_clock(asked, receiver.last_message_age);

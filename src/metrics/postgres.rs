@@ -32,7 +32,7 @@ fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
     }
 }
 
-pub(super) static METRICS: [Metric; 19] = [
+pub(super) static METRICS: [Metric; 20] = [
     Metric {
         name: "standby_postgres_primary_up",
         kind: Kind::Gauge,
@@ -237,5 +237,14 @@ pub(super) static METRICS: [Metric; 19] = [
         unit: Unit::State,
         presence: WhenKnown,
         read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.commits_blocked.map(state))),
+    },
+    Metric {
+        name: "standby_postgres_slot_lost",
+        kind: Kind::Gauge,
+        help: "1 while the primary no longer has WAL that this standby's slot was to keep: the standby must be rebuilt.",
+        labels: &["pair", "standby"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| per_standby(input, emit, |standby| standby.slot_lost.map(state))),
     },
 ];

@@ -14,4 +14,5 @@ mod replay;
 mod row;
 mod search;
 mod site;
+mod slots;
 mod stopped_agent;

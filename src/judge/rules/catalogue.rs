@@ -46,7 +46,7 @@ const fn minutes(minutes: u64) -> Duration {
 }
 
 /// Every rule. A name stands twice where there are two severities.
-pub static RULES: [Rule; 21] = [
+pub static RULES: [Rule; 22] = [
     Rule {
         name: RuleName::ReplicationUnknown,
         severity: Severity::Critical,
@@ -160,6 +160,7 @@ pub static RULES: [Rule; 21] = [
     postgres::REPLAY_BLOCKED_BY_SETTINGS,
     postgres::REPLAY_STUCK,
     postgres::COMMITS_BLOCKED,
+    postgres::SLOT_LOST,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,

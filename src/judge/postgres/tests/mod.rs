@@ -417,3 +417,4 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
 mod commits;
 mod properties;
 mod replay;
+mod slots;

@@ -159,3 +159,19 @@ pub(super) const COMMITS_BLOCKED: Rule = critical(
      once the standby is back.",
     Reason::CommitsBlocked,
 );
+
+pub(super) const SLOT_LOST: Rule = critical(
+    RuleName::PostgresSlotLost,
+    Condition::All(&[Compare::holds("standby_postgres_slot_lost")]),
+    "The primary has thrown away WAL that the standby needs.",
+    &[
+        Part::Text("The slot of a standby of pair "),
+        Part::Pair,
+        Part::Text(
+            " fell too far behind, and the primary has removed WAL that it was to keep. The standby cannot catch up any more.",
+        ),
+    ],
+    "1. If the missing WAL is in an archive, set restore_command on the standby and let it fetch it. 2. Else drop the slot, \
+     create it anew and rebuild the standby with pg_basebackup. 3. Give max_slot_wal_keep_size more room.",
+    Reason::SlotLost,
+);
