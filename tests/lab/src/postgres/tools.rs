@@ -8,7 +8,6 @@ use tokio::process::Command;
 use super::pair::PgPair;
 use super::server::PgServer;
 use super::template;
-use crate::find;
 use crate::process::{As, Server};
 use crate::wait::wait_until;
 
@@ -20,8 +19,8 @@ impl PgPair {
         if let Some(slot) = slot {
             primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         }
-        let standby = PgServer::prepare(&self.lab, name, &[], |data| {
-            let mut backup = std::process::Command::new(find::postgres_bin_dir()?.join("pg_basebackup"));
+        let standby = PgServer::prepare(&self.lab, name, primary.bin_dir(), &[], |data| {
+            let mut backup = std::process::Command::new(primary.bin_dir().join("pg_basebackup"));
             backup
                 .args(["--no-sync", "--checkpoint=fast", "-U", super::SUPERUSER, "-h"])
                 .arg(primary.socket_dir())
@@ -54,7 +53,7 @@ impl PgPair {
     async fn tool(&self, program: &str, args: &[&str]) -> Result<Server> {
         let dir = self.lab.server_dir(program)?;
         let tool = Server::new(&self.lab, program, &dir);
-        let mut command = Command::new(find::postgres_bin_dir()?.join(program));
+        let mut command = Command::new(self.primary.bin_dir().join(program));
         command
             .args(["-U", super::SUPERUSER, "-h"])
             .arg(self.primary.socket_dir())
