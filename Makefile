@@ -17,7 +17,7 @@ help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 test: ## install what is missing, build, run every test
-	@bash $(INSTALL) --tools
+	@bash $(INSTALL) --tools --versions
 	@$(CARGO) test --quiet --workspace --all-features --doc
 	@$(CARGO) nextest run --workspace --all-features
 

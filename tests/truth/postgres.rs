@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Load, Mode, PgPair, Result, wait_until};
+use standbywatch_lab::{Load, Mode, PgPair, Result, Writer, wait_until};
 
 use crate::row::{Number, Row, Tells};
 use crate::site::{HELD, Paging, Plan, Site, USUAL};
@@ -64,6 +64,7 @@ async fn p1_standby_killed_pushed() -> Result<()> {
 async fn p1_replication_link_in_a_black_hole() -> Result<()> {
     let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P1", "replication link in a black hole", POSTGRES).await?;
+    let _writer = under(Load::Light, &site).await?;
     site.postgres.repl.set(Mode::BlackHole);
     row.fault();
     is_told_and_paged(&mut row, Tells::unknown("postgres", &["not_answering", "stalled"], 20)).await?;
@@ -78,6 +79,7 @@ async fn p1_replication_link_in_a_black_hole() -> Result<()> {
 async fn alone_p1_standbys_host_gone() -> Result<()> {
     let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P1", "standby's host gone", POSTGRES).await?;
+    let _writer = under(Load::Light, &site).await?;
     site.postgres.cut_off_standby();
     row.fault();
     row.tells(Tells::running("postgres", "warning", &["timeout"], Number::Known, 5)).await?;
@@ -87,10 +89,20 @@ async fn alone_p1_standbys_host_gone() -> Result<()> {
     row.finish()
 }
 
+/// A load that has been running for a while: replies are as fresh as they can be when the fault comes, which is the worst case.
+async fn under(load: Load, site: &Site) -> Result<Writer> {
+    let writer = site.postgres.writer(load).await?;
+    if load != Load::Idle {
+        let running = async || Ok((writer.done() >= 10).then_some(()));
+        wait_until("the load runs", Duration::from_secs(20), running).await?;
+    }
+    Ok(writer)
+}
+
 async fn receiver_frozen(load: Load, fault: &'static str) -> Result<()> {
     let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P2", fault, POSTGRES).await?;
-    let writer = site.postgres.writer(load).await?;
+    let writer = under(load, &site).await?;
     site.postgres.standby.freeze_receiver()?;
     row.fault();
     is_told_and_paged(&mut row, Tells::unknown("postgres", &["not_answering", "stalled"], 20)).await?;

@@ -239,7 +239,8 @@ struct Settings {
     max_standby_streaming_delay: Option<f64>,
     recovery_min_apply_delay: Option<f64>,
     max_slot_wal_keep_size: Option<i64>,
-    must_not_be_lower: BTreeMap<String, i64>,
+    /// `None`: this version has no such setting.
+    must_not_be_lower: BTreeMap<String, Option<i64>>,
 }
 
 impl Settings {
@@ -253,7 +254,11 @@ impl Settings {
             recovery_min_apply_delay: self.recovery_min_apply_delay.and_then(seconds),
             // -1 stands for "no limit".
             max_slot_wal_keep_size: self.max_slot_wal_keep_size.and_then(|size| u64::try_from(size).ok()).map(Bytes),
-            must_not_be_lower: self.must_not_be_lower,
+            must_not_be_lower: self
+                .must_not_be_lower
+                .into_iter()
+                .filter_map(|(name, value)| value.map(|value| (name, value)))
+                .collect(),
         }
     }
 }
@@ -339,6 +344,23 @@ mod tests {
         let PostgresRole::Standby(standby) = facts.role else { panic!("a standby") };
         assert_eq!((standby.receive_lsn, standby.receiver), (None, None));
         assert_eq!(standby.replay_paused, Some(true));
+    }
+
+    #[test]
+    fn settings_that_a_later_version_lacks_are_alone_unknown() {
+        let mut answer = answer(&primary(&json!([walsender()])), &Value::Null);
+        answer["version"] = json!(990_001);
+        for (_, value) in answer["settings"].as_object_mut().unwrap() {
+            *value = Value::Null;
+        }
+        answer["settings"]["must_not_be_lower"] = json!({"max_connections": 100, "max_worker_processes": null});
+        answer["primary"]["synchronous_standby_names"] = Value::Null;
+        let facts = facts(&answer.to_string()).unwrap();
+        assert_eq!(facts.version, Some(990_001));
+        let lower = BTreeMap::from([("max_connections".to_owned(), 100)]);
+        assert_eq!(facts.settings, PostgresSettings { must_not_be_lower: lower, ..PostgresSettings::default() });
+        let PostgresRole::Primary(primary) = facts.role else { panic!("a primary") };
+        assert!(primary.wal_lsn.is_some() && primary.walsenders[0].replay.is_some(), "{primary:?}");
     }
 
     #[test]

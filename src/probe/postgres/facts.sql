@@ -9,7 +9,8 @@
 -- stand behind `pg_is_in_recovery()` of their own.)
 --
 -- Amounts of time leave as seconds (float8), amounts of data as bytes (bigint), positions and foreign time stamps as text.
--- All columns used here are the same in versions 14 to 18.
+-- All columns used here are the same in versions 14 to 18 (`tests/versions` asks each). A setting that a later version has
+-- no more is NULL, so that it alone is not known, not all facts.
 WITH
 role AS MATERIALIZED (
     SELECT pg_is_in_recovery() AS in_recovery
@@ -100,7 +101,7 @@ FROM (
                     FROM slots
                 ) AS one
             ),
-            'synchronous_standby_names', current_setting('synchronous_standby_names'),
+            'synchronous_standby_names', current_setting('synchronous_standby_names', true),
             'commits_waiting', (SELECT waiting FROM commits),
             'longest_commit_wait', (SELECT longest FROM commits)
         ) END AS "primary",
@@ -135,18 +136,18 @@ FROM (
             ) END
         ) END AS standby,
         json_build_object(
-            'wal_receiver_status_interval', extract(epoch FROM current_setting('wal_receiver_status_interval')::interval)::float8,
-            'wal_receiver_timeout', extract(epoch FROM current_setting('wal_receiver_timeout')::interval)::float8,
-            'wal_sender_timeout', extract(epoch FROM current_setting('wal_sender_timeout')::interval)::float8,
-            'max_standby_streaming_delay', extract(epoch FROM current_setting('max_standby_streaming_delay')::interval)::float8,
-            'recovery_min_apply_delay', extract(epoch FROM current_setting('recovery_min_apply_delay')::interval)::float8,
-            'max_slot_wal_keep_size', pg_size_bytes(current_setting('max_slot_wal_keep_size'))::bigint,
+            'wal_receiver_status_interval', extract(epoch FROM current_setting('wal_receiver_status_interval', true)::interval)::float8,
+            'wal_receiver_timeout', extract(epoch FROM current_setting('wal_receiver_timeout', true)::interval)::float8,
+            'wal_sender_timeout', extract(epoch FROM current_setting('wal_sender_timeout', true)::interval)::float8,
+            'max_standby_streaming_delay', extract(epoch FROM current_setting('max_standby_streaming_delay', true)::interval)::float8,
+            'recovery_min_apply_delay', extract(epoch FROM current_setting('recovery_min_apply_delay', true)::interval)::float8,
+            'max_slot_wal_keep_size', pg_size_bytes(current_setting('max_slot_wal_keep_size', true))::bigint,
             'must_not_be_lower', json_build_object(
-                'max_connections', current_setting('max_connections')::bigint,
-                'max_worker_processes', current_setting('max_worker_processes')::bigint,
-                'max_wal_senders', current_setting('max_wal_senders')::bigint,
-                'max_prepared_transactions', current_setting('max_prepared_transactions')::bigint,
-                'max_locks_per_transaction', current_setting('max_locks_per_transaction')::bigint
+                'max_connections', current_setting('max_connections', true)::bigint,
+                'max_worker_processes', current_setting('max_worker_processes', true)::bigint,
+                'max_wal_senders', current_setting('max_wal_senders', true)::bigint,
+                'max_prepared_transactions', current_setting('max_prepared_transactions', true)::bigint,
+                'max_locks_per_transaction', current_setting('max_locks_per_transaction', true)::bigint
             )
         ) AS settings
     FROM walsenders

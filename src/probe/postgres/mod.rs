@@ -152,6 +152,9 @@ impl PostgresProbe {
         };
         match opened {
             Ok(session) => {
+                if let Some(major) = session.untested_version() {
+                    tracing::warn!(server = %failure::place(&self.node), version = major, "untested version of PostgreSQL");
+                }
                 self.session = Some(session);
                 Ok(())
             }

@@ -17,6 +17,8 @@ const FACTS: &str = include_str!("facts.sql");
 
 /// The oldest version with all that `facts.sql` asks for; older ones are no longer maintained.
 const OLDEST_VERSION: u32 = 140_000;
+/// The latest major version that `tests/versions` asks.
+const NEWEST_TESTED: u32 = 18;
 
 /// How long a graceful end of a session may take before its socket is simply closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -66,6 +68,11 @@ impl Session {
         Ok(Self { connection, opened: clock::now() })
     }
 
+    /// The server's major version, if it is later than all that the statement was tried on.
+    pub(super) fn untested_version(&self) -> Option<u32> {
+        untested(self.connection.server_version_num()?)
+    }
+
     /// Asks for all facts: one round trip (two at the first call, which prepares the statement).
     pub(super) async fn ask(&mut self, node: &PostgresNode) -> (Moment, Result<PostgresFacts, NoAnswer>) {
         let asked = clock::now();
@@ -83,6 +90,10 @@ impl Session {
     pub(super) fn close(self) {
         tokio::spawn(tokio::time::timeout(CLOSE_WITHIN, self.connection.close()));
     }
+}
+
+fn untested(version: u32) -> Option<u32> {
+    Some(version / 10_000).filter(|major| *major > NEWEST_TESTED)
 }
 
 /// Limits that the server is asked to set on the session, since it must free a session whose client has vanished.
@@ -192,6 +203,11 @@ mod tests {
             tls: PostgresTls::default(),
             replica: None,
         }
+    }
+
+    #[test]
+    fn later_versions_are_untested() {
+        assert_eq!([140_023, 189_999, 190_000, 1_000_001].map(untested), [None, None, Some(19), Some(100)]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 pub enum Need {
     /// `postgres`, `initdb`, `pg_ctl`, `pg_basebackup`, `pg_receivewal` of one version.
     Postgres,
+    /// `postgres` and `initdb` of this major version.
+    PostgresVersion(u32),
     /// `redis-server`.
     Redis,
     /// `rsync`.
@@ -26,6 +28,7 @@ impl Need {
     pub(crate) fn missing(self) -> Option<String> {
         let all: &[&str] = match self {
             Need::Postgres => return postgres_bin_dir().err().map(|error| format!("{error:#}")),
+            Need::PostgresVersion(major) => return postgres_of(major).err().map(|error| format!("{error:#}")),
             Need::Redis => &["redis-server"],
             Need::Rsync => &["rsync"],
             Need::Monitoring => {
@@ -76,6 +79,17 @@ pub(crate) fn postgres_bin_dir() -> Result<PathBuf> {
         .chain(std::env::split_paths(&path))
         .find(|dir| ALL.iter().all(|name| is_program(&dir.join(name))))
         .context("PostgreSQL's server is not installed")
+}
+
+/// The directory with the programs of one major version: the distribution's, else what `tests/lab/install.sh --versions`
+/// put into the cache. There is a server and its `initdb`, not always more.
+pub(crate) fn postgres_of(major: u32) -> Result<PathBuf> {
+    let distribution = Path::new("/usr/lib/postgresql").join(major.to_string()).join("bin");
+    let fetched = cache_dir()?.join("postgresql").join(major.to_string()).join("bin");
+    [distribution, fetched]
+        .into_iter()
+        .find(|dir| ["postgres", "initdb"].iter().all(|name| is_program(&dir.join(name))))
+        .with_context(|| format!("PostgreSQL {major} is not there (tests/lab/install.sh --versions fetches it)"))
 }
 
 /// What is worth keeping between runs: where `tests/lab/install.sh --where` says.

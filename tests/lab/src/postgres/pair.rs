@@ -10,12 +10,14 @@ use super::server::PgServer;
 use super::writer::{Load, Writer};
 use super::{AGENT, PASSWORD, template};
 use crate::cable::Cable;
+use crate::find;
 use crate::lab::Lab;
 use crate::wait::wait_until;
 
 /// What a pair shall be like; [`PgPair::builder`] gives the default.
 #[derive(Clone, Debug)]
 pub struct PgPairBuilder {
+    version: Option<u32>,
     slot: Option<String>,
     fresh: bool,
     prefix: String,
@@ -26,6 +28,7 @@ pub struct PgPairBuilder {
 impl Default for PgPairBuilder {
     fn default() -> Self {
         Self {
+            version: None,
             slot: Some("beta".to_owned()),
             fresh: false,
             prefix: String::new(),
@@ -36,6 +39,13 @@ impl Default for PgPairBuilder {
 }
 
 impl PgPairBuilder {
+    /// A pair of this major version, where [`crate::Need::PostgresVersion`] is met; otherwise it is the highest version that
+    /// the machine has in full. `pg_basebackup` and `pg_receivewal` may be missing beside it.
+    pub fn version(mut self, major: u32) -> Self {
+        self.version = Some(major);
+        self
+    }
+
     /// Another slot than `beta`; `None`: no slot.
     pub fn slot(mut self, name: Option<&str>) -> Self {
         self.slot = name.map(str::to_owned);
@@ -83,12 +93,13 @@ impl PgPairBuilder {
     pub async fn start(self, lab: &Lab) -> Result<PgPair> {
         let began = Instant::now();
         let [alpha, beta] = ["alpha", "beta"].map(|name| format!("{}{name}", self.prefix));
-        let primary = PgServer::prepare(lab, &alpha, &self.primary, |data| {
-            if self.fresh { template::init_fresh(lab, data) } else { template::unpack(lab, data) }
+        let bin = self.version.map_or_else(find::postgres_bin_dir, find::postgres_of)?;
+        let primary = PgServer::prepare(lab, &alpha, &bin, &self.primary, |data| {
+            if self.fresh { template::init_fresh(lab, &bin, data) } else { template::unpack(lab, &bin, data) }
         })?;
         // A copy of a cluster that was shut down cleanly is a standby that starts at the same point.
-        let standby = PgServer::prepare(lab, &beta, &self.standby, |data| {
-            if self.fresh { template::copy(lab, &primary.data_dir(), data) } else { template::unpack(lab, data) }
+        let standby = PgServer::prepare(lab, &beta, &bin, &self.standby, |data| {
+            if self.fresh { template::copy(lab, &primary.data_dir(), data) } else { template::unpack(lab, &bin, data) }
         })?;
         let repl = Cable::to(primary.address()).await?;
         let probe = Cable::to(standby.address()).await?;

@@ -16,10 +16,10 @@ use tokio::process::Command;
 use super::{AGENT, PASSWORD, REPLICATOR, SUPERUSER};
 use crate::keeper::{freeze, inside, signal_inside};
 use crate::lab::Lab;
+use crate::ports;
 use crate::process::{As, Server};
 use crate::user::ServerUser;
 use crate::wait::wait_until;
-use crate::{find, ports};
 
 /// Rows of text; `None` is NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -37,6 +37,7 @@ pub struct OpenTransaction {
 #[derive(Debug)]
 pub struct PgServer {
     name: String,
+    bin: PathBuf,
     home: PathBuf,
     port: u16,
     settings: Mutex<BTreeMap<String, String>>,
@@ -44,10 +45,11 @@ pub struct PgServer {
 }
 
 impl PgServer {
-    /// Prepares a server named `name` whose data directory is made by `fill`; it is not started.
+    /// Prepares a server named `name` of the programs in `bin`, whose data directory is made by `fill`; it is not started.
     pub(super) fn prepare(
         lab: &Lab,
         name: &str,
+        bin: &Path,
         settings: &[(String, String)],
         fill: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
@@ -73,6 +75,7 @@ impl PgServer {
         all.extend(settings.iter().cloned());
         let this = Self {
             name: name.to_owned(),
+            bin: bin.to_owned(),
             server: Server::new(lab, name, &home),
             home,
             port,
@@ -100,6 +103,11 @@ impl PgServer {
     /// The directory of its socket, where no password is asked for.
     pub fn socket_dir(&self) -> &Path {
         &self.home
+    }
+
+    /// Where its programs are.
+    pub(super) fn bin_dir(&self) -> &Path {
+        &self.bin
     }
 
     /// Its data directory.
@@ -130,7 +138,7 @@ impl PgServer {
         if self.is_running() {
             bail!("{} runs already", self.name);
         }
-        let mut postgres = Command::new(find::postgres_bin_dir()?.join("postgres"));
+        let mut postgres = Command::new(self.bin.join("postgres"));
         postgres.arg("-D").arg(self.data_dir());
         self.server.launch(postgres, As::Server)?;
         let pid_file = self.data_dir().join("postmaster.pid");

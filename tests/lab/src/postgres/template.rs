@@ -21,8 +21,9 @@ local replication all trust
 ";
 
 /// Unpacks the machine's template into `data`, making the template first if it is not there.
-pub(super) fn unpack(lab: &Lab, data: &Path) -> Result<()> {
-    let bin = find::postgres_bin_dir()?;
+///
+/// Each version has a template of its own; `bin` holds the programs that make it.
+pub(super) fn unpack(lab: &Lab, bin: &Path, data: &Path) -> Result<()> {
     let version = output(Command::new(bin.join("postgres")).arg("--version"))?;
     // "postgres (PostgreSQL) 15.14 (Debian …)"
     let version = version.split_whitespace().nth(2).context("postgres --version")?;
@@ -31,7 +32,7 @@ pub(super) fn unpack(lab: &Lab, data: &Path) -> Result<()> {
     let lock = File::options().create(true).append(true).open(cache.join("postgres.lock"))?;
     lock.lock().context("lock the template")?;
     if !archive.exists() {
-        make(lab, &archive)?;
+        make(lab, bin, &archive)?;
     }
     lock.unlock()?;
     make_data_dir(lab, data)?;
@@ -41,8 +42,7 @@ pub(super) fn unpack(lab: &Lab, data: &Path) -> Result<()> {
 }
 
 /// Makes a cluster of its own in `data`: another system identifier than every other one.
-pub(super) fn init_fresh(lab: &Lab, data: &Path) -> Result<()> {
-    let bin = find::postgres_bin_dir()?;
+pub(super) fn init_fresh(lab: &Lab, bin: &Path, data: &Path) -> Result<()> {
     make_data_dir(lab, data)?;
     let mut initdb = Command::new(bin.join("initdb"));
     initdb
@@ -75,9 +75,9 @@ pub(super) fn copy(lab: &Lab, from: &Path, data: &Path) -> Result<()> {
     run_as_server(lab, cp).context("copy the cluster")
 }
 
-fn make(lab: &Lab, archive: &Path) -> Result<()> {
+fn make(lab: &Lab, bin: &Path, archive: &Path) -> Result<()> {
     let data = lab.dir().join("template");
-    init_fresh(lab, &data)?;
+    init_fresh(lab, bin, &data)?;
     let partial = archive.with_extension(format!("{}.partial", std::process::id()));
     let mut tar = Command::new("tar");
     tar.args(["-c", "-C"]).arg(&data).arg(".").stdout(File::create(&partial)?);

@@ -9,7 +9,6 @@ use tokio::process::Command;
 use super::pair::PgPair;
 use super::server::PgServer;
 use super::template;
-use crate::find;
 use crate::process::{As, Server};
 use crate::wait::wait_until;
 
@@ -21,8 +20,8 @@ impl PgPair {
         if let Some(slot) = slot {
             primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         }
-        let standby = PgServer::prepare(&self.lab, name, &[], |data| {
-            template::run_as_server(&self.lab, base_backup(primary, data)?)
+        let standby = PgServer::prepare(&self.lab, name, primary.bin_dir(), &[], |data| {
+            template::run_as_server(&self.lab, base_backup(primary, data))
         })?;
         standby.follow(primary.port(), slot)?;
         standby.start().await?;
@@ -46,7 +45,7 @@ impl PgPair {
             new.port(),
             super::SUPERUSER
         );
-        let mut rewind = std::process::Command::new(find::postgres_bin_dir()?.join("pg_rewind"));
+        let mut rewind = std::process::Command::new(old.bin_dir().join("pg_rewind"));
         rewind.args(["--no-sync", "--source-server", &source, "--target-pgdata"]).arg(old.data_dir());
         template::run_as_server(&self.lab, rewind)?;
         old.follow(new.port(), None)?;
@@ -59,7 +58,7 @@ impl PgPair {
         primary.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await?;
         primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         std::fs::remove_dir_all(&data).context("remove the old standby")?;
-        template::run_as_server(&self.lab, base_backup(primary, &data)?)?;
+        template::run_as_server(&self.lab, base_backup(primary, &data))?;
         self.standby.follow(self.repl.port(), Some(slot))?;
         self.standby.start().await
     }
@@ -79,7 +78,7 @@ impl PgPair {
     async fn tool(&self, program: &str, args: &[&str]) -> Result<Server> {
         let dir = self.lab.server_dir(program)?;
         let tool = Server::new(&self.lab, program, &dir);
-        let mut command = Command::new(find::postgres_bin_dir()?.join(program));
+        let mut command = Command::new(self.primary.bin_dir().join(program));
         command
             .args(["-U", super::SUPERUSER, "-h"])
             .arg(self.primary.socket_dir())
@@ -101,12 +100,12 @@ impl PgPair {
     }
 }
 
-fn base_backup(primary: &PgServer, data: &Path) -> Result<std::process::Command> {
-    let mut backup = std::process::Command::new(find::postgres_bin_dir()?.join("pg_basebackup"));
+fn base_backup(primary: &PgServer, data: &Path) -> std::process::Command {
+    let mut backup = std::process::Command::new(primary.bin_dir().join("pg_basebackup"));
     backup
         .args(["--no-sync", "--checkpoint=fast", "-U", super::SUPERUSER, "-h"])
         .arg(primary.socket_dir())
         .args(["-p", &primary.port().to_string(), "-D"])
         .arg(data);
-    Ok(backup)
+    backup
 }
