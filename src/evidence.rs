@@ -96,6 +96,11 @@ pub struct PostgresEvidence {
     pub at_low_load: Option<bool>,
     /// Lag is large and growing; held for at most 60 s of unknown. Always exported.
     pub growing: bool,
+    /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
+    pub commits_blocked: Option<bool>,
+    /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
+    #[serde(skip)]
+    pub contradiction: Option<Reason>,
 }
 
 /// One configured node, as its server describes itself now.
@@ -142,6 +147,8 @@ pub struct StandbyEvidence {
     pub lag_seconds_at_least: Option<f64>,
     /// The primary's position less what the standby has received: what a failover would lose. Known also while not running.
     pub gap: Option<Bytes>,
+    /// Its slot on the primary has lost WAL that it needs. `None`: no slot of it is known, or the primary cannot be asked.
+    pub slot_lost: Option<bool>,
     /// What replay does; `None` while the standby cannot be asked.
     pub replay_state: Option<ReplayState>,
     /// Bytes per second by which total lag changes.

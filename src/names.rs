@@ -146,6 +146,8 @@ closed_list! {
         /// A rule of the channel is met; its alert says which.
         LagHigh = "lag_high",
         LagGrowing = "lag_growing",
+        CommitsBlocked = "commits_blocked",
+        SlotLost = "slot_lost",
     }
 }
 
@@ -207,6 +209,8 @@ impl Channel {
                 R::ReplayStuck,
                 R::LagHigh,
                 R::LagGrowing,
+                R::CommitsBlocked,
+                R::SlotLost,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -324,10 +328,18 @@ closed_list! {
     RuleName {
         ReplicationUnknown = "StandbyReplicationUnknown",
         PostgresNoPrimary = "StandbyPostgresNoPrimary",
+        PostgresSplitBrain = "StandbyPostgresSplitBrain",
+        PostgresTimelineDiverged = "StandbyPostgresTimelineDiverged",
+        PostgresWrongCluster = "StandbyPostgresWrongCluster",
+        PostgresSameServer = "StandbyPostgresSameServer",
         PostgresLagHigh = "StandbyPostgresLagHigh",
         PostgresLagGrowing = "StandbyPostgresLagGrowing",
         PostgresLagGrowingAtLowLoad = "StandbyPostgresLagGrowingAtLowLoad",
         PostgresReplayPaused = "StandbyPostgresReplayPaused",
+        PostgresReplayBlockedBySettings = "StandbyPostgresReplayBlockedBySettings",
+        PostgresReplayStuck = "StandbyPostgresReplayStuck",
+        PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
+        PostgresSlotLost = "StandbyPostgresSlotLost",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

@@ -62,12 +62,16 @@ pub struct NodeMemory {
     pub senders: HashMap<SenderKey, SenderMemory>,
     /// Its receiver in its last good reading as a standby.
     pub receiver: Option<Beat>,
+    /// The slot that its receiver named last; `None` also if that one named none.
+    pub slot: Option<String>,
     /// Its settings, kept while it cannot be asked.
     pub settings: Option<PostgresSettings>,
     /// The furthest position that it is known to have.
     pub has: Option<Held>,
-    /// Where its replay stands and since when.
+    /// Where its replay stands, and since when with WAL to replay.
     pub replay: Option<(Lsn, Moment)>,
+    /// As a primary: since when somebody has been waiting for a synchronous standby, without a reading in which nobody was.
+    pub commits_wait_since: Option<Moment>,
     /// How many pairs of readings in a row showed it ahead of its primary.
     pub ahead: u8,
     ahead_seen: Option<Moment>,
@@ -118,13 +122,15 @@ impl PostgresHistory {
                 memory.receiver = None;
                 memory.replay = None;
                 memory.record_senders(primary, reading.asked);
+                memory.record_commits(primary, reading.asked);
                 self.record_position(node, facts, primary, reading.asked);
             }
             PostgresRole::Standby(standby) => {
                 memory.senders.clear();
+                memory.commits_wait_since = None;
                 memory.record_receiver(standby, reading.asked);
                 memory.record_has(facts, [standby.receive_lsn, standby.replay_lsn]);
-                memory.record_replay(standby.replay_lsn, reading.asked);
+                memory.record_replay(standby, reading.asked);
             }
         }
         if let Some(memory) = self.nodes.get_mut(node) {
@@ -226,7 +232,22 @@ impl NodeMemory {
         }
     }
 
+    /// The server tells when the oldest waiter's *statement* began, which may have run for long before it came to wait. So the time
+    /// counts from the reading that first saw somebody wait, or from that statement's begin where it is later.
+    fn record_commits(&mut self, primary: &PrimaryFacts, asked: Moment) {
+        let waited = primary.longest_commit_wait.filter(|_| primary.commits_waiting.is_some_and(|waiting| waiting > 0));
+        let unbroken = self.last_good.is_some_and(|last_good| asked.since(last_good) <= GAP);
+        let before = match self.commits_wait_since {
+            Some(since) if unbroken => since,
+            _ => asked,
+        };
+        self.commits_wait_since = waited.map(|waited| before.max(asked.back(waited)));
+    }
+
     fn record_receiver(&mut self, standby: &StandbyFacts, asked: Moment) {
+        if let Some(receiver) = standby.receiver.as_ref().filter(|receiver| receiver.status.is_some()) {
+            self.slot.clone_from(&receiver.slot);
+        }
         self.receiver = standby.receiver.as_ref().map(|receiver| {
             let stamp = receiver.last_message.as_ref();
             let by_own_clock = own_clock(asked, receiver.last_message_age);
@@ -256,12 +277,14 @@ impl NodeMemory {
         }
     }
 
-    fn record_replay(&mut self, replay: Option<Lsn>, asked: Moment) {
-        let since = |before: Option<(Lsn, Moment)>, lsn| match before {
-            Some((same, since)) if same == lsn => (lsn, since),
+    /// Replay that has nothing to do does not stand still: the time counts from the last reading that found it so.
+    fn record_replay(&mut self, standby: &StandbyFacts, asked: Moment) {
+        let waits = standby.receive_lsn > standby.replay_lsn;
+        let since = |lsn| match self.replay {
+            Some((same, since)) if same == lsn && waits => (lsn, since),
             _ => (lsn, asked),
         };
-        self.replay = replay.map(|lsn| since(self.replay, lsn));
+        self.replay = standby.replay_lsn.map(since);
     }
 }
 

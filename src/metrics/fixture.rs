@@ -97,6 +97,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
             lag_seconds: Some(0.5),
             lag_seconds_at_least: None,
             gap: Some(Bytes(3)),
+            slot_lost: Some(false),
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-1.0),
             catch_up_seconds: Some(f64::INFINITY),
@@ -110,6 +111,8 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         wal_rate: Some(1000.0),
         at_low_load: Some(true),
         growing: false,
+        commits_blocked: Some(false),
+        contradiction: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Presence::{Always, WhenKnown};
 use super::{Emit, Kind, Metric, PairInput, Read, Unit, state, text};
 use crate::evidence::{PostgresEvidence, StandbyEvidence};
-use crate::names::{ReplayState, Role};
+use crate::names::{Reason, ReplayState, Role};
 
 /// One number of each standby, where it is known.
 fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
@@ -24,7 +24,15 @@ fn proven_of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, holds: fn(&Postgre
     }
 }
 
-pub(super) static METRICS: [Metric; 14] = [
+/// Whether the pair contradicts itself in this way. Only the first contradiction is told: it explains the others.
+fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
+    if input.pair.postgres.is_some() {
+        let told = input.evidence.postgres.as_ref().and_then(|postgres| postgres.contradiction);
+        emit.put([], state(told == Some(reason)));
+    }
+}
+
+pub(super) static METRICS: [Metric; 20] = [
     Metric {
         name: "standby_postgres_primary_up",
         kind: Kind::Gauge,
@@ -184,5 +192,59 @@ pub(super) static METRICS: [Metric; 14] = [
         unit: Unit::State,
         presence: Always,
         read: Read::Evidence(|input, emit| proven_of_pair(input, emit, |postgres| postgres.growing)),
+    },
+    Metric {
+        name: "standby_postgres_split_brain",
+        kind: Kind::Gauge,
+        help: "1 while more than one node of the pair answers as a primary.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: Always,
+        read: Read::Evidence(|input, emit| contradicted(input, emit, Reason::TwoPrimaries)),
+    },
+    Metric {
+        name: "standby_postgres_timeline_diverged",
+        kind: Kind::Gauge,
+        help: "1 while a standby has a history of its own: a later timeline than its primary's, or WAL that the primary does not have.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: Always,
+        read: Read::Evidence(|input, emit| contradicted(input, emit, Reason::TimelineDiverged)),
+    },
+    Metric {
+        name: "standby_postgres_wrong_cluster",
+        kind: Kind::Gauge,
+        help: "1 while two nodes of the pair belong to different clusters, by their system identifiers.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: Always,
+        read: Read::Evidence(|input, emit| contradicted(input, emit, Reason::WrongCluster)),
+    },
+    Metric {
+        name: "standby_postgres_same_server",
+        kind: Kind::Gauge,
+        help: "1 while two nodes of the pair are answered for by one and the same server.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: Always,
+        read: Read::Evidence(|input, emit| contradicted(input, emit, Reason::SameServer)),
+    },
+    Metric {
+        name: "standby_postgres_commits_blocked",
+        kind: Kind::Gauge,
+        help: "1 while commits on the primary have waited for a synchronous standby for more than 15 seconds.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.commits_blocked.map(state))),
+    },
+    Metric {
+        name: "standby_postgres_slot_lost",
+        kind: Kind::Gauge,
+        help: "1 while the primary no longer has WAL that this standby's slot was to keep: the standby must be rebuilt.",
+        labels: &["pair", "standby"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| per_standby(input, emit, |standby| standby.slot_lost.map(state))),
     },
 ];

@@ -94,6 +94,25 @@ fn the_primary_s_engine_is_told_by_its_role_and_only_while_known() {
 }
 
 #[test]
+fn a_contradiction_is_1_and_all_others_are_0() {
+    let pair = pair(&[Channel::Postgres]);
+    let told = |contradiction| {
+        let mut evidence = all_known();
+        if let Some(postgres) = &mut evidence.postgres {
+            postgres.contradiction = contradiction;
+        }
+        let samples = evidence_samples(&pair, &evidence, &[]);
+        ["split_brain", "timeline_diverged", "wrong_cluster", "same_server"]
+            .map(|what| value(&samples, &format!("standby_postgres_{what}"), &[]))
+    };
+    assert_eq!(told(None), [Some(0.0); 4]);
+    assert_eq!(told(Some(Reason::TwoPrimaries)), [Some(1.0), Some(0.0), Some(0.0), Some(0.0)]);
+    assert_eq!(told(Some(Reason::TimelineDiverged)), [Some(0.0), Some(1.0), Some(0.0), Some(0.0)]);
+    assert_eq!(told(Some(Reason::WrongCluster)), [Some(0.0), Some(0.0), Some(1.0), Some(0.0)]);
+    assert_eq!(told(Some(Reason::SameServer)), [Some(0.0), Some(0.0), Some(0.0), Some(1.0)]);
+}
+
+#[test]
 fn writes_are_unblocked_only_by_proof() {
     let pair = pair(&[Channel::Kvstore]);
     let told = |outcome, blocked_for| {

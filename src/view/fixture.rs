@@ -111,6 +111,7 @@ pub fn unknown() -> View {
         lag_seconds: None,
         lag_seconds_at_least: None,
         gap: None,
+        slot_lost: None,
         replay_state: None,
         lag_slope: None,
         catch_up_seconds: None,
@@ -132,6 +133,8 @@ pub fn unknown() -> View {
             wal_rate: None,
             at_low_load: None,
             growing: false,
+            commits_blocked: None,
+            contradiction: None,
         }),
         config: Some(ConfigEvidence {
             verdict: unproven("No run has been recorded."),
@@ -205,6 +208,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
             lag_seconds: Some(0.2),
             lag_seconds_at_least: None,
             gap: Some(gap),
+            slot_lost: Some(false),
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-12.5),
             catch_up_seconds: Some(0.1),
@@ -218,6 +222,8 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         wal_rate: Some(2.5e6),
         at_low_load: Some(false),
         growing: false,
+        commits_blocked: Some(false),
+        contradiction: None,
     }
 }
 

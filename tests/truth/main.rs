@@ -4,11 +4,16 @@
 //! told and by when: level and reason, the number in the JSON, series present and absent, the alert in Alertmanager. Then it repairs,
 //! and all must be well again without a restart. What it measured goes into a file, from which `docs/truth.md` is printed.
 
+mod access;
 mod benign;
+mod commits;
 mod config;
+mod contradictions;
 mod kvstore;
 mod postgres;
+mod replay;
 mod row;
 mod search;
 mod site;
+mod slots;
 mod stopped_agent;

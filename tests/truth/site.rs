@@ -27,6 +27,8 @@ pub struct Plan {
     pub postgres: PgPairBuilder,
     /// Added to the standby's `postgres` section, e.g. `replica: { slot: beta }`.
     pub replica: Option<&'static str>,
+    /// The pair's `postgres:` section, e.g. `{ stuck_after: 3s }`.
+    pub limits: &'static str,
     pub kvstore: bool,
     /// The period of the synchronisation, if there is one.
     pub config: Option<Duration>,
@@ -47,6 +49,7 @@ impl Plan {
         Self {
             postgres: PgPair::builder(),
             replica: Some("{ slot: beta }"),
+            limits: "{}",
             kvstore: false,
             config: None,
             wrapped: false,
@@ -66,7 +69,7 @@ pub struct Site {
     pub postgres: PgPair,
     pub stores: Option<RedisPair>,
     pub sync: Option<SyncLoop>,
-    _lab: Lab,
+    pub lab: Lab,
 }
 
 impl Site {
@@ -91,7 +94,7 @@ impl Site {
             Paging::Agent => None,
             Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
         };
-        Ok(Some(Self { agent, monitoring, alone, postgres, stores, sync, _lab: lab }))
+        Ok(Some(Self { agent, monitoring, alone, postgres, stores, sync, lab }))
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {
@@ -166,6 +169,7 @@ fn configuration(
             let _ = writeln!(text, "        config: {{ root: {}{file} }}", root.display());
         }
     }
+    let _ = writeln!(text, "    postgres: {}", plan.limits);
     if let Some(period) = plan.config {
         let (seconds, wrapper) = (period.as_secs(), plan.wrapped);
         let _ = writeln!(text, "    config: {{ period: {seconds}s, interval: 1s, wrapper: {wrapper} }}");

@@ -10,6 +10,7 @@ mod recognise;
 mod standby;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
@@ -19,10 +20,12 @@ use crate::history::postgres::{GROWING_HELD, PostgresHistory};
 use crate::names::{Name, Reason};
 use crate::units::Bytes;
 
-use self::nodes::Nodes;
+use self::nodes::{Nodes, Primary};
 
 /// The share of `lag_large` by which lag must rise over the window to count as growing.
 const RISE_SHARE: f64 = 0.1;
+/// A synchronous standby that answers late makes commits slow; one that is gone makes them wait for ever.
+const COMMITS_MAY_WAIT: Duration = Duration::from_secs(15);
 
 /// Which node is the primary: the one that answers as the only primary now, else the last that did.
 pub fn roles(
@@ -71,6 +74,7 @@ pub fn evidence(
     }
 
     let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
+    let contradicts = contradiction.as_ref().map(|(reason, _)| *reason);
     let verdict = channel_verdict(&counted, contradiction);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());
     let lag = counted.iter().filter_map(|standby| standby.total).max().filter(|_| all_known);
@@ -88,6 +92,8 @@ pub fn evidence(
         wal_rate,
         at_low_load: wal_rate.map(|rate| rate < channel.low_load.as_f64()),
         growing,
+        commits_blocked: primary.and_then(|primary| commits_blocked(&primary, history)),
+        contradiction: contradicts,
         standbys,
     };
     (evidence, changes.into_iter().filter(|change| *change > now).min())
@@ -108,6 +114,13 @@ fn channel_verdict(standbys: &[&StandbyEvidence], contradiction: Option<(Reason,
 fn worst_seconds(standbys: &[&StandbyEvidence]) -> Option<f64> {
     let all: Option<Vec<f64>> = standbys.iter().map(|standby| standby.lag_seconds).collect();
     all?.into_iter().max_by(f64::total_cmp)
+}
+
+/// Somebody has been waiting on the primary for longer than a synchronous standby may take.
+fn commits_blocked(primary: &Primary<'_>, history: &PostgresHistory) -> Option<bool> {
+    let waiting = primary.primary.commits_waiting? > 0;
+    let since = history.nodes.get(primary.name).and_then(|memory| memory.commits_wait_since);
+    Some(waiting && since.is_some_and(|since| primary.asked.since(since) > COMMITS_MAY_WAIT))
 }
 
 /// Large and growing, by the newest proof; without one, by the last proof for at most a minute.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Moment;
-use crate::config::{PairConfig, PostgresChannel};
+use crate::config::{PairConfig, PostgresChannel, ReplicaMatch};
 use crate::evidence::{Recognised, StandbyEvidence, Verdict};
 use crate::facts::{Latest, PostgresFacts, PostgresSettings, StandbyFacts, Walsender};
 use crate::history::lsn_ring::Passed;
@@ -76,6 +76,7 @@ pub(super) fn derive(
     let mut evidence = StandbyEvidence {
         node: name.clone(),
         gap: gap(view, name, row),
+        slot_lost: slot_lost(view, name, own),
         replay_state,
         last_heartbeat: heard,
         recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),
@@ -150,7 +151,12 @@ fn verdict(
     match (walsender, receiver) {
         (Some(Ok(_)), Some(Ok(_))) => match replay.and_then(replay_warning) {
             Some((reason, text)) => {
-                Verdict { up: true, reason: Some(reason), detail: Some(format!("{name}: {text}")), as_of: asked }
+                let lower = own.filter(|_| reason == Reason::ReplayBlockedBySettings).and_then(|own| lower(view, own));
+                let detail = match lower {
+                    Some(lower) => format!("{name}: {text} ({lower})"),
+                    None => format!("{name}: {text}"),
+                };
+                Verdict { up: true, reason: Some(reason), detail: Some(detail), as_of: asked }
             }
             None => Verdict { up: true, reason: None, detail: None, as_of: asked },
         },
@@ -243,10 +249,31 @@ fn replay_warning(state: ReplayState) -> Option<(Reason, &'static str)> {
     }
 }
 
+/// Which setting is lower than the primary's, and what both are.
+fn lower(view: &Surroundings<'_>, own: Own<'_>) -> Option<String> {
+    let (setting, theirs, ours) = position::lower_setting(&own.facts.settings, &view.primary?.facts.settings)?;
+    Some(format!("{setting} is {theirs}, on the primary {ours}"))
+}
+
 fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<ReplayState>, Option<Moment>) {
     let primary: Option<&PostgresSettings> = view.primary.map(|primary| &primary.facts.settings);
     let since = view.history.nodes.get(name).and_then(|memory| memory.replay);
     position::replay_state(own.standby, &own.facts.settings, primary, since, view.channel, view.now)
+}
+
+/// Whether the primary has thrown away WAL that this standby's slot was to keep. The standby itself cannot be asked any more once it
+/// has gone for that reason, so the slot's name may come from the configuration or from what it said last.
+fn slot_lost(view: &Surroundings<'_>, name: &Name, own: Option<Own<'_>>) -> Option<bool> {
+    let replica = view.pair.node(name).and_then(|node| node.postgres.as_ref()).and_then(|node| node.replica.as_ref());
+    let configured = match replica {
+        Some(ReplicaMatch::Slot(slot)) => Some(slot),
+        _ => None,
+    };
+    let named = own.and_then(|own| own.standby.receiver.as_ref()).and_then(|receiver| receiver.slot.as_ref());
+    let remembered = view.history.nodes.get(name).and_then(|memory| memory.slot.as_ref());
+    let slot = configured.or(named).or(remembered)?;
+    let row = view.primary?.primary.slots.iter().find(|row| row.name == *slot)?;
+    Some(row.wal_status.as_deref()? == "lost")
 }
 
 /// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs.

@@ -1,5 +1,7 @@
 //! The rules: each is declared once, judged in the agent and printed for Prometheus.
 
+mod postgres;
+
 use std::time::Duration;
 
 use super::condition::{About, Bound, Compare, Condition, Operator};
@@ -44,7 +46,7 @@ const fn minutes(minutes: u64) -> Duration {
 }
 
 /// Every rule. A name stands twice where there are two severities.
-pub static RULES: [Rule; 14] = [
+pub static RULES: [Rule; 22] = [
     Rule {
         name: RuleName::ReplicationUnknown,
         severity: Severity::Critical,
@@ -85,6 +87,10 @@ pub static RULES: [Rule; 14] = [
                  it stays down (fence it), look at what the standby would lose, and promote the standby.",
         reason: Some(Reason::NoPrimary),
     },
+    postgres::SPLIT_BRAIN,
+    postgres::TIMELINE_DIVERGED,
+    postgres::WRONG_CLUSTER,
+    postgres::SAME_SERVER,
     Rule {
         name: RuleName::PostgresLagHigh,
         severity: Severity::Warning,
@@ -150,30 +156,11 @@ pub static RULES: [Rule; 14] = [
                  paused replay, a conflict with a long query, a failing disk on the standby.",
         reason: Some(Reason::LagGrowing),
     },
-    Rule {
-        name: RuleName::PostgresReplayPaused,
-        severity: Severity::Critical,
-        about: About::Channel(Channel::Postgres),
-        condition: Condition::All(&[Compare {
-            metric: "standby_postgres_replay_state",
-            labels: &[("state", "paused")],
-            operator: Operator::Equal,
-            bound: Bound::Fixed(1.0),
-        }]),
-        threshold: None,
-        hold: AT_ONCE,
-        keep: AT_ONCE,
-        summary: "Replay on the standby is paused.",
-        description: &[
-            Part::Text("A standby of pair "),
-            Part::Pair,
-            Part::Text(
-                " receives WAL but does not replay it, since replay was paused. Its data stands still and its disk fills.",
-            ),
-        ],
-        remedy: "1. Ask who paused it and why. 2. On the standby: SELECT pg_wal_replay_resume(); 3. Watch the lag fall.",
-        reason: Some(Reason::ReplayPaused),
-    },
+    postgres::REPLAY_PAUSED,
+    postgres::REPLAY_BLOCKED_BY_SETTINGS,
+    postgres::REPLAY_STUCK,
+    postgres::COMMITS_BLOCKED,
+    postgres::SLOT_LOST,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,

@@ -192,6 +192,12 @@ fn silent(kind: FailureKind) -> Result<PostgresFacts, Failure> {
     Err(Failure::new(kind, "made up"))
 }
 
+/// A contradiction is the verdict's reason and a fact of its own.
+fn contradicted(evidence: &PostgresEvidence) -> Option<Reason> {
+    assert!(!evidence.verdict.up && evidence.verdict.reason == evidence.contradiction, "{:?}", evidence.verdict);
+    evidence.contradiction
+}
+
 fn told(evidence: &PostgresEvidence) -> (bool, Option<Reason>) {
     (evidence.verdict.up, evidence.verdict.reason)
 }
@@ -291,25 +297,6 @@ fn a_frozen_receiver_under_load_is_told_within_20_seconds() {
 }
 
 #[test]
-fn a_replay_that_stands_still_is_running_with_lag() {
-    let mut watch = Watch::new(None);
-    watch.healthy(5);
-    for n in 6..60_u64 {
-        let stamp = n.to_string();
-        let row = Walsender { replay: Some(Lsn(500)), ..sender(7, &stamp, n * 100) };
-        let mut beta = standby(&stamp, n * 100);
-        standby_of(&mut beta).replay_lsn = Some(Lsn(500));
-        standby_of(&mut beta).replay_paused = Some(true);
-        let evidence = watch.tick(Ok(primary(n * 100, vec![row])), Ok(beta));
-        assert_eq!(told(&evidence), (true, Some(Reason::ReplayPaused)));
-        assert_eq!(evidence.lag, Some(Bytes(n * 100 - 500)));
-        assert_eq!(evidence.standbys[0].bottleneck, Some(Stage::Replay));
-        let seconds = evidence.lag_seconds.unwrap();
-        assert!((seconds - (n as f64 - 5.0)).abs() < 1.1, "{seconds} at {n}");
-    }
-}
-
-#[test]
 fn one_side_proves_alone_with_a_warning() {
     let mut watch = Watch::new(None);
     watch.healthy(5);
@@ -360,18 +347,22 @@ fn two_primaries_one_server_and_another_cluster_stand_above_every_proof() {
     watch.healthy(5);
     let mut second = primary(600, vec![]);
     second.postmaster_start = Some(Opaque("beta's".into()));
-    assert_eq!(told(&watch.tick(Ok(primary(600, vec![])), Ok(second))), (false, Some(Reason::TwoPrimaries)));
-    assert_eq!(
-        told(&watch.tick(Ok(primary(600, vec![])), Ok(primary(600, vec![])))),
-        (false, Some(Reason::SameServer))
-    );
+    second.timeline = Some(2);
+    let evidence = watch.tick(Ok(primary(600, vec![])), Ok(second));
+    assert_eq!(contradicted(&evidence), Some(Reason::TwoPrimaries));
+    let detail = evidence.verdict.detail.unwrap();
+    assert!(detail.contains("alpha (timeline 1)") && detail.contains("beta (timeline 2)"), "{detail}");
+    let one_server = watch.tick(Ok(primary(600, vec![])), Ok(primary(600, vec![])));
+    assert_eq!(contradicted(&one_server), Some(Reason::SameServer));
     let mut foreign = standby("9", 500);
     foreign.system_identifier = Some("8".into());
     let alpha = primary(600, vec![sender(7, "9", 600)]);
-    assert_eq!(told(&watch.tick(Ok(alpha), Ok(foreign))), (false, Some(Reason::WrongCluster)));
+    assert_eq!(contradicted(&watch.tick(Ok(alpha), Ok(foreign))), Some(Reason::WrongCluster));
     let mut demoted = standby("1", 1);
     demoted.postmaster_start = Some(Opaque("alpha's".into()));
-    assert_eq!(told(&watch.tick(Ok(demoted), Ok(standby("10", 1)))).1, Some(Reason::NoPrimary));
+    assert_eq!(contradicted(&watch.tick(Ok(demoted), Ok(standby("10", 1)))), Some(Reason::NoPrimary));
+    let silent = watch.tick(silent(FailureKind::Timeout), silent(FailureKind::Timeout));
+    assert_eq!((told(&silent).0, silent.contradiction), (false, None), "who does not answer contradicts nobody");
 }
 
 #[test]
@@ -423,4 +414,7 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
     assert!(!watch.look(later).growing);
 }
 
+mod commits;
 mod properties;
+mod replay;
+mod slots;

@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::lab::stage;
 use crate::ports;
+use crate::wait::wait_until;
 use pump::Pace;
 
 /// What a cable does with the traffic, from now on.
@@ -62,6 +63,7 @@ pub struct Traffic {
 #[derive(Debug)]
 pub struct Cable {
     address: SocketAddr,
+    target: watch::Sender<SocketAddr>,
     mode: watch::Sender<Mode>,
     counters: Arc<Counters>,
     task: JoinHandle<()>,
@@ -80,14 +82,15 @@ impl Cable {
     pub async fn to(target: SocketAddr) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::lease()?));
         let (mode, modes) = watch::channel(Mode::Pass);
+        let (target, targets) = watch::channel(target);
         let counters = Arc::new(Counters::default());
         let stage = stage()?;
         let _here = stage.enter();
         let listener = std::net::TcpListener::bind(address).context("bind a cable")?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let task = stage.spawn(listen(listener, target, modes, Arc::clone(&counters)));
-        Ok(Self { address, mode, counters, task })
+        let task = stage.spawn(listen(listener, targets, modes, Arc::clone(&counters)));
+        Ok(Self { address, target, mode, counters, task })
     }
 
     /// Where to connect.
@@ -103,6 +106,16 @@ impl Cable {
     /// Switches the mode for all connections, the present ones and new ones.
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Plugs the far end into another server, as when an address floats: connections are reset, new ones lead there.
+    pub async fn lead_to(&self, target: SocketAddr) -> Result<()> {
+        self.set(Mode::Reset);
+        let gone = async || Ok((self.traffic().open == 0).then_some(()));
+        wait_until("the cable's connections are reset", Duration::from_secs(5), gone).await?;
+        self.target.send_replace(target);
+        self.set(Mode::Pass);
+        Ok(())
     }
 
     /// The mode set last.
@@ -128,7 +141,12 @@ impl Drop for Cable {
 }
 
 /// Accepts while the mode lets connections be made, and holds the set of them.
-async fn listen(listener: TcpListener, target: SocketAddr, mut modes: watch::Receiver<Mode>, counters: Arc<Counters>) {
+async fn listen(
+    listener: TcpListener,
+    targets: watch::Receiver<SocketAddr>,
+    mut modes: watch::Receiver<Mode>,
+    counters: Arc<Counters>,
+) {
     let Ok(address) = listener.local_addr() else {
         return;
     };
@@ -152,9 +170,9 @@ async fn listen(listener: TcpListener, target: SocketAddr, mut modes: watch::Rec
             Some(_) = connections.join_next() => {}
             client = accept(listener.as_ref(), mode) => {
                 let [to_server, to_client] = paces.clone();
-                let (modes, counters) = (modes.clone(), Arc::clone(&counters));
+                let (modes, targets, counters) = (modes.clone(), targets.clone(), Arc::clone(&counters));
                 connections.spawn(async move {
-                    connection(client, target, modes, [to_server, to_client], counters).await;
+                    connection(client, targets, modes, [to_server, to_client], counters).await;
                 });
             }
         }
@@ -176,7 +194,7 @@ async fn accept(listener: Option<&TcpListener>, mode: Mode) -> TcpStream {
 
 async fn connection(
     client: TcpStream,
-    target: SocketAddr,
+    targets: watch::Receiver<SocketAddr>,
     mut modes: watch::Receiver<Mode>,
     paces: [Arc<Pace>; 2],
     counters: Arc<Counters>,
@@ -195,6 +213,7 @@ async fn connection(
         // Made in a black hole and closed again before the repair: nothing of it ever arrived.
         return;
     }
+    let target = *targets.borrow();
     let Ok(server) = TcpStream::connect(target).await else {
         let _gone = client.set_zero_linger();
         return;

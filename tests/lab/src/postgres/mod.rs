@@ -7,7 +7,7 @@ mod tools;
 mod writer;
 
 pub use pair::{PgPair, PgPairBuilder};
-pub use server::{PgServer, Rows};
+pub use server::{OpenTransaction, PgServer, Rows};
 pub use writer::{Load, Writer};
 
 /// The lab's superuser; comes in through the server's socket, without a password.

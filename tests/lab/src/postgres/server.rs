@@ -27,6 +27,12 @@ pub type Rows = Vec<Vec<Option<String>>>;
 const START: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// A transaction that holds its snapshot and its locks. Ends with its connection, when dropped.
+#[derive(Debug)]
+pub struct OpenTransaction {
+    _connection: PgConnection,
+}
+
 /// A PostgreSQL server with its data directory. Every operation works on the real processes.
 #[derive(Debug)]
 pub struct PgServer {
@@ -284,6 +290,13 @@ impl PgServer {
             Ok(done) => done.with_context(|| format!("{}: {statements}", self.name)),
             Err(_) => bail!("{} did not answer within {ANSWER:?}", self.name),
         }
+    }
+
+    /// Opens a transaction as superuser with these statements and leaves it open until it is dropped.
+    pub async fn open_transaction(&self, statements: &str) -> Result<OpenTransaction> {
+        let mut connection = self.connect().await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {statements}"))).execute(&mut connection).await?;
+        Ok(OpenTransaction { _connection: connection })
     }
 
     /// The first value of the first row; `None` for NULL and for no row.

@@ -1,5 +1,6 @@
 //! Other receivers of the primary's WAL: what must not be taken for the standby.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -20,13 +21,7 @@ impl PgPair {
             primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         }
         let standby = PgServer::prepare(&self.lab, name, primary.bin_dir(), &[], |data| {
-            let mut backup = std::process::Command::new(primary.bin_dir().join("pg_basebackup"));
-            backup
-                .args(["--no-sync", "--checkpoint=fast", "-U", super::SUPERUSER, "-h"])
-                .arg(primary.socket_dir())
-                .args(["-p", &primary.port().to_string(), "-D"])
-                .arg(data);
-            template::run_as_server(&self.lab, backup)
+            template::run_as_server(&self.lab, base_backup(primary, data))
         })?;
         standby.follow(primary.port(), slot)?;
         standby.start().await?;
@@ -36,6 +31,36 @@ impl PgPair {
         })
         .await?;
         Ok(standby)
+    }
+
+    /// Rewinds the ended old primary to where the promoted standby parted from it, makes it that one's standby, without a
+    /// slot, and starts it. The pair must have been started with `full_page_writes` on.
+    pub async fn rejoin_old_primary(&self) -> Result<()> {
+        let (old, new) = (&self.primary, &self.standby);
+        // pg_rewind goes by the control file, which is late after a promotion.
+        new.sql("CHECKPOINT").await?;
+        let source = format!(
+            "host={} port={} user={} dbname=postgres",
+            new.socket_dir().display(),
+            new.port(),
+            super::SUPERUSER
+        );
+        let mut rewind = std::process::Command::new(old.bin_dir().join("pg_rewind"));
+        rewind.args(["--no-sync", "--source-server", &source, "--target-pgdata"]).arg(old.data_dir());
+        template::run_as_server(&self.lab, rewind)?;
+        old.follow(new.port(), None)?;
+        old.start().await
+    }
+
+    /// Makes the stopped standby anew from a base backup of the primary, with its slot made anew too, and starts it.
+    pub async fn rebuild_standby(&self, slot: &str) -> Result<()> {
+        let (primary, data) = (&self.primary, self.standby.data_dir());
+        primary.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await?;
+        primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
+        std::fs::remove_dir_all(&data).context("remove the old standby")?;
+        template::run_as_server(&self.lab, base_backup(primary, &data))?;
+        self.standby.follow(self.repl.port(), Some(slot))?;
+        self.standby.start().await
     }
 
     /// Starts a `pg_receivewal` on the primary and waits until it is connected. Ends when dropped.
@@ -73,4 +98,14 @@ impl PgPair {
         .with_context(|| tool.log_tail())?;
         Ok(tool)
     }
+}
+
+fn base_backup(primary: &PgServer, data: &Path) -> std::process::Command {
+    let mut backup = std::process::Command::new(primary.bin_dir().join("pg_basebackup"));
+    backup
+        .args(["--no-sync", "--checkpoint=fast", "-U", super::SUPERUSER, "-h"])
+        .arg(primary.socket_dir())
+        .args(["-p", &primary.port().to_string(), "-D"])
+        .arg(data);
+    backup
 }
