@@ -23,11 +23,13 @@ pub fn evidence(
     let fresh = latest.fresh(now, channel.schedule.stale_after);
     let facts = fresh.ok().map(|(facts, _)| facts);
     let refused = facts.filter(|facts| matches!(facts.outcome, Outcome::Blocked | Outcome::Rejected));
+    let verdict = verdict(latest, fresh, history, roles, now);
     let evidence = KvstoreEvidence {
-        verdict: verdict(latest, fresh, history, roles, now),
+        // A canary that went the way of other roles, or to one of several standbys, measured something else.
+        round_trip: facts.filter(|_| verdict.up).and_then(|facts| facts.round_trip),
+        verdict,
         proof: facts.map_or(Proof::Path, |facts| facts.proof),
         outcome: facts.map(|facts| facts.outcome),
-        round_trip: facts.and_then(|facts| facts.round_trip),
         outcomes: history.outcomes(),
         blocked_for: refused.and(history.blocked_since()).map(|since| now.since(since)),
         stores: stores(pair, facts),

@@ -75,7 +75,8 @@ pub(super) fn derive(
     let row = row.and_then(Result::ok);
     let mut evidence = StandbyEvidence {
         node: name.clone(),
-        gap: gap(view, name, row),
+        // Positions of histories that have parted cannot be compared: a standby that is "ahead" would seem to lose nothing.
+        gap: if contradiction.is_some() { None } else { gap(view, name, row) },
         slot_lost: slot_lost(view, name, own),
         replay_state,
         last_heartbeat: heard,

@@ -338,6 +338,7 @@ fn a_standby_read_later_is_not_ahead_and_one_that_is_ahead_is_told() {
         let stamp = (100 + n).to_string();
         let evidence = watch.tick(Ok(primary(2000, vec![sender(7, &stamp, 2000)])), Ok(standby(&stamp, 9000)));
         assert_eq!(evidence.verdict.reason == Some(Reason::TimelineDiverged), n == 4, "pair {n}");
+        assert_eq!(evidence.standbys[0].gap.is_none(), n == 4, "who is ahead does not lose nothing");
     }
 }
 
