@@ -86,8 +86,9 @@ impl Timeline {
     }
 
     fn reason_at(&self, seconds: u64) -> Option<Reason> {
-        let verdict = self.at(seconds).0.verdict;
+        let KvstoreEvidence { verdict, round_trip, .. } = self.at(seconds).0;
         assert!(!verdict.up, "{verdict:?}");
+        assert_eq!(round_trip, None, "what is not proven has no number");
         verdict.reason
     }
 }
