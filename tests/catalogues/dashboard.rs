@@ -67,7 +67,7 @@ fn the_dashboard_uses_metrics_of_the_catalogue_only() {
 #[test]
 fn what_rules_are_about_is_on_the_dashboard() {
     let shown: BTreeSet<_> = expressions().iter().flat_map(|panel| metrics_of(&panel.expression)).collect();
-    for rule in &standbywatch::judge::rules::RULES {
+    for rule in standbywatch::judge::rules::RULES {
         for name in rule.condition.metrics() {
             assert!(shown.contains(name), "{} is judged over {name}, which no panel shows", rule.name);
         }

@@ -46,7 +46,7 @@ const fn minutes(minutes: u64) -> Duration {
 }
 
 /// Every rule. A name stands twice where there are two severities.
-pub static RULES: [Rule; 22] = [
+pub static RULES: &[Rule] = &[
     Rule {
         name: RuleName::ReplicationUnknown,
         severity: Severity::Critical,

@@ -42,7 +42,7 @@ impl Timeline {
 
 #[test]
 fn every_rule_reads_metrics_of_the_catalogue_with_the_labels_that_it_needs() {
-    for rule in &RULES {
+    for rule in RULES {
         for name in rule.condition.metrics() {
             let metric = metrics::find(name).unwrap_or_else(|| panic!("{} reads {name}", rule.name));
             assert_eq!(metric.labels.first(), Some(&"pair"), "{name}");
@@ -65,7 +65,7 @@ fn names_and_catalogue_fit_both_ways() {
     assert_eq!(in_catalogue, named);
     let alerts: BTreeSet<_> = RULES.iter().map(|rule| (rule.name, rule.severity)).collect();
     assert_eq!(alerts.len(), RULES.len(), "no name twice with one severity");
-    for rule in &RULES {
+    for rule in RULES {
         assert_eq!(rule.threshold.is_some(), rule.name.threshold_unit().is_some(), "{}", rule.name);
         if let (About::Channel(channel), Some(reason)) = (rule.about, rule.reason) {
             assert!(channel.reasons().contains(&reason), "{}: {reason}", rule.name);
@@ -75,7 +75,7 @@ fn names_and_catalogue_fit_both_ways() {
 
 #[test]
 fn the_channel_is_in_a_sentence_only_where_the_series_has_it() {
-    for rule in &RULES {
+    for rule in RULES {
         let names_channel = rule.description.iter().any(|part| matches!(part, Part::Channel));
         assert!(!names_channel || rule.about == About::EachChannel, "{}", rule.name);
     }
