@@ -1,6 +1,7 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
 mod postgres;
+mod slow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::clock::{Moment, WallTime};
 use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
 
 pub use postgres::*;
+pub use slow::*;
 
 /// Why a probe brought back nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

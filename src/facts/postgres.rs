@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Opaque;
+use super::{Opaque, SlowFacts};
 use crate::units::{Bytes, Lsn};
 
 /// All that one round trip learns of one PostgreSQL server.
@@ -28,6 +29,24 @@ pub struct PostgresFacts {
     pub role: PostgresRole,
     /// Settings that evidence needs.
     pub settings: PostgresSettings,
+    /// What is asked apart and seldom.
+    #[serde(default)]
+    pub slow: SlowFacts,
+}
+
+/// The major versions that the statements are tried on.
+pub const TESTED_VERSIONS: RangeInclusive<u32> = 14..=18;
+
+impl PostgresFacts {
+    /// The server's major version.
+    pub fn major(&self) -> Option<u32> {
+        self.version.map(|version| version / 10_000)
+    }
+
+    /// It answers, but is of a version that nobody has tried.
+    pub fn untested_version(&self) -> Option<bool> {
+        self.major().map(|major| !TESTED_VERSIONS.contains(&major))
+    }
 }
 
 /// What the server is, by `pg_is_in_recovery()` in the same statement.
@@ -76,6 +95,9 @@ pub struct PrimaryFacts {
     pub commits_waiting: Option<u64>,
     /// The longest of these waits.
     pub longest_commit_wait: Option<Duration>,
+    /// The last attempt to archive WAL failed and none has succeeded since. `Some(false)` also where nothing is archived.
+    #[serde(default)]
+    pub archiver_failing: Option<bool>,
 }
 
 /// One row of `pg_stat_replication`.
@@ -132,6 +154,18 @@ pub struct Slot {
     pub wal_status: Option<String>,
     /// Bytes until it may be lost; NULL where unlimited or lost.
     pub safe_wal_size: Option<i64>,
+    /// WAL that it keeps, by the primary's position in the same answer; `None` where it keeps none.
+    #[serde(default)]
+    pub retained: Option<Bytes>,
+    /// When it lost its last stream, on the primary's clock; `None` while active and before version 17.
+    #[serde(default)]
+    pub inactive_since: Option<Opaque>,
+    /// How long ago that was by the primary's own clock in the same statement, in seconds.
+    #[serde(default)]
+    pub inactive_age: Option<f64>,
+    /// Why it is of no more use, e.g. `wal_removed`; `None` while it is, and before version 17.
+    #[serde(default)]
+    pub invalidation_reason: Option<String>,
 }
 
 /// Facts that only a standby has.
@@ -149,6 +183,27 @@ pub struct StandbyFacts {
     pub startup_wait_event: Option<String>,
     /// Commit time of the last replayed transaction, seconds since the epoch on the *primary's* clock.
     pub last_replayed_commit: Option<f64>,
+    /// Queries that replay has cancelled, in all databases since their statistics began.
+    #[serde(default)]
+    pub conflicts: Option<u64>,
+    /// What replay reads ahead; `None` before version 15.
+    #[serde(default)]
+    pub prefetch: Option<Prefetch>,
+}
+
+/// The row of `pg_stat_recovery_prefetch`: how far replay looks ahead, and what came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefetch {
+    /// Blocks that were asked for ahead of their replay.
+    pub prefetched: Option<u64>,
+    /// Blocks that were in memory already.
+    pub hit: Option<u64>,
+    /// How many bytes of WAL it looks ahead now.
+    pub wal_distance: Option<Bytes>,
+    /// How many blocks it looks ahead now.
+    pub block_distance: Option<u64>,
+    /// Reads that it has begun and that have not ended.
+    pub io_depth: Option<u64>,
 }
 
 /// The row of `pg_stat_wal_receiver`.

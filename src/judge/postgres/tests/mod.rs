@@ -81,6 +81,7 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         server_clock: None,
         role,
         settings: settings(),
+        slow: SlowFacts::default(),
     }
 }
 
