@@ -154,6 +154,20 @@ pub struct PostgresFacts {
     pub role: PostgresRole,
     /// Settings that evidence needs.
     pub settings: PostgresSettings,
+    /// Whether new sessions were let in lately; `None` if that is not known.
+    pub new_sessions: Option<NewSessions>,
+}
+
+/// What came of the newest attempt at a new session, while the held one goes on answering.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewSessions {
+    /// It was let in.
+    Accepted,
+    /// It was not, and neither was any since so long before these facts were asked for.
+    Refused(Duration, Failure),
+    /// The agent could not try, for a reason of its own: a file that it may not read.
+    NotTried(Duration, Failure),
 }
 
 /// What the server is, by `pg_is_in_recovery()` in the same statement.

@@ -101,6 +101,7 @@ fn facts(start: &str, role: PostgresRole) -> PostgresFacts {
         server_clock: None,
         role,
         settings,
+        new_sessions: None,
     }
 }
 

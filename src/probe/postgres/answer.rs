@@ -68,6 +68,8 @@ impl Answer {
             server_clock: self.server_clock,
             role,
             settings: self.settings.facts(),
+            // Not the statement's to tell.
+            new_sessions: None,
         })
     }
 }

@@ -81,6 +81,7 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         server_clock: None,
         role,
         settings: settings(),
+        new_sessions: None,
     }
 }
 
@@ -415,6 +416,7 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
     assert!(!watch.look(later).growing);
 }
 
+mod access;
 mod commits;
 mod properties;
 mod replay;
