@@ -116,6 +116,10 @@ pub struct NodeEvidence {
     pub version: Option<u32>,
     /// Where its WAL stands: current on a primary, replayed on a standby.
     pub position: Option<Lsn>,
+    /// It answers, but lets no new session in. `None` while that is not known.
+    pub not_accepting: Option<bool>,
+    /// Since when and why no new session could be opened beside the one that answers, in words.
+    pub no_new_session: Option<String>,
 }
 
 /// A walsender's identity: process ids come back, the start of a process with one does not.

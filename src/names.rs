@@ -148,6 +148,7 @@ closed_list! {
         LagGrowing = "lag_growing",
         CommitsBlocked = "commits_blocked",
         SlotLost = "slot_lost",
+        NotAccepting = "not_accepting",
     }
 }
 
@@ -211,6 +212,7 @@ impl Channel {
                 R::LagGrowing,
                 R::CommitsBlocked,
                 R::SlotLost,
+                R::NotAccepting,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -340,6 +342,7 @@ closed_list! {
         PostgresReplayStuck = "StandbyPostgresReplayStuck",
         PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
         PostgresSlotLost = "StandbyPostgresSlotLost",
+        PostgresNotAccepting = "StandbyPostgresNotAccepting",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

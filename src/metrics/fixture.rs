@@ -78,6 +78,8 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         timeline: Some(1),
         version: Some(150_018),
         position: None,
+        not_accepting: Some(false),
+        no_new_session: None,
     };
     PostgresEvidence {
         verdict: Verdict::proven(at(10)),

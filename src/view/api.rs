@@ -135,6 +135,9 @@ pub struct PostgresNodeDocument {
     pub version: Option<u32>,
     /// Current position on a primary, replayed position on a standby, as `16/B374D848`.
     pub position: Option<String>,
+    /// Why no new session could be opened beside the one that answers; left out while there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_new_session: Option<String>,
 }
 
 /// One standby.

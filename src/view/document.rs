@@ -107,6 +107,7 @@ fn node_document(node: &NodeEvidence) -> PostgresNodeDocument {
         timeline: node.timeline,
         version: node.version,
         position: node.position.map(|position| position.to_string()),
+        no_new_session: node.no_new_session.clone(),
     }
 }
 

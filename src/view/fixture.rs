@@ -101,8 +101,15 @@ pub fn warned() -> View {
 pub fn unknown() -> View {
     let unproven = |detail: &str| Verdict::unproven(Reason::Timeout, detail, None);
     let verdict = unproven("Neither alpha nor beta answered within 3s.");
-    let node =
-        |node: &str| NodeEvidence { node: name(node), role: None, timeline: None, version: None, position: None };
+    let node = |node: &str| NodeEvidence {
+        node: name(node),
+        role: None,
+        timeline: None,
+        version: None,
+        position: None,
+        not_accepting: None,
+        no_new_session: None,
+    };
     let standby = |node: &str| StandbyEvidence {
         node: name(node),
         verdict: verdict.clone(),
@@ -188,6 +195,8 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         timeline: Some(3),
         version: Some(150_013),
         position: Some(Lsn(position.0 - behind)),
+        not_accepting: Some(false),
+        no_new_session: None,
     };
     let replay = Bytes(total.0 - gap.0);
     PostgresEvidence {

@@ -3,6 +3,7 @@
 //! Running is true only if proven: the primary's walsender for the standby streams and was answered lately, and, where the standby can
 //! be asked, its receiver streams and heard from the primary lately. Where only one of them can be asked, its half is enough, with a warning.
 
+mod access;
 mod nodes;
 mod position;
 mod proof;
@@ -75,7 +76,7 @@ pub fn evidence(
 
     let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
     let contradicts = contradiction.as_ref().map(|(reason, _)| *reason);
-    let verdict = channel_verdict(&counted, contradiction);
+    let verdict = access::with_warning(channel_verdict(&counted, contradiction), &nodes);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());
     let lag = counted.iter().filter_map(|standby| standby.total).max().filter(|_| all_known);
     let lag_seconds = worst_seconds(&counted).filter(|_| all_known);

@@ -1,5 +1,6 @@
 //! The rules: each is declared once, judged in the agent and printed for Prometheus.
 
+mod access;
 mod postgres;
 
 use std::time::Duration;
@@ -161,6 +162,7 @@ pub static RULES: &[Rule] = &[
     postgres::REPLAY_STUCK,
     postgres::COMMITS_BLOCKED,
     postgres::SLOT_LOST,
+    access::NOT_ACCEPTING,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,

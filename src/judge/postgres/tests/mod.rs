@@ -82,6 +82,7 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         role,
         settings: settings(),
         slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 
@@ -416,6 +417,7 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
     assert!(!watch.look(later).growing);
 }
 
+mod access;
 mod commits;
 mod properties;
 mod replay;
