@@ -148,6 +148,8 @@ closed_list! {
         LagGrowing = "lag_growing",
         CommitsBlocked = "commits_blocked",
         SlotLost = "slot_lost",
+        ArchiverFailing = "archiver_failing",
+        SettingsParity = "settings_parity",
     }
 }
 
@@ -211,6 +213,8 @@ impl Channel {
                 R::LagGrowing,
                 R::CommitsBlocked,
                 R::SlotLost,
+                R::ArchiverFailing,
+                R::SettingsParity,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -340,6 +344,8 @@ closed_list! {
         PostgresReplayStuck = "StandbyPostgresReplayStuck",
         PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
         PostgresSlotLost = "StandbyPostgresSlotLost",
+        PostgresArchiverFailing = "StandbyPostgresArchiverFailing",
+        SettingsParity = "StandbySettingsParity",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

@@ -1,6 +1,7 @@
 //! The rules: each is declared once, judged in the agent and printed for Prometheus.
 
 mod postgres;
+mod settings;
 
 use std::time::Duration;
 
@@ -161,6 +162,8 @@ pub static RULES: &[Rule] = &[
     postgres::REPLAY_STUCK,
     postgres::COMMITS_BLOCKED,
     postgres::SLOT_LOST,
+    settings::ARCHIVER_FAILING,
+    settings::SETTINGS_PARITY,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,
