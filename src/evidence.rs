@@ -1,5 +1,7 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+mod told;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use crate::clock::Moment;
 use crate::facts::Opaque;
 use crate::names::{Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
 use crate::units::{Bytes, Lsn};
+
+pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
 #[derive(Clone, Debug, Serialize)]
@@ -98,6 +102,8 @@ pub struct PostgresEvidence {
     pub growing: bool,
     /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
     pub commits_blocked: Option<bool>,
+    /// The primary's last attempt to archive WAL failed. `None`: it cannot be asked, or does not tell.
+    pub archiver_failing: Option<bool>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
     #[serde(skip)]
     pub contradiction: Option<Reason>,
@@ -120,6 +126,8 @@ pub struct NodeEvidence {
     pub not_accepting: Option<bool>,
     /// Since when and why no new session could be opened beside the one that answers, in words.
     pub no_new_session: Option<String>,
+    /// What its server tells besides.
+    pub told: NodeTold,
 }
 
 /// A walsender's identity: process ids come back, the start of a process with one does not.
@@ -153,6 +161,8 @@ pub struct StandbyEvidence {
     pub gap: Option<Bytes>,
     /// Its slot on the primary has lost WAL that it needs. `None`: no slot of it is known, or the primary cannot be asked.
     pub slot_lost: Option<bool>,
+    /// What it and its slot tell besides.
+    pub told: StandbyTold,
     /// What replay does; `None` while the standby cannot be asked.
     pub replay_state: Option<ReplayState>,
     /// Bytes per second by which total lag changes.

@@ -149,6 +149,8 @@ closed_list! {
         CommitsBlocked = "commits_blocked",
         SlotLost = "slot_lost",
         NotAccepting = "not_accepting",
+        ArchiverFailing = "archiver_failing",
+        SettingsParity = "settings_parity",
     }
 }
 
@@ -213,6 +215,8 @@ impl Channel {
                 R::CommitsBlocked,
                 R::SlotLost,
                 R::NotAccepting,
+                R::ArchiverFailing,
+                R::SettingsParity,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -343,6 +347,8 @@ closed_list! {
         PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
         PostgresSlotLost = "StandbyPostgresSlotLost",
         PostgresNotAccepting = "StandbyPostgresNotAccepting",
+        PostgresArchiverFailing = "StandbyPostgresArchiverFailing",
+        SettingsParity = "StandbySettingsParity",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

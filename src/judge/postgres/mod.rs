@@ -8,6 +8,7 @@ mod nodes;
 mod position;
 mod proof;
 mod recognise;
+mod servers;
 mod standby;
 
 use std::collections::BTreeMap;
@@ -87,13 +88,14 @@ pub fn evidence(
         verdict,
         primary: primary.map(|primary| primary.name.clone()),
         primary_seen,
-        nodes: nodes.evidence(),
+        nodes: nodes.evidence(now),
         lag,
         lag_seconds,
         wal_rate,
         at_low_load: wal_rate.map(|rate| rate < channel.low_load.as_f64()),
         growing,
         commits_blocked: primary.and_then(|primary| commits_blocked(&primary, history)),
+        archiver_failing: primary.and_then(|primary| primary.primary.archiver_failing),
         contradiction: contradicts,
         standbys,
     };

@@ -2,6 +2,7 @@
 
 mod access;
 mod postgres;
+mod settings;
 
 use std::time::Duration;
 
@@ -163,6 +164,8 @@ pub static RULES: &[Rule] = &[
     postgres::COMMITS_BLOCKED,
     postgres::SLOT_LOST,
     access::NOT_ACCEPTING,
+    settings::ARCHIVER_FAILING,
+    settings::SETTINGS_PARITY,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,
