@@ -13,7 +13,7 @@ use crate::clock::{Moment, WallTime};
 use crate::config::{Config, Environment, PairConfig, parse};
 use crate::facts::{
     Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading,
-    Receiver, StandbyFacts, StoreAnswer, Walsender,
+    Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
 };
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
@@ -102,6 +102,7 @@ fn facts(start: &str, role: PostgresRole) -> PostgresFacts {
         role,
         settings,
         new_sessions: None,
+        slow: SlowFacts::default(),
     }
 }
 

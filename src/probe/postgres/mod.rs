@@ -10,6 +10,8 @@ mod pace;
 mod pgpass;
 mod replacement;
 mod session;
+mod slow;
+mod versions;
 
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use crate::names::FailureKind;
 use pace::Pace;
 use replacement::Replacement;
 use session::{Credentials, NoAnswer, ServerLimits, Session, failed};
+use slow::{SHORTEST_PAUSE, SlowQuestions};
 
 /// Sessions are not ended by the server for idleness before this, however short the interval.
 const SHORTEST_IDLE: Duration = Duration::from_secs(10);
@@ -35,6 +38,7 @@ pub struct PostgresProbe {
     /// What the server refused last.
     refused: Option<Credentials>,
     replacement: Replacement,
+    slow: SlowQuestions,
 }
 
 impl PostgresProbe {
@@ -51,6 +55,22 @@ impl PostgresProbe {
             pace: Pace::new(idle),
             refused: None,
             replacement: Replacement::new(channel.reconnect_every),
+            slow: SlowQuestions::default(),
+        }
+    }
+
+    /// Uses a pause between two runs, of which `left` remains, for one of the questions that are asked seldom. The server
+    /// gives it up after half of that time: whatever comes of it, the next run finds the session free.
+    pub async fn ask_apart(&mut self, left: Duration) {
+        let now = clock::now();
+        let (Some(session), Some(question)) = (&mut self.session, self.slow.due(now)) else { return };
+        if left < SHORTEST_PAUSE {
+            return;
+        }
+        let asking = tokio::time::timeout(left.mul_f64(0.8), session.ask_apart(question.message(left / 2)));
+        let answer = asking.await.unwrap_or_else(|_elapsed| Err("no answer in time".to_owned()));
+        if let Some(cause) = self.slow.take(question, now, answer) {
+            tracing::warn!(server = %failure::place(&self.node), ?question, cause, "a question that is asked seldom failed");
         }
     }
 
@@ -109,7 +129,8 @@ impl PostgresProbe {
         let (asked, result) = self.session.as_mut()?.ask(&self.node).await;
         let answered = clock::now();
         let result = match result {
-            Ok(facts) => {
+            Ok(mut facts) => {
+                self.slow.add_to(&mut facts, asked);
                 self.pace.succeeded();
                 self.refused = None;
                 Ok(PostgresFacts { new_sessions: Some(self.replacement.told(asked)), ..facts })

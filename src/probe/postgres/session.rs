@@ -1,24 +1,20 @@
 //! One session with one server: how it is opened, what it asks, how it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use super::{answer, failure, pgpass};
+use super::{answer, failure, pgpass, versions};
 use crate::clock::{self, Moment};
 use crate::config::{PostgresNode, SslMode};
-use crate::facts::{Failure, PostgresFacts, Reading};
+use crate::facts::{Failure, PostgresFacts, Reading, TESTED_VERSIONS};
 use crate::names::FailureKind;
 use crate::probe::password::password_of;
 use crate::secret::Secret;
 
 const FACTS: &str = include_str!("facts.sql");
-
-/// The oldest version with all that `facts.sql` asks for; older ones are no longer maintained.
-const OLDEST_VERSION: u32 = 140_000;
-/// The latest major version that `tests/versions` asks.
-const NEWEST_TESTED: u32 = 18;
 
 /// How long a graceful end of a session may take before its socket is simply closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -27,6 +23,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Session {
     connection: PgConnection,
+    /// `facts.sql` for this server's version.
+    statement: Arc<str>,
     /// Since when it is open.
     pub(super) opened: Moment,
 }
@@ -64,11 +62,12 @@ impl Session {
             let masked = password.as_ref().map(|password| password.masked_in(&message));
             Failure { kind, message: masked.unwrap_or(message) }
         })?;
-        if let Some(version) = connection.server_version_num().filter(|version| *version < OLDEST_VERSION) {
-            let text = format!("{} is version {}; 14 is the oldest supported", failure::place(node), version / 10_000);
+        let (version, oldest) = (connection.server_version_num(), TESTED_VERSIONS.start());
+        if let Some(major) = version.map(|version| version / 10_000).filter(|major| major < oldest) {
+            let text = format!("{} is version {major}; {oldest} is the oldest supported", failure::place(node));
             return Err(Failure::new(FailureKind::Protocol, text));
         }
-        Ok(Self { connection, opened: clock::now() })
+        Ok(Self { connection, statement: versions::statement(FACTS, version).into(), opened: clock::now() })
     }
 
     /// The server's major version, if it is later than all that the statement was tried on.
@@ -79,7 +78,10 @@ impl Session {
     /// Asks for all facts: one round trip (two at the first call, which prepares the statement).
     pub(super) async fn ask(&mut self, node: &PostgresNode) -> (Moment, Result<PostgresFacts, NoAnswer>) {
         let asked = clock::now();
-        let row: Result<Option<String>, sqlx::Error> = sqlx::query_scalar(FACTS).fetch_one(&mut self.connection).await;
+        // The text comes from this crate alone.
+        let statement = AssertSqlSafe(Arc::clone(&self.statement));
+        let row: Result<Option<String>, sqlx::Error> =
+            sqlx::query_scalar(statement).fetch_one(&mut self.connection).await;
         let result = match row {
             Ok(Some(text)) => answer::facts(&text).map_err(NoAnswer::Failed),
             Ok(None) => Err(NoAnswer::Failed(Failure::new(FailureKind::Protocol, "the server answered with NULL"))),
@@ -87,6 +89,14 @@ impl Session {
             Err(error) => Err(NoAnswer::Failed(failure::of(&error, node))),
         };
         (asked, result)
+    }
+
+    /// Asks one question apart, as one message: the answer's text, or why there is none. Dropped in the middle, it leaves a
+    /// session that reads past the late answer when it is asked next.
+    pub(super) async fn ask_apart(&mut self, message: String) -> Result<String, String> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(&mut self.connection).await;
+        let row = rows.map_err(|error| error.to_string())?.pop().ok_or("no row")?;
+        row.try_get::<Option<String>, _>(0).map_err(|error| error.to_string())?.ok_or_else(|| "NULL".to_owned())
     }
 
     /// Says goodbye in the background, so that a server that does not listen delays nothing.
@@ -122,7 +132,7 @@ impl Credentials {
 }
 
 fn untested(version: u32) -> Option<u32> {
-    Some(version / 10_000).filter(|major| *major > NEWEST_TESTED)
+    Some(version / 10_000).filter(|major| major > TESTED_VERSIONS.end())
 }
 
 /// Limits that the server is asked to set on the session, since it must free a session whose client has vanished.

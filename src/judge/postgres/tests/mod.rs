@@ -82,6 +82,7 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         role,
         settings: settings(),
         new_sessions: None,
+        slow: SlowFacts::default(),
     }
 }
 
