@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, PairEvidence, PostgresEvidence, Roles, SearchEvidence,
+    ConfigEvidence, KvstoreEvidence, NodeEvidence, Outlook, PairEvidence, PostgresEvidence, Roles, SearchEvidence,
     SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, Verdict,
 };
 use crate::facts::Failure;
@@ -63,6 +63,7 @@ pub fn ok() -> View {
             primary: Some(name("alpha")),
             nodes: vec![search_node("alpha", 120_000), search_node("beta", 119_998)],
         }),
+        flaps: Vec::new(),
         next_change: None,
     };
     view("catalog", evidence, Vec::new())
@@ -112,6 +113,7 @@ pub fn unknown() -> View {
         lag_seconds_at_least: None,
         gap: None,
         slot_lost: None,
+        outlook: Outlook::default(),
         replay_state: None,
         lag_slope: None,
         catch_up_seconds: None,
@@ -133,6 +135,7 @@ pub fn unknown() -> View {
             wal_rate: None,
             at_low_load: None,
             growing: false,
+            established: true,
             commits_blocked: None,
             contradiction: None,
         }),
@@ -158,6 +161,7 @@ pub fn unknown() -> View {
             primary: Some(name("alpha")),
             nodes: vec![blind_search_node("alpha"), blind_search_node("beta")],
         }),
+        flaps: Vec::new(),
         next_change: None,
     };
     view("far-away", evidence, vec![replication_unknown(), watchdog()])
@@ -209,6 +213,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
             lag_seconds_at_least: None,
             gap: Some(gap),
             slot_lost: Some(false),
+            outlook: Outlook::default(),
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-12.5),
             catch_up_seconds: Some(0.1),
@@ -222,6 +227,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         wal_rate: Some(2.5e6),
         at_low_load: Some(false),
         growing: false,
+        established: true,
         commits_blocked: Some(false),
         contradiction: None,
     }

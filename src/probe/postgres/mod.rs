@@ -5,6 +5,7 @@
 
 mod answer;
 mod conninfo;
+mod disk;
 mod failure;
 mod pace;
 mod session;
@@ -19,6 +20,7 @@ use crate::facts::{Failure, PostgresFacts, Reading};
 use crate::names::FailureKind;
 use crate::probe::password::password_of;
 use crate::secret::Secret;
+use disk::WalDisk;
 use pace::Pace;
 use session::{NoAnswer, ServerLimits, Session, failed};
 
@@ -36,6 +38,7 @@ pub struct PostgresProbe {
     limits: ServerLimits,
     session: Option<Session>,
     pace: Pace,
+    disk: WalDisk,
     /// The password that the server refused last.
     refused: Option<Secret>,
     /// A new session that is to replace the held one. Its task ends with the probe.
@@ -56,6 +59,7 @@ impl PostgresProbe {
             limits: ServerLimits { statement: schedule.timeout, idle },
             session: None,
             pace: Pace::new(idle),
+            disk: WalDisk::default(),
             refused: None,
             replacement: JoinSet::new(),
             replace_not_before: None,
@@ -117,7 +121,8 @@ impl PostgresProbe {
         let (asked, result) = self.session.as_mut()?.ask(&self.node).await;
         let answered = clock::now();
         let result = match result {
-            Ok(facts) => {
+            Ok(mut facts) => {
+                self.disk.look(&self.node, &mut facts).await;
                 self.pace.succeeded();
                 self.refused = None;
                 Ok(facts)
