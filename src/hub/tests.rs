@@ -15,7 +15,6 @@ use crate::facts::{
     Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading,
     Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
 };
-use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::level::Level;
 use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason};
@@ -49,7 +48,7 @@ impl Timeline {
         let common = Common { rules, state_directory: PathBuf::new(), keeping: None };
         let (state, saved) = watch::channel(Saved::default());
         let offset = 1e9;
-        let (core, snapshot) = Core::new(pair, &common, RuleTimers::default(), state, (at(0.0), WallTime(offset)));
+        let (core, snapshot) = Core::new(pair, &common, Saved::default(), state, (at(0.0), WallTime(offset)));
         Self { core, saved, snapshot, offset }
     }
 

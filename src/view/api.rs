@@ -166,7 +166,7 @@ pub struct StandbyDocument {
     pub total_lag_bytes: Option<u64>,
     /// The same in seconds.
     pub lag_seconds: Option<f64>,
-    /// The lag exceeds what is remembered: at least this many seconds.
+    /// The lag exceeds what is remembered: at least this many seconds. With `lag_seconds` beside it, that is an upper bound.
     pub lag_seconds_at_least: Option<f64>,
     /// Not received: what a failover would lose.
     pub gap_bytes: Option<u64>,

@@ -69,6 +69,11 @@ impl<'a> Row<'a> {
         Ok(row)
     }
 
+    /// Whole seconds since the fault.
+    pub fn passed(&self) -> u64 {
+        self.begun.elapsed().as_secs()
+    }
+
     /// The fault happens now.
     pub fn fault(&mut self) {
         self.begun = Instant::now();
