@@ -1,5 +1,7 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+mod told;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use crate::clock::Moment;
 use crate::facts::Opaque;
 use crate::names::{Channel, Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
 use crate::units::{Bytes, Lsn};
+
+pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
 #[derive(Clone, Debug, Serialize)]
@@ -120,6 +124,8 @@ pub struct PostgresEvidence {
     pub established: bool,
     /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
     pub commits_blocked: Option<bool>,
+    /// The primary's last attempt to archive WAL failed. `None`: it cannot be asked, or does not tell.
+    pub archiver_failing: Option<bool>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
     #[serde(skip)]
     pub contradiction: Option<Reason>,
@@ -138,6 +144,12 @@ pub struct NodeEvidence {
     pub version: Option<u32>,
     /// Where its WAL stands: current on a primary, replayed on a standby.
     pub position: Option<Lsn>,
+    /// It answers, but lets no new session in. `None` while that is not known.
+    pub not_accepting: Option<bool>,
+    /// Since when and why no new session could be opened beside the one that answers, in words.
+    pub no_new_session: Option<String>,
+    /// What its server tells besides.
+    pub told: NodeTold,
 }
 
 /// A walsender's identity: process ids come back, the start of a process with one does not.
@@ -173,6 +185,8 @@ pub struct StandbyEvidence {
     pub slot_lost: Option<bool>,
     /// What will happen to its slot, and since when it has been a standby.
     pub outlook: Outlook,
+    /// What it and its slot tell besides.
+    pub told: StandbyTold,
     /// What replay does; `None` while the standby cannot be asked.
     pub replay_state: Option<ReplayState>,
     /// Bytes per second by which total lag changes.

@@ -1,7 +1,8 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+mod postgres;
+mod slow;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, WallTime};
 use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
-use crate::units::{Bytes, Lsn};
+
+pub use postgres::*;
+pub use slow::*;
 
 /// Why a probe brought back nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -134,175 +137,6 @@ impl Observation {
 /// A time stamp of some other clock. Only *that it changed* means anything; it is never subtracted from a clock of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Opaque(pub String);
-
-/// All that one round trip learns of one PostgreSQL server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PostgresFacts {
-    /// `server_version_num`, e.g. 150018.
-    pub version: Option<u32>,
-    /// `pg_control_system()`'s identifier: the same on all servers of one cluster.
-    pub system_identifier: Option<String>,
-    /// `pg_postmaster_start_time()`.
-    pub postmaster_start: Option<Opaque>,
-    /// `data_directory`, where the role may read it.
-    pub data_directory: Option<String>,
-    /// The current timeline (a primary's from its WAL file name).
-    pub timeline: Option<u32>,
-    /// `clock_timestamp()` in seconds since the epoch, on the server's own clock.
-    pub server_clock: Option<f64>,
-    /// Facts that depend on the role.
-    pub role: PostgresRole,
-    /// Settings that evidence needs.
-    pub settings: PostgresSettings,
-}
-
-/// What the server is, by `pg_is_in_recovery()` in the same statement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PostgresRole {
-    /// It takes writes.
-    Primary(PrimaryFacts),
-    /// It is in recovery.
-    Standby(StandbyFacts),
-}
-
-/// Settings that limits are derived from. `Some(Duration::ZERO)` means switched off.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostgresSettings {
-    /// How often the standby reports to its primary.
-    pub wal_receiver_status_interval: Option<Duration>,
-    /// After this long without a word the standby gives up its connection.
-    pub wal_receiver_timeout: Option<Duration>,
-    /// After this long without a word the primary gives up its standby.
-    pub wal_sender_timeout: Option<Duration>,
-    /// `max_standby_streaming_delay`; `None` also where it is -1 (wait for ever), told by `waits_for_ever`.
-    pub max_standby_streaming_delay: Option<Duration>,
-    /// `max_standby_streaming_delay` is -1.
-    pub standby_waits_for_ever: Option<bool>,
-    /// `recovery_min_apply_delay`.
-    pub recovery_min_apply_delay: Option<Duration>,
-    /// `max_slot_wal_keep_size` in bytes; `None` where unlimited or not learned.
-    pub max_slot_wal_keep_size: Option<Bytes>,
-    /// `max_slot_wal_keep_size` is -1: slots keep WAL until the disk is full.
-    #[serde(default)]
-    pub slots_keep_all: Option<bool>,
-    /// The settings that a standby may not have lower than its primary, by name.
-    pub must_not_be_lower: BTreeMap<String, i64>,
-}
-
-/// Facts that only a primary has.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PrimaryFacts {
-    /// `pg_current_wal_lsn()`, read after the walsenders' view.
-    pub wal_lsn: Option<Lsn>,
-    /// Rows of `pg_stat_replication`, those of base backups left out.
-    pub walsenders: Vec<Walsender>,
-    /// Rows of `pg_replication_slots`.
-    pub slots: Vec<Slot>,
-    /// `synchronous_standby_names`, empty where none.
-    pub synchronous_standby_names: Option<String>,
-    /// Free on the disk that holds the WAL, seen by the agent itself; `None` unless the server is proven to run on its machine.
-    #[serde(default)]
-    pub wal_disk_free: Option<Bytes>,
-    /// Backends that wait on `SyncRep`.
-    pub commits_waiting: Option<u64>,
-    /// The longest of these waits.
-    pub longest_commit_wait: Option<Duration>,
-}
-
-/// One row of `pg_stat_replication`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Walsender {
-    /// Process id on the primary.
-    pub pid: i32,
-    /// What the standby calls itself.
-    pub application_name: Option<String>,
-    /// Where it connects from; `None` over a Unix socket.
-    pub client_addr: Option<IpAddr>,
-    /// The slot whose `active_pid` this is.
-    pub slot: Option<String>,
-    /// `startup`, `catchup`, `streaming`, `stopping`; NULL for a role without rights.
-    pub state: Option<String>,
-    /// `async`, `sync`, `potential`, `quorum`.
-    pub sync_state: Option<String>,
-    /// Sent so far.
-    pub sent: Option<Lsn>,
-    /// Written by the standby.
-    pub write: Option<Lsn>,
-    /// Flushed by the standby.
-    pub flush: Option<Lsn>,
-    /// Replayed by the standby.
-    pub replay: Option<Lsn>,
-    /// When the connection began.
-    pub backend_start: Option<Opaque>,
-    /// How long ago that was by the primary's own clock in the same statement, in seconds.
-    pub backend_age: Option<f64>,
-    /// The standby's last reply, on the standby's clock.
-    pub reply_time: Option<Opaque>,
-    /// PostgreSQL's own estimates, in seconds.
-    pub write_lag: Option<f64>,
-    /// See `write_lag`.
-    pub flush_lag: Option<f64>,
-    /// See `write_lag`.
-    pub replay_lag: Option<f64>,
-}
-
-/// One row of `pg_replication_slots`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Slot {
-    /// Its name.
-    pub name: String,
-    /// `physical` slots feed standbys.
-    pub physical: bool,
-    /// Someone streams from it.
-    pub active: bool,
-    /// The walsender that does.
-    pub active_pid: Option<i32>,
-    /// The oldest WAL that it keeps.
-    pub restart_lsn: Option<Lsn>,
-    /// `reserved`, `extended`, `unreserved`, `lost`.
-    pub wal_status: Option<String>,
-    /// Bytes until it may be lost; NULL where unlimited or lost.
-    pub safe_wal_size: Option<i64>,
-}
-
-/// Facts that only a standby has.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StandbyFacts {
-    /// `pg_last_wal_receive_lsn()`.
-    pub receive_lsn: Option<Lsn>,
-    /// `pg_last_wal_replay_lsn()`.
-    pub replay_lsn: Option<Lsn>,
-    /// The WAL receiver's row; that there is none is a fact too.
-    pub receiver: Option<Receiver>,
-    /// `pg_get_wal_replay_pause_state()` is `paused` or `pause requested`.
-    pub replay_paused: Option<bool>,
-    /// What the startup process waits on, e.g. `RecoveryConflictSnapshot`, `RecoveryApplyDelay`.
-    pub startup_wait_event: Option<String>,
-    /// Commit time of the last replayed transaction, seconds since the epoch on the *primary's* clock.
-    pub last_replayed_commit: Option<f64>,
-}
-
-/// The row of `pg_stat_wal_receiver`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Receiver {
-    /// `streaming` when it streams; NULL for a role without rights.
-    pub status: Option<String>,
-    /// The slot on the primary that it streams from.
-    pub slot: Option<String>,
-    /// `application_name` in its `conninfo`.
-    pub application_name: Option<String>,
-    /// The timeline that it receives.
-    pub timeline: Option<u32>,
-    /// The last message from the primary, on the standby's clock.
-    pub last_message: Option<Opaque>,
-    /// Age of that message by the standby's own clock in the same statement, in seconds; may be negative if that clock was set.
-    pub last_message_age: Option<f64>,
-    /// `latest_end_lsn`: the primary's position as last reported.
-    pub latest_end: Option<Lsn>,
-    /// Host and port that it receives from.
-    pub sender: Option<String>,
-}
 
 /// What is known of the configuration's synchronisation, as read on the standby.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

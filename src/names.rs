@@ -154,6 +154,9 @@ closed_list! {
         SlotLost = "slot_lost",
         WalDiskFullSoon = "wal_disk_full_soon",
         Flapping = "flapping",
+        NotAccepting = "not_accepting",
+        ArchiverFailing = "archiver_failing",
+        SettingsParity = "settings_parity",
     }
 }
 
@@ -220,6 +223,9 @@ impl Channel {
                 R::SlotLost,
                 R::WalDiskFullSoon,
                 R::Flapping,
+                R::NotAccepting,
+                R::ArchiverFailing,
+                R::SettingsParity,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -356,6 +362,9 @@ closed_list! {
         PostgresSlotLossSoon = "StandbyPostgresSlotLossSoon",
         PostgresSlotLost = "StandbyPostgresSlotLost",
         PostgresWalDiskFullSoon = "StandbyPostgresWalDiskFullSoon",
+        PostgresNotAccepting = "StandbyPostgresNotAccepting",
+        PostgresArchiverFailing = "StandbyPostgresArchiverFailing",
+        SettingsParity = "StandbySettingsParity",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

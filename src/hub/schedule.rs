@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
 use crate::facts::Observation;
+use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::postgres::PostgresProbe;
@@ -37,10 +38,8 @@ pub fn start(
     for node in &pair.nodes {
         let (name, inbox) = (&node.name, || inbox.clone());
         if let (Some(channel), Some(server)) = (&pair.postgres, &node.postgres) {
-            let (name, mut probe) = (name.clone(), PostgresProbe::new(server, channel));
-            tasks.spawn(beat(channel.schedule.interval, inbox(), async move || {
-                Told::Observation(Observation::Postgres(name.clone(), probe.run().await))
-            }));
+            let probe = PostgresProbe::new(server, channel);
+            tasks.spawn(postgres(probe, name.clone(), channel.schedule.interval, inbox()));
         }
         if let (Some(channel), Some(tree)) = (&pair.config, &node.config) {
             let (name, mut probe) = (name.clone(), ConfigProbe::new(tree, channel, state_directory, &pair.name));
@@ -79,6 +78,19 @@ async fn beat(interval: Duration, inbox: mpsc::Sender<Told>, mut run: impl Async
     }
 }
 
+/// As [`beat`]; in the pauses the probe may ask what is slow.
+async fn postgres(mut probe: PostgresProbe, name: Name, interval: Duration, inbox: mpsc::Sender<Told>) {
+    let mut ticks = Ticks::new(interval);
+    loop {
+        ticks.next().await;
+        let told = Told::Observation(Observation::Postgres(name.clone(), probe.run().await));
+        if inbox.send(told).await.is_err() {
+            return;
+        }
+        probe.ask_apart(ticks.left()).await;
+    }
+}
+
 /// The canary goes by roles: it waits for them at the start (not longer than an interval, since stores without a known
 /// primary are still asked), and sets out at once when they change.
 async fn kvstore(
@@ -106,7 +118,8 @@ async fn kvstore(
 /// that outlasts its interval makes the ticks in between fall out.
 struct Ticks {
     interval: Duration,
-    beat: Option<Interval>,
+    /// With its first tick after the one at once.
+    beat: Option<(Interval, Instant)>,
 }
 
 impl Ticks {
@@ -115,13 +128,26 @@ impl Ticks {
     }
 
     async fn next(&mut self) {
-        if let Some(beat) = &mut self.beat {
+        if let Some((beat, _)) = &mut self.beat {
             beat.tick().await;
             return;
         }
         let phase = self.interval.mul_f64(0.2 + 0.8 * fastrand::f64());
-        let mut beat = interval_at(tokio::time::Instant::now() + phase, self.interval);
+        let first = Instant::now() + phase;
+        let mut beat = interval_at(first, self.interval);
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        self.beat = Some(beat);
+        self.beat = Some((beat, first));
+    }
+
+    /// How long it is until the next tick.
+    fn left(&self) -> Duration {
+        let Some((_, first)) = self.beat else { return Duration::ZERO };
+        let now = Instant::now();
+        let mut next = first;
+        if next <= now {
+            let beats = (now - first).as_secs_f64() / self.interval.as_secs_f64();
+            next += self.interval.mul_f64(beats.floor() + 1.0);
+        }
+        next - now
     }
 }

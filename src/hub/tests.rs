@@ -13,7 +13,7 @@ use crate::clock::{Moment, WallTime};
 use crate::config::{Config, Environment, PairConfig, parse};
 use crate::facts::{
     Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading,
-    Receiver, StandbyFacts, StoreAnswer, Walsender,
+    Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
 };
 use crate::judge::rules::RuleBook;
 use crate::level::Level;
@@ -100,6 +100,8 @@ fn facts(start: &str, role: PostgresRole) -> PostgresFacts {
         server_clock: None,
         role,
         settings,
+        slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 

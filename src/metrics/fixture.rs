@@ -81,6 +81,9 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         timeline: Some(1),
         version: Some(150_018),
         position: None,
+        not_accepting: Some(false),
+        no_new_session: None,
+        told: NodeTold { untested_version: Some(false), wal_directory: Some(Bytes::mib(32)), archive_ready: Some(0) },
     };
     PostgresEvidence {
         verdict: Verdict::proven(at(10)),
@@ -108,6 +111,13 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
                 set_up_age: Some(Duration::from_hours(48)),
                 set_up_of: None,
             },
+            told: StandbyTold {
+                slot_active: Some(true),
+                slot_retained: Some(Bytes::mib(1)),
+                slot_wal_status: Some(WalStatus::Reserved),
+                conflicts: Some(0),
+                settings_differ: Some(Vec::new()),
+            },
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-1.0),
             catch_up_seconds: Some(f64::INFINITY),
@@ -123,6 +133,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         growing: false,
         established: true,
         commits_blocked: Some(false),
+        archiver_failing: Some(false),
         contradiction: None,
     }
 }

@@ -21,6 +21,7 @@ mod pair;
 mod postgres;
 pub mod process;
 mod search;
+mod servers;
 
 pub use agent::{AgentStatus, SnapshotCost};
 pub use document::document;
@@ -142,6 +143,7 @@ pub static CATALOGUE: &[Section] = &[
     Section { title: "The pair, its channels and its probes", metrics: &pair::METRICS },
     Section { title: "PostgreSQL", metrics: &postgres::METRICS },
     Section { title: "PostgreSQL, what is coming", metrics: &forecast::METRICS },
+    Section { title: "PostgreSQL's servers", metrics: &servers::METRICS },
     Section { title: "Configuration", metrics: &config_sync::METRICS },
     Section { title: "Key-value store", metrics: &kvstore::METRICS },
     Section { title: "Search", metrics: &search::METRICS },

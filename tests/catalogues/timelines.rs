@@ -363,6 +363,36 @@ fn written() -> Vec<Written> {
             runs(&[(1, NO), (1, is(0.0)), (3, is(1.0)), (1, NO)]),
             &[2, 3, 4],
         ),
+        Written {
+            rule: "StandbyPostgresNotAccepting",
+            severity: "critical",
+            // One node that refuses is enough, whatever the other does; not known is no refusal.
+            series: vec![
+                ("standby_postgres_not_accepting", &[("node", "alpha")], runs(&[(4, is(0.0)), (1, NO), (2, is(0.0))])),
+                (
+                    "standby_postgres_not_accepting",
+                    &[("node", "beta")],
+                    runs(&[(1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO), (1, is(1.0)), (1, NO)]),
+                ),
+            ],
+            fires_at: vec![1, 2, 5],
+        },
+        one(
+            "StandbyPostgresArchiverFailing",
+            "warning",
+            "standby_postgres_archiver_failing",
+            &[],
+            runs(&[(1, NO), (1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO)]),
+            &[2, 3],
+        ),
+        one(
+            "StandbySettingsParity",
+            "warning",
+            "standby_postgres_settings_differ",
+            &[("standby", "beta")],
+            runs(&[(1, NO), (1, is(0.0)), (3, is(1.0)), (1, NO)]),
+            &[2, 3, 4],
+        ),
         one(
             "StandbyConfigSyncStale",
             "warning",
@@ -481,6 +511,11 @@ const READ: &[(&str, Labels, &[f64])] = &[
         &[("standby", "gamma")],
         &[3.0, 90.0, 43_199.0, 43_200.0, 1e9, f64::INFINITY],
     ),
+    ("standby_postgres_not_accepting", &[("node", "alpha")], &[0.0, 1.0]),
+    ("standby_postgres_not_accepting", &[("node", "beta")], &[0.0, 1.0]),
+    ("standby_postgres_archiver_failing", &[], &[0.0, 1.0]),
+    ("standby_postgres_settings_differ", &[("standby", "beta")], &[0.0, 1.0]),
+    ("standby_postgres_settings_differ", &[("standby", "gamma")], &[0.0, 1.0]),
     ("standby_config_sync_age_periods", &[], &[0.1, 2.0, 2.333_333_3, 2.999_96, 3.0, 12_345.6]),
     ("standby_kvstore_writes_blocked", &[], &[0.0, 1.0]),
     ("standby_search_primary_up", &[], &[0.0, 1.0]),

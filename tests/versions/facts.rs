@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use standbywatch::config::{PostgresChannel, PostgresNode, PostgresTls, Schedule, SecretSource};
-use standbywatch::facts::{PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, StandbyFacts};
+use standbywatch::facts::{PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Slot, StandbyFacts};
 use standbywatch::probe::postgres::PostgresProbe;
 use standbywatch::secret::Secret;
 use standbywatch::units::Bytes;
@@ -17,6 +17,8 @@ pub async fn no_fact_is_missing(major: u32) -> Result<()> {
         .version(major)
         .setting("max_slot_wal_keep_size", "64MB")
         .setting("wal_receiver_status_interval", "1s")
+        .primary_setting("archive_mode", "on")
+        .primary_setting("archive_command", "false")
         .standby_setting("recovery_min_apply_delay", "250ms")
         .start(&lab)
         .await?;
@@ -42,6 +44,82 @@ pub async fn no_fact_is_missing(major: u32) -> Result<()> {
     let PostgresRole::Standby(beta) = &beta.role else { panic!("a standby") };
     of_a_primary(alpha);
     of_a_standby(beta, pair.repl.port())?;
+    asked_apart(&pair, major).await?;
+    a_slot_that_nobody_streams_from(&pair, major).await
+}
+
+/// What a new probe knows once it has asked everything: the fast questions at each run, the slow ones in the pauses.
+async fn all_of(pair: &PgPair, port: u16) -> Result<PostgresFacts> {
+    let mut probe = PostgresProbe::new(&node(pair, port), &channel());
+    probe.run().await.result?;
+    for _ in 0..5 {
+        probe.ask_apart(Duration::from_secs(5)).await;
+    }
+    Ok(probe.run().await.result?)
+}
+
+/// The slow questions, and the counters that version 14 gives among them.
+async fn asked_apart(pair: &PgPair, major: u32) -> Result<()> {
+    pair.primary.sql("INSERT INTO load (filler) VALUES ('one'); SELECT pg_switch_wal()").await?;
+    let primary = wait_until("archiving fails, and a file waits", SOON, async || {
+        let facts = all_of(pair, pair.primary_address().port()).await?;
+        let PostgresRole::Primary(primary) = &facts.role else { panic!("a primary") };
+        let waits = facts.slow.archive_ready.is_some_and(|ready| ready.value > 0);
+        Ok((waits && primary.archiver_failing == Some(true)).then_some(facts))
+    })
+    .await?;
+    pair.primary.set("archive_command", "true")?;
+    wait_until("archiving works, and none waits", SOON, async || {
+        let facts = all_of(pair, pair.primary_address().port()).await?;
+        let PostgresRole::Primary(primary) = &facts.role else { panic!("a primary") };
+        let none_waits = facts.slow.archive_ready.is_some_and(|ready| ready.value == 0);
+        Ok((none_waits && primary.archiver_failing == Some(false)).then_some(()))
+    })
+    .await?;
+    let standby = all_of(pair, pair.standby_address().port()).await?;
+    let checksums = pair.primary.value("SHOW data_checksums").await?.context("a setting")? == "on";
+    for facts in [&primary, &standby] {
+        let slow = &facts.slow;
+        assert!(slow.wal_directory.is_some_and(|size| size.value >= Bytes::mib(16)), "{slow:?}");
+        assert_eq!(slow.data_checksums.map(|checksums| checksums.value), Some(checksums));
+        let text = slow.version_text.as_ref().context("a version")?;
+        assert!(text.value.starts_with(&format!("PostgreSQL {major}")), "{slow:?}");
+        assert!(text.age < Duration::from_secs(60), "{slow:?}");
+        assert_eq!(facts.untested_version(), Some(false));
+    }
+    let PostgresRole::Standby(standby) = &standby.role else { panic!("a standby") };
+    assert_eq!(standby.conflicts, Some(0));
+    assert_eq!(standby.prefetch.is_some(), major >= 15, "{standby:?}");
+    if let Some(prefetch) = standby.prefetch {
+        let all = [prefetch.prefetched, prefetch.hit, prefetch.block_distance, prefetch.io_depth];
+        assert!(all.iter().all(Option::is_some) && prefetch.wal_distance.is_some(), "{prefetch:?}");
+    }
+    Ok(())
+}
+
+/// It keeps WAL until the primary throws it away; since when it is idle, and why it is lost, is told from 17 on.
+async fn a_slot_that_nobody_streams_from(pair: &PgPair, major: u32) -> Result<()> {
+    pair.primary.sql("SELECT pg_create_physical_replication_slot('idle', true)").await?;
+    let mut probe = PostgresProbe::new(&node(pair, pair.primary_address().port()), &channel());
+    let mut idle = async || -> Result<Slot> {
+        let PostgresRole::Primary(primary) = probe.run().await.result?.role else { panic!("a primary") };
+        primary.slots.into_iter().find(|slot| slot.name == "idle").context("the slot")
+    };
+    pair.primary.sql("INSERT INTO load (filler) VALUES ('one')").await?;
+    let kept = idle().await?;
+    assert_eq!((kept.active, kept.active_pid, &kept.invalidation_reason), (false, None, &None));
+    assert!(kept.retained.is_some_and(|kept| kept.0 > 0), "{kept:?}");
+    assert_eq!((kept.inactive_since.is_some(), kept.inactive_age.is_some()), (major >= 17, major >= 17), "{kept:?}");
+    assert!(kept.inactive_age.is_none_or(|age| (0.0..60.0).contains(&age)), "{kept:?}");
+    let lost = wait_until("the slot is lost", SOON, async || {
+        pair.primary.sql("INSERT INTO load (filler) VALUES ('one'); SELECT pg_switch_wal()").await?;
+        pair.primary.sql("CHECKPOINT").await?;
+        let slot = idle().await?;
+        Ok((slot.wal_status.as_deref() == Some("lost")).then_some(slot))
+    })
+    .await?;
+    assert_eq!((lost.retained, lost.safe_wal_size), (None, None), "unknown is no number");
+    assert_eq!(lost.invalidation_reason.as_deref(), (major >= 17).then_some("wal_removed"));
     Ok(())
 }
 
@@ -106,6 +184,8 @@ fn of_a_primary(primary: &PrimaryFacts) {
     assert_eq!(slot.wal_status.as_deref(), Some("reserved"));
     assert!(slot.restart_lsn.is_some() && slot.restart_lsn <= primary.wal_lsn, "{slot:?}");
     assert!(slot.safe_wal_size.is_some_and(|size| size > 0), "{slot:?}");
+    assert!(slot.retained.is_some(), "{slot:?}");
+    assert_eq!((&slot.inactive_since, slot.inactive_age, &slot.invalidation_reason), (&None, None, &None));
     assert_eq!(primary.synchronous_standby_names.as_deref(), Some(""));
     assert_eq!((primary.commits_waiting, primary.longest_commit_wait), (Some(0), None));
 }

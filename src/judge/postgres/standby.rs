@@ -14,7 +14,7 @@ use crate::units::Bytes;
 
 use super::nodes::{Node, Nodes, Primary};
 use super::proof::{self, Proof};
-use super::{outlook, position, recognise};
+use super::{outlook, position, recognise, servers};
 
 /// All that a standby's evidence is derived from.
 pub(super) struct Surroundings<'a> {
@@ -38,10 +38,10 @@ pub(super) struct Derived {
 
 /// The standby's own facts, while it can be asked.
 #[derive(Clone, Copy)]
-struct Own<'a> {
-    facts: &'a PostgresFacts,
-    standby: &'a StandbyFacts,
-    asked: Moment,
+pub(super) struct Own<'a> {
+    pub(super) facts: &'a PostgresFacts,
+    pub(super) standby: &'a StandbyFacts,
+    pub(super) asked: Moment,
 }
 
 pub(super) fn derive(
@@ -81,6 +81,7 @@ pub(super) fn derive(
         gap: if contradiction.is_some() { None } else { gap(view, name, row) },
         slot_lost: outlook::slot_lost(view, slot),
         outlook: outlook::outlook(view, name, slot, row),
+        told: servers::standby_told(view, name, own),
         replay_state,
         last_heartbeat: heard,
         recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),

@@ -1,7 +1,9 @@
 //! The rules: each is declared once, judged in the agent and printed for Prometheus.
 
+mod access;
 mod forecast;
 mod postgres;
+mod settings;
 
 use std::time::Duration;
 
@@ -170,6 +172,9 @@ pub static RULES: &[Rule] = &[
     forecast::SLOT_LOSS_SOON,
     postgres::SLOT_LOST,
     forecast::WAL_DISK_FULL_SOON,
+    access::NOT_ACCEPTING,
+    settings::ARCHIVER_FAILING,
+    settings::SETTINGS_PARITY,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,

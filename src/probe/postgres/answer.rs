@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::conninfo;
 use crate::facts::{
-    Failure, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Receiver, Slot, StandbyFacts,
-    Walsender,
+    Failure, Opaque, PostgresFacts, PostgresRole, PostgresSettings, Prefetch, PrimaryFacts, Receiver, Slot, SlowFacts,
+    StandbyFacts, Walsender,
 };
 use crate::names::FailureKind;
 use crate::units::{Bytes, Lsn};
@@ -68,6 +68,9 @@ impl Answer {
             server_clock: self.server_clock,
             role,
             settings: self.settings.facts(),
+            slow: SlowFacts::default(),
+            // Not the statement's to tell.
+            new_sessions: None,
         })
     }
 }
@@ -82,20 +85,28 @@ struct Primary {
     synchronous_standby_names: Option<String>,
     commits_waiting: Option<u64>,
     longest_commit_wait: Option<f64>,
+    archive_mode: Option<String>,
+    last_archive_failed: Option<bool>,
 }
 
 impl Primary {
     fn facts(self) -> (PostgresRole, Option<u32>) {
         let timeline = self.timeline.as_deref().and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let archiver_failing = match self.archive_mode.as_deref() {
+            Some("off") => Some(false),
+            Some(_) => self.last_archive_failed,
+            None => None,
+        };
         let primary = PrimaryFacts {
             wal_lsn: self.wal_lsn,
             walsenders: self.walsenders.into_iter().map(Walsender::from).collect(),
-            slots: self.slots.into_iter().map(Slot::from).collect(),
+            slots: self.slots.into_iter().map(|row| row.slot(self.wal_lsn)).collect(),
             synchronous_standby_names: self.synchronous_standby_names,
             // Not the server's to say.
             wal_disk_free: None,
             commits_waiting: self.commits_waiting,
             longest_commit_wait: self.longest_commit_wait.and_then(seconds),
+            archiver_failing,
         };
         (PostgresRole::Primary(primary), timeline)
     }
@@ -158,18 +169,26 @@ struct SlotRow {
     restart_lsn: Option<Lsn>,
     wal_status: Option<String>,
     safe_wal_size: Option<i64>,
+    inactive_since: Option<Opaque>,
+    inactive_age: Option<f64>,
+    invalidation_reason: Option<String>,
 }
 
-impl From<SlotRow> for Slot {
-    fn from(row: SlotRow) -> Self {
-        Self {
-            name: row.name,
-            physical: row.physical,
-            active: row.active,
-            active_pid: row.active_pid,
-            restart_lsn: row.restart_lsn,
-            wal_status: row.wal_status,
-            safe_wal_size: row.safe_wal_size,
+impl SlotRow {
+    /// `current` is the primary's position, read after this row.
+    fn slot(self, current: Option<Lsn>) -> Slot {
+        Slot {
+            name: self.name,
+            physical: self.physical,
+            active: self.active,
+            active_pid: self.active_pid,
+            restart_lsn: self.restart_lsn,
+            wal_status: self.wal_status,
+            safe_wal_size: self.safe_wal_size,
+            retained: current.zip(self.restart_lsn).map(|(current, oldest)| current.bytes_after(oldest)),
+            inactive_since: self.inactive_since,
+            inactive_age: self.inactive_age,
+            invalidation_reason: self.invalidation_reason,
         }
     }
 }
@@ -185,6 +204,29 @@ struct Standby {
     startup_wait_event: Option<String>,
     receiver: Option<ReceiverRow>,
     control_timeline: Option<u32>,
+    conflicts: Option<u64>,
+    prefetch: Option<PrefetchRow>,
+}
+
+#[derive(Deserialize)]
+struct PrefetchRow {
+    prefetched: Option<u64>,
+    hit: Option<u64>,
+    wal_distance: Option<u64>,
+    block_distance: Option<u64>,
+    io_depth: Option<u64>,
+}
+
+impl From<PrefetchRow> for Prefetch {
+    fn from(row: PrefetchRow) -> Self {
+        Self {
+            prefetched: row.prefetched,
+            hit: row.hit,
+            wal_distance: row.wal_distance.map(Bytes),
+            block_distance: row.block_distance,
+            io_depth: row.io_depth,
+        }
+    }
 }
 
 impl Standby {
@@ -198,6 +240,8 @@ impl Standby {
             replay_paused: self.replay_paused,
             startup_wait_event: self.startup_wait_event,
             last_replayed_commit: self.last_replayed_commit,
+            conflicts: self.conflicts,
+            prefetch: self.prefetch.map(Prefetch::from),
         };
         (PostgresRole::Standby(standby), timeline)
     }
@@ -277,116 +321,4 @@ fn lsn<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lsn>, D::Err
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn settings() -> Value {
-        json!({
-            "wal_receiver_status_interval": 10, "wal_receiver_timeout": 60, "wal_sender_timeout": 0,
-            "max_standby_streaming_delay": -1, "recovery_min_apply_delay": 0.25, "max_slot_wal_keep_size": -1,
-            "must_not_be_lower": {"max_connections": 100}
-        })
-    }
-
-    fn answer(primary: &Value, standby: &Value) -> Value {
-        json!({
-            "version": 150_018, "asked_as": "standbywatch", "may_read_statistics": true,
-            "system_identifier": "7711107820406854484", "postmaster_start": "2026-01-22 21:16:38.157054+00",
-            "data_directory": null, "server_clock": 1_795_382_247.868_282,
-            "primary": primary, "standby": standby, "settings": settings()
-        })
-    }
-
-    fn walsender() -> Value {
-        json!({
-            "pid": 13229, "application_name": "walreceiver", "client_addr": "127.0.0.1", "slot": "beta",
-            "state": "streaming", "sync_state": "async", "sent": "0/3000060", "write": "0/3000060",
-            "flush": null, "replay": "FFFFFFFF/3000060", "backend_start": "b", "backend_age": 12.5, "reply_time": null,
-            "write_lag": null, "flush_lag": 0.5, "replay_lag": null
-        })
-    }
-
-    fn primary(walsenders: &Value) -> Value {
-        json!({
-            "walsenders": walsenders, "wal_lsn": "FFFFFFFF/4000000", "timeline": "0000001A",
-            "slots": [{"name": "beta", "physical": true, "active": true, "active_pid": 13229, "restart_lsn": null,
-                       "wal_status": "lost", "safe_wal_size": null}],
-            "synchronous_standby_names": "", "commits_waiting": 0, "longest_commit_wait": null
-        })
-    }
-
-    #[test]
-    fn a_primarys_answer_keeps_every_null() {
-        let facts = facts(&answer(&primary(&json!([walsender()])), &Value::Null).to_string()).unwrap();
-        assert_eq!(facts.timeline, Some(26));
-        assert_eq!(facts.data_directory, None);
-        let PostgresRole::Primary(primary) = facts.role else { panic!("a primary") };
-        assert_eq!(primary.wal_lsn, Some(Lsn(0xFFFF_FFFF_0400_0000)));
-        assert_eq!(primary.longest_commit_wait, None);
-        let row = &primary.walsenders[0];
-        assert_eq!((row.flush, row.write_lag, row.flush_lag), (None, None, Some(0.5)));
-        assert_eq!(row.reply_time, None, "a connection's first moments: starting, not forbidden");
-        assert_eq!(primary.slots[0].safe_wal_size, None);
-        assert_eq!(facts.settings.wal_sender_timeout, Some(Duration::ZERO), "switched off");
-        assert_eq!(facts.settings.standby_waits_for_ever, Some(true));
-        assert_eq!(facts.settings.max_standby_streaming_delay, None);
-        assert_eq!(facts.settings.recovery_min_apply_delay, Some(Duration::from_millis(250)));
-        assert_eq!(facts.settings.max_slot_wal_keep_size, None);
-    }
-
-    #[test]
-    fn a_standby_without_a_receiver_is_a_fact() {
-        let standby = json!({
-            "replay_lsn": "0/3000060", "receive_lsn": null, "last_replayed_commit": null, "replay_paused": true,
-            "startup_wait_event": "RecoveryPause", "receiver": null, "control_timeline": 3
-        });
-        let facts = facts(&answer(&Value::Null, &standby).to_string()).unwrap();
-        assert_eq!(facts.timeline, Some(3));
-        let PostgresRole::Standby(standby) = facts.role else { panic!("a standby") };
-        assert_eq!((standby.receive_lsn, standby.receiver), (None, None));
-        assert_eq!(standby.replay_paused, Some(true));
-    }
-
-    #[test]
-    fn settings_that_a_later_version_lacks_are_alone_unknown() {
-        let mut answer = answer(&primary(&json!([walsender()])), &Value::Null);
-        answer["version"] = json!(990_001);
-        for (_, value) in answer["settings"].as_object_mut().unwrap() {
-            *value = Value::Null;
-        }
-        answer["settings"]["must_not_be_lower"] = json!({"max_connections": 100, "max_worker_processes": null});
-        answer["primary"]["synchronous_standby_names"] = Value::Null;
-        let facts = facts(&answer.to_string()).unwrap();
-        assert_eq!(facts.version, Some(990_001));
-        let lower = BTreeMap::from([("max_connections".to_owned(), 100)]);
-        assert_eq!(facts.settings, PostgresSettings { must_not_be_lower: lower, ..PostgresSettings::default() });
-        let PostgresRole::Primary(primary) = facts.role else { panic!("a primary") };
-        assert!(primary.wal_lsn.is_some() && primary.walsenders[0].replay.is_some(), "{primary:?}");
-    }
-
-    #[test]
-    fn rows_without_contents_are_a_missing_right() {
-        let mut row = walsender();
-        row["state"] = Value::Null;
-        let hidden = facts(&answer(&primary(&json!([row])), &Value::Null).to_string()).unwrap_err();
-        let mut answer = answer(&primary(&json!([])), &Value::Null);
-        answer["may_read_statistics"] = json!(false);
-        let forbidden = facts(&answer.to_string()).unwrap_err();
-        for failure in [hidden, forbidden] {
-            assert_eq!(failure.kind, FailureKind::Permission);
-            assert!(failure.message.contains("GRANT pg_monitor TO \"standbywatch\""), "{failure}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_is_not_ours_is_a_protocol_failure() {
-        let neither = answer(&Value::Null, &Value::Null).to_string();
-        let mut odd = answer(&primary(&json!([])), &Value::Null);
-        odd["primary"]["wal_lsn"] = json!("elsewhere");
-        for text in ["", "{}", "<html>", neither.as_str(), odd.to_string().as_str()] {
-            assert_eq!(facts(text).unwrap_err().kind, FailureKind::Protocol, "{text}");
-        }
-    }
-}
+mod tests;

@@ -9,14 +9,24 @@
 -- stand behind `pg_is_in_recovery()` of their own.)
 --
 -- Amounts of time leave as seconds (float8), amounts of data as bytes (bigint), positions and foreign time stamps as text.
--- All columns used here are the same in versions 14 to 18 (`tests/versions` asks each). A setting that a later version has
--- no more is NULL, so that it alone is not known, not all facts.
+-- What differs between versions stands in braces; `versions.rs` has the table of what takes its place. All other columns are
+-- the same in versions 14 to 18 (`tests/versions` asks each). A setting that a later version has no more is NULL, so that it
+-- alone is not known, not all facts.
 WITH
 role AS MATERIALIZED (
     SELECT pg_is_in_recovery() AS in_recovery
 ),
 slots AS MATERIALIZED (
-    SELECT slot_name, slot_type, active, active_pid, restart_lsn, wal_status, safe_wal_size
+    SELECT
+        slot_name,
+        slot_type,
+        active,
+        active_pid,
+        restart_lsn,
+        wal_status,
+        safe_wal_size,
+        {slot_inactive_since} AS inactive_since,
+        {slot_invalidation_reason} AS invalidation_reason
     FROM role, pg_replication_slots
     WHERE NOT in_recovery
 ),
@@ -97,13 +107,19 @@ FROM (
                         active_pid,
                         restart_lsn::text,
                         wal_status,
-                        safe_wal_size::bigint
+                        safe_wal_size::bigint,
+                        inactive_since::text,
+                        extract(epoch FROM clock_timestamp() - inactive_since)::float8 AS inactive_age,
+                        invalidation_reason
                     FROM slots
                 ) AS one
             ),
             'synchronous_standby_names', current_setting('synchronous_standby_names', true),
             'commits_waiting', (SELECT waiting FROM commits),
-            'longest_commit_wait', (SELECT longest FROM commits)
+            'longest_commit_wait', (SELECT longest FROM commits),
+            'archive_mode', current_setting('archive_mode', true),
+            -- NULL in the view means "never": a failure without a success before it counts, too.
+            'last_archive_failed', {last_archive_failed}
         ) END AS "primary",
         CASE WHEN walsenders.in_recovery THEN json_build_object(
             -- Replay before receive: what was replayed had been received.
@@ -133,7 +149,9 @@ FROM (
             'control_timeline', CASE WHEN NOT EXISTS (SELECT FROM receiver) THEN (
                 SELECT greatest(checkpoint.timeline_id, recovery.min_recovery_end_timeline)
                 FROM pg_control_checkpoint() AS checkpoint, pg_control_recovery() AS recovery
-            ) END
+            ) END,
+            'conflicts', {conflicts},
+            'prefetch', {prefetch}
         ) END AS standby,
         json_build_object(
             'wal_receiver_status_interval', extract(epoch FROM current_setting('wal_receiver_status_interval', true)::interval)::float8,

@@ -83,6 +83,8 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         server_clock: None,
         role,
         settings: settings(),
+        slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 
@@ -417,6 +419,7 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
     assert!(!watch.look(later).growing);
 }
 
+mod access;
 mod commits;
 mod outlook;
 mod properties;
