@@ -1,5 +1,6 @@
 //! PostgreSQL: a primary and its standby, streaming over a cable.
 
+mod copying;
 mod pair;
 mod server;
 mod template;
@@ -8,6 +9,7 @@ mod writer;
 
 pub use pair::{PgPair, PgPairBuilder};
 pub use server::{OpenTransaction, PgServer, Rows};
+pub use tools::Taker;
 pub use writer::{Load, Writer};
 
 /// The lab's superuser; comes in through the server's socket, without a password.
