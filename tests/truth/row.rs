@@ -188,8 +188,11 @@ impl<'a> Row<'a> {
         std::fs::create_dir_all(&directory)?;
         let slug: String =
             self.fault.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-        let text = json!({ "row": self.id, "fault": self.fault, "measured": self.measured });
-        std::fs::write(directory.join(format!("{}-{slug}.json", self.id)), serde_json::to_string_pretty(&text)?)?;
+        let text = json!({ "row": self.id, "postgres": crate::MAJOR, "fault": self.fault, "measured": self.measured });
+        std::fs::write(
+            directory.join(format!("{}-{}-{slug}.json", crate::MAJOR, self.id)),
+            serde_json::to_string_pretty(&text)?,
+        )?;
         Ok(())
     }
 }
