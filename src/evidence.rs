@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::clock::Moment;
 use crate::facts::Opaque;
-use crate::names::{Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
+use crate::names::{
+    Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, SearchHealth, Stage,
+};
 use crate::units::{Bytes, Lsn};
 
 /// Evidence of one pair. A channel that is not configured is `None`.
@@ -76,6 +78,8 @@ impl Verdict {
 /// PostgreSQL's replication, over all standbys of the pair.
 #[derive(Clone, Debug, Serialize)]
 pub struct PostgresEvidence {
+    /// Whose word all of this is.
+    pub source: PostgresSource,
     /// Of the worst standby.
     pub verdict: Verdict,
     /// The node that answers as the only primary now.
@@ -98,9 +102,36 @@ pub struct PostgresEvidence {
     pub growing: bool,
     /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
     pub commits_blocked: Option<bool>,
+    /// For how long a status page has told the same number.
+    pub unchanged_for: Option<Duration>,
+    /// How many pulses ended in each outcome since the agent started; empty where none are sent.
+    pub pulses: Vec<(PulseOutcome, u64)>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
     #[serde(skip)]
     pub contradiction: Option<Reason>,
+}
+
+impl PostgresEvidence {
+    /// What is known before anything was learned from this source.
+    pub fn nothing_of(source: PostgresSource) -> Self {
+        Self {
+            source,
+            verdict: Verdict::unproven(Reason::NotSeenYet, "nothing has been asked yet", None),
+            primary: None,
+            primary_seen: false,
+            nodes: Vec::new(),
+            standbys: Vec::new(),
+            lag: None,
+            lag_seconds: None,
+            wal_rate: None,
+            at_low_load: None,
+            growing: false,
+            commits_blocked: None,
+            unchanged_for: None,
+            pulses: Vec::new(),
+            contradiction: None,
+        }
+    }
 }
 
 /// One configured node, as its server describes itself now.

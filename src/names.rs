@@ -56,6 +56,9 @@ macro_rules! closed_list {
 }
 pub(crate) use closed_list;
 
+mod source;
+pub use source::{PostgresSource, PulseOutcome};
+
 closed_list! {
     /// One of the four ways by which data travels from primary to standby.
     Channel {
@@ -148,6 +151,8 @@ closed_list! {
         LagGrowing = "lag_growing",
         CommitsBlocked = "commits_blocked",
         SlotLost = "slot_lost",
+        ReportedUnknown = "reported_unknown",
+        PulseFailing = "pulse_failing",
     }
 }
 
@@ -211,6 +216,8 @@ impl Channel {
                 R::LagGrowing,
                 R::CommitsBlocked,
                 R::SlotLost,
+                R::ReportedUnknown,
+                R::PulseFailing,
             ],
             Self::Config => &[
                 R::NotSeenYet,

@@ -5,5 +5,7 @@ pub mod kvstore;
 pub mod lag_trend;
 pub mod lsn_ring;
 pub mod postgres;
+pub mod pulse;
 pub mod rules;
 pub mod search;
+pub mod status_page;

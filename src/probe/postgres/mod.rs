@@ -7,6 +7,7 @@ mod answer;
 mod conninfo;
 mod failure;
 mod pace;
+mod pulse;
 mod session;
 mod slow;
 mod versions;

@@ -24,6 +24,8 @@ fn channel() -> PostgresChannel {
         stall_after: 15 * SECOND,
         stuck_after: 600 * SECOND,
         reconnect_every: 600 * SECOND,
+        pulse: None,
+        status_page: None,
     }
 }
 
@@ -418,5 +420,6 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
 
 mod commits;
 mod properties;
+mod pulse;
 mod replay;
 mod slots;
