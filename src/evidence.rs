@@ -1,5 +1,7 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+mod told;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use crate::names::{
     Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, SearchHealth, Stage,
 };
 use crate::units::{Bytes, Lsn};
+
+pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
 #[derive(Clone, Debug, Serialize)]
@@ -106,6 +110,8 @@ pub struct PostgresEvidence {
     pub unchanged_for: Option<Duration>,
     /// How many pulses ended in each outcome since the agent started; empty where none are sent.
     pub pulses: Vec<(PulseOutcome, u64)>,
+    /// The primary's last attempt to archive WAL failed. `None`: it cannot be asked, or does not tell.
+    pub archiver_failing: Option<bool>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
     #[serde(skip)]
     pub contradiction: Option<Reason>,
@@ -127,6 +133,7 @@ impl PostgresEvidence {
             at_low_load: None,
             growing: false,
             commits_blocked: None,
+            archiver_failing: None,
             unchanged_for: None,
             pulses: Vec::new(),
             contradiction: None,
@@ -147,6 +154,12 @@ pub struct NodeEvidence {
     pub version: Option<u32>,
     /// Where its WAL stands: current on a primary, replayed on a standby.
     pub position: Option<Lsn>,
+    /// It answers, but lets no new session in. `None` while that is not known.
+    pub not_accepting: Option<bool>,
+    /// Since when and why no new session could be opened beside the one that answers, in words.
+    pub no_new_session: Option<String>,
+    /// What its server tells besides.
+    pub told: NodeTold,
 }
 
 /// A walsender's identity: process ids come back, the start of a process with one does not.
@@ -180,6 +193,8 @@ pub struct StandbyEvidence {
     pub gap: Option<Bytes>,
     /// Its slot on the primary has lost WAL that it needs. `None`: no slot of it is known, or the primary cannot be asked.
     pub slot_lost: Option<bool>,
+    /// What it and its slot tell besides.
+    pub told: StandbyTold,
     /// What replay does; `None` while the standby cannot be asked.
     pub replay_state: Option<ReplayState>,
     /// Bytes per second by which total lag changes.

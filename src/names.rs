@@ -56,8 +56,8 @@ macro_rules! closed_list {
 }
 pub(crate) use closed_list;
 
-mod source;
-pub use source::{PostgresSource, PulseOutcome};
+mod replication;
+pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage};
 
 closed_list! {
     /// One of the four ways by which data travels from primary to standby.
@@ -153,6 +153,9 @@ closed_list! {
         SlotLost = "slot_lost",
         ReportedUnknown = "reported_unknown",
         PulseFailing = "pulse_failing",
+        NotAccepting = "not_accepting",
+        ArchiverFailing = "archiver_failing",
+        SettingsParity = "settings_parity",
     }
 }
 
@@ -218,6 +221,9 @@ impl Channel {
                 R::SlotLost,
                 R::ReportedUnknown,
                 R::PulseFailing,
+                R::NotAccepting,
+                R::ArchiverFailing,
+                R::SettingsParity,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -254,33 +260,6 @@ impl Channel {
             ],
         };
         own.iter().chain(&FAILURES).copied().collect()
-    }
-}
-
-closed_list! {
-    /// A stretch of the way from the primary's WAL to the standby's tables.
-    Stage {
-        /// Written on the primary, not sent.
-        Pending = "pending",
-        /// Sent, not written on the standby.
-        Network = "network",
-        /// Written on the standby, not flushed.
-        StandbyDisk = "standby_disk",
-        /// Flushed on the standby, not replayed.
-        Replay = "replay",
-    }
-}
-
-closed_list! {
-    /// What the standby's replay does.
-    ReplayState {
-        CaughtUp = "caught_up",
-        Applying = "applying",
-        Paused = "paused",
-        Conflict = "conflict",
-        Delayed = "delayed",
-        BlockedBySettings = "blocked_by_settings",
-        Stuck = "stuck",
     }
 }
 
@@ -347,6 +326,9 @@ closed_list! {
         PostgresReplayStuck = "StandbyPostgresReplayStuck",
         PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
         PostgresSlotLost = "StandbyPostgresSlotLost",
+        PostgresNotAccepting = "StandbyPostgresNotAccepting",
+        PostgresArchiverFailing = "StandbyPostgresArchiverFailing",
+        SettingsParity = "StandbySettingsParity",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",

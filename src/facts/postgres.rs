@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Opaque, SlowFacts};
+use super::{Failure, Opaque, SlowFacts};
 use crate::units::{Bytes, Lsn};
 
 /// All that one round trip learns of one PostgreSQL server.
@@ -32,6 +32,20 @@ pub struct PostgresFacts {
     /// What is asked apart and seldom.
     #[serde(default)]
     pub slow: SlowFacts,
+    /// Whether new sessions were let in lately; `None` if that is not known.
+    pub new_sessions: Option<NewSessions>,
+}
+
+/// What came of the newest attempt at a new session, while the held one goes on answering.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewSessions {
+    /// It was let in.
+    Accepted,
+    /// It was not, and neither was any since so long before these facts were asked for.
+    Refused(Duration, Failure),
+    /// The agent could not try, for a reason of its own: a file that it may not read.
+    NotTried(Duration, Failure),
 }
 
 /// The major versions that the statements are tried on.
@@ -52,6 +66,7 @@ impl PostgresFacts {
 /// What the server is, by `pg_is_in_recovery()` in the same statement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one per node, behind an Arc")]
 pub enum PostgresRole {
     /// It takes writes.
     Primary(PrimaryFacts),

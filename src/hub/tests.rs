@@ -102,6 +102,7 @@ fn facts(start: &str, role: PostgresRole) -> PostgresFacts {
         role,
         settings,
         slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 

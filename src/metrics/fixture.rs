@@ -80,6 +80,9 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         timeline: Some(1),
         version: Some(150_018),
         position: None,
+        not_accepting: Some(false),
+        no_new_session: None,
+        told: NodeTold { untested_version: Some(false), wal_directory: Some(Bytes::mib(32)), archive_ready: Some(0) },
     };
     PostgresEvidence {
         source: PostgresSource::Servers,
@@ -103,6 +106,13 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
             lag_seconds_at_least: None,
             gap: Some(Bytes(3)),
             slot_lost: Some(false),
+            told: StandbyTold {
+                slot_active: Some(true),
+                slot_retained: Some(Bytes::mib(1)),
+                slot_wal_status: Some(WalStatus::Reserved),
+                conflicts: Some(0),
+                settings_differ: Some(Vec::new()),
+            },
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-1.0),
             catch_up_seconds: Some(f64::INFINITY),
@@ -117,6 +127,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         at_low_load: Some(true),
         growing: false,
         commits_blocked: Some(false),
+        archiver_failing: Some(false),
         contradiction: None,
     }
 }

@@ -20,6 +20,7 @@ mod pair;
 mod postgres;
 pub mod process;
 mod search;
+mod servers;
 mod source;
 
 pub use agent::{AgentStatus, SnapshotCost};
@@ -135,10 +136,11 @@ pub struct Section {
 }
 
 /// The whole catalogue, in the order of exposition.
-pub static CATALOGUE: [Section; 7] = [
+pub static CATALOGUE: [Section; 8] = [
     Section { title: "The pair, its channels and its probes", metrics: &pair::METRICS },
     Section { title: "PostgreSQL", metrics: &postgres::METRICS },
     Section { title: "Whose word PostgreSQL's evidence is", metrics: &source::METRICS },
+    Section { title: "PostgreSQL's servers", metrics: &servers::METRICS },
     Section { title: "Configuration", metrics: &config_sync::METRICS },
     Section { title: "Key-value store", metrics: &kvstore::METRICS },
     Section { title: "Search", metrics: &search::METRICS },

@@ -37,7 +37,7 @@ fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
     }
 }
 
-pub(super) static METRICS: [Metric; 20] = [
+pub(super) static METRICS: [Metric; 21] = [
     Metric {
         name: "standby_postgres_primary_up",
         kind: Kind::Gauge,
@@ -255,5 +255,18 @@ pub(super) static METRICS: [Metric; 20] = [
         unit: Unit::State,
         presence: WhenKnown,
         read: Read::Evidence(|input, emit| per_standby(input, emit, |standby| standby.slot_lost.map(state))),
+    },
+    Metric {
+        name: "standby_postgres_not_accepting",
+        kind: Kind::Gauge,
+        help: "1 while this node's server answers but lets no new session in, 0 while the newest one was let in.",
+        labels: &["pair", "node"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for node in input.evidence.postgres.iter().flat_map(|postgres| &postgres.nodes) {
+                emit.put_known([text(&node.node)], node.not_accepting.map(state));
+            }
+        }),
     },
 ];

@@ -147,6 +147,18 @@ pub struct PostgresNodeDocument {
     pub version: Option<u32>,
     /// Current position on a primary, replayed position on a standby, as `16/B374D848`.
     pub position: Option<String>,
+    /// Why no new session could be opened beside the one that answers; left out while there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_new_session: Option<String>,
+    /// Its major version is none of those that this agent was tried on.
+    #[serde(default)]
+    pub untested_version: Option<bool>,
+    /// Files in the directory of its WAL.
+    #[serde(default)]
+    pub wal_directory_bytes: Option<u64>,
+    /// Files of WAL that wait to be archived.
+    #[serde(default)]
+    pub archive_ready_files: Option<u64>,
 }
 
 /// One standby.
@@ -170,6 +182,12 @@ pub struct StandbyDocument {
     pub lag_seconds_at_least: Option<f64>,
     /// Not received: what a failover would lose.
     pub gap_bytes: Option<u64>,
+    /// What may not be lower than, or must be the same as, on the primary and is not; each with both values.
+    #[serde(default)]
+    pub settings_differ: Option<Vec<String>>,
+    /// WAL that the primary keeps for its slot.
+    #[serde(default)]
+    pub slot_retained_bytes: Option<u64>,
     /// What replay does.
     pub replay_state: Option<ReplayState>,
     /// Change of the total lag.

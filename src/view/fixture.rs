@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, PairEvidence, PostgresEvidence, Roles, SearchEvidence,
-    SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, Verdict,
+    ConfigEvidence, KvstoreEvidence, NodeEvidence, NodeTold, PairEvidence, PostgresEvidence, Roles, SearchEvidence,
+    SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
 };
 use crate::facts::Failure;
 use crate::level::Level;
@@ -102,8 +102,16 @@ pub fn warned() -> View {
 pub fn unknown() -> View {
     let unproven = |detail: &str| Verdict::unproven(Reason::Timeout, detail, None);
     let verdict = unproven("Neither alpha nor beta answered within 3s.");
-    let node =
-        |node: &str| NodeEvidence { node: name(node), role: None, timeline: None, version: None, position: None };
+    let node = |node: &str| NodeEvidence {
+        node: name(node),
+        role: None,
+        timeline: None,
+        version: None,
+        position: None,
+        not_accepting: None,
+        no_new_session: None,
+        told: NodeTold::default(),
+    };
     let standby = |node: &str| StandbyEvidence {
         node: name(node),
         verdict: verdict.clone(),
@@ -113,6 +121,7 @@ pub fn unknown() -> View {
         lag_seconds_at_least: None,
         gap: None,
         slot_lost: None,
+        told: StandbyTold::default(),
         replay_state: None,
         lag_slope: None,
         catch_up_seconds: None,
@@ -138,6 +147,7 @@ pub fn unknown() -> View {
             at_low_load: None,
             growing: false,
             commits_blocked: None,
+            archiver_failing: None,
             contradiction: None,
         }),
         config: Some(ConfigEvidence {
@@ -192,6 +202,9 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         timeline: Some(3),
         version: Some(150_013),
         position: Some(Lsn(position.0 - behind)),
+        not_accepting: Some(false),
+        no_new_session: None,
+        told: NodeTold { untested_version: Some(false), wal_directory: Some(Bytes::mib(80)), archive_ready: Some(0) },
     };
     let replay = Bytes(total.0 - gap.0);
     PostgresEvidence {
@@ -216,6 +229,13 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
             lag_seconds_at_least: None,
             gap: Some(gap),
             slot_lost: Some(false),
+            told: StandbyTold {
+                slot_active: Some(true),
+                slot_retained: Some(Bytes::mib(3)),
+                slot_wal_status: Some(WalStatus::Reserved),
+                conflicts: Some(2),
+                settings_differ: Some(Vec::new()),
+            },
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-12.5),
             catch_up_seconds: Some(0.1),
@@ -230,6 +250,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         at_low_load: Some(false),
         growing: false,
         commits_blocked: Some(false),
+        archiver_failing: Some(false),
         contradiction: None,
     }
 }

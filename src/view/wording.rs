@@ -220,8 +220,9 @@ pub fn words(closed: &str) -> String {
 }
 
 /// A PostgreSQL version number (`150013`) as people write it (`15.13`).
-pub fn postgres_version(number: u32) -> String {
-    format!("{}.{}", number / 10_000, number % 10_000)
+pub fn postgres_version(number: u32, untested: Option<bool>) -> String {
+    let version = format!("{}.{}", number / 10_000, number % 10_000);
+    if untested == Some(true) { format!("{version} (untested version)") } else { version }
 }
 
 #[cfg(test)]

@@ -312,6 +312,36 @@ fn written() -> Vec<Written> {
             runs(&[(1, NO), (1, is(0.0)), (3, is(1.0)), (1, NO)]),
             &[2, 3, 4],
         ),
+        Written {
+            rule: "StandbyPostgresNotAccepting",
+            severity: "critical",
+            // One node that refuses is enough, whatever the other does; not known is no refusal.
+            series: vec![
+                ("standby_postgres_not_accepting", &[("node", "alpha")], runs(&[(4, is(0.0)), (1, NO), (2, is(0.0))])),
+                (
+                    "standby_postgres_not_accepting",
+                    &[("node", "beta")],
+                    runs(&[(1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO), (1, is(1.0)), (1, NO)]),
+                ),
+            ],
+            fires_at: vec![1, 2, 5],
+        },
+        one(
+            "StandbyPostgresArchiverFailing",
+            "warning",
+            "standby_postgres_archiver_failing",
+            &[],
+            runs(&[(1, NO), (1, is(0.0)), (2, is(1.0)), (1, is(0.0)), (1, NO)]),
+            &[2, 3],
+        ),
+        one(
+            "StandbySettingsParity",
+            "warning",
+            "standby_postgres_settings_differ",
+            &[("standby", "beta")],
+            runs(&[(1, NO), (1, is(0.0)), (3, is(1.0)), (1, NO)]),
+            &[2, 3, 4],
+        ),
         one(
             "StandbyConfigSyncStale",
             "warning",
@@ -393,7 +423,7 @@ fn with_pair(series: &[(&'static str, Labels, Vec<Option<f64>>)]) -> Timeline {
 }
 
 /// Every series that a rule of a pair reads, and the values that it may have.
-const READ: [(&str, Labels, &[f64]); 24] = [
+const READ: &[(&str, Labels, &[f64])] = &[
     ("standby_replication_up", &[("channel", "postgres")], &[0.0, 1.0]),
     ("standby_replication_up", &[("channel", "config")], &[0.0, 1.0]),
     ("standby_replication_up", &[("channel", "kvstore")], &[0.0, 1.0]),
@@ -413,6 +443,11 @@ const READ: [(&str, Labels, &[f64]); 24] = [
     ("standby_postgres_commits_blocked", &[], &[0.0, 1.0]),
     ("standby_postgres_slot_lost", &[("standby", "beta")], &[0.0, 1.0]),
     ("standby_postgres_slot_lost", &[("standby", "gamma")], &[0.0, 1.0]),
+    ("standby_postgres_not_accepting", &[("node", "alpha")], &[0.0, 1.0]),
+    ("standby_postgres_not_accepting", &[("node", "beta")], &[0.0, 1.0]),
+    ("standby_postgres_archiver_failing", &[], &[0.0, 1.0]),
+    ("standby_postgres_settings_differ", &[("standby", "beta")], &[0.0, 1.0]),
+    ("standby_postgres_settings_differ", &[("standby", "gamma")], &[0.0, 1.0]),
     ("standby_config_sync_age_periods", &[], &[0.1, 2.0, 2.333_333_3, 2.999_96, 3.0, 12_345.6]),
     ("standby_kvstore_writes_blocked", &[], &[0.0, 1.0]),
     ("standby_search_primary_up", &[], &[0.0, 1.0]),
@@ -428,7 +463,7 @@ fn random_values(possible: &'static [f64]) -> impl Strategy<Value = Vec<Option<f
 
 fn random_timeline() -> impl Strategy<Value = Timeline> {
     let series = |pair: &'static str| {
-        READ.map(|(metric, labels, possible)| {
+        READ.iter().map(move |&(metric, labels, possible)| {
             random_values(possible).prop_map(move |values| Series { pair, metric, labels, values })
         })
     };

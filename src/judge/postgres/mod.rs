@@ -3,10 +3,12 @@
 //! Running is true only if proven: the primary's walsender for the standby streams and was answered lately, and, where the standby can
 //! be asked, its receiver streams and heard from the primary lately. Where only one of them can be asked, its half is enough, with a warning.
 
+mod access;
 mod nodes;
 mod position;
 mod proof;
 mod recognise;
+mod servers;
 mod standby;
 
 use std::collections::BTreeMap;
@@ -76,7 +78,8 @@ pub fn evidence(
 
     let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
     let contradicts = contradiction.as_ref().map(|(reason, _)| *reason);
-    let verdict = with_pulse(channel, channel_verdict(&counted, contradiction), history);
+    let verdict = access::with_warning(channel_verdict(&counted, contradiction), &nodes);
+    let verdict = with_pulse(channel, verdict, history);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());
     let lag = counted.iter().filter_map(|standby| standby.total).max().filter(|_| all_known);
     let lag_seconds = worst_seconds(&counted).filter(|_| all_known);
@@ -90,13 +93,14 @@ pub fn evidence(
         verdict,
         primary: primary.map(|primary| primary.name.clone()),
         primary_seen,
-        nodes: nodes.evidence(),
+        nodes: nodes.evidence(now),
         lag,
         lag_seconds,
         wal_rate,
         at_low_load: wal_rate.map(|rate| rate < channel.low_load.as_f64()),
         growing,
         commits_blocked: primary.and_then(|primary| commits_blocked(&primary, history)),
+        archiver_failing: primary.and_then(|primary| primary.primary.archiver_failing),
         contradiction: contradicts,
         standbys,
     };

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::servers;
 use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{NodeEvidence, Roles};
 use crate::facts::{Latest, PostgresFacts, PostgresRole, PrimaryFacts, StandbyFacts};
 use crate::history::postgres::PostgresHistory;
 use crate::names::{Name, Reason, Role};
+
+use super::access;
 
 /// A standby is ahead of its primary for good after so many pairs of readings in a row.
 const AHEAD_ENOUGH: u8 = 3;
@@ -176,7 +179,7 @@ impl<'a> Nodes<'a> {
     }
 
     /// Each node as its server describes itself.
-    pub(super) fn evidence(&self) -> Vec<NodeEvidence> {
+    pub(super) fn evidence(&self, now: Moment) -> Vec<NodeEvidence> {
         let of = |&(name, node): &(&Name, Node)| NodeEvidence {
             node: name.clone(),
             role: node.role(),
@@ -187,6 +190,9 @@ impl<'a> Nodes<'a> {
                 Node::Standby { standby, .. } => standby.replay_lsn,
                 Node::Silent(_) => None,
             },
+            not_accepting: access::not_accepting(node),
+            no_new_session: access::no_new_session(name, node),
+            told: servers::node_told(node, now),
         };
         self.all.iter().map(of).collect()
     }

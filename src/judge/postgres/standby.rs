@@ -13,7 +13,7 @@ use crate::units::Bytes;
 
 use super::nodes::{Node, Nodes, Primary};
 use super::proof::{self, Proof};
-use super::{position, recognise};
+use super::{position, recognise, servers};
 
 /// All that a standby's evidence is derived from.
 pub(super) struct Surroundings<'a> {
@@ -37,10 +37,10 @@ pub(super) struct Derived {
 
 /// The standby's own facts, while it can be asked.
 #[derive(Clone, Copy)]
-struct Own<'a> {
-    facts: &'a PostgresFacts,
-    standby: &'a StandbyFacts,
-    asked: Moment,
+pub(super) struct Own<'a> {
+    pub(super) facts: &'a PostgresFacts,
+    pub(super) standby: &'a StandbyFacts,
+    pub(super) asked: Moment,
 }
 
 pub(super) fn derive(
@@ -78,6 +78,7 @@ pub(super) fn derive(
         // Positions of histories that have parted cannot be compared: a standby that is "ahead" would seem to lose nothing.
         gap: if contradiction.is_some() { None } else { gap(view, name, row) },
         slot_lost: slot_lost(view, name, own),
+        told: servers::standby_told(view, name, own),
         replay_state,
         last_heartbeat: heard,
         recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),

@@ -1,6 +1,8 @@
 //! The rules: each is declared once, judged in the agent and printed for Prometheus.
 
+mod access;
 mod postgres;
+mod settings;
 
 use std::time::Duration;
 
@@ -161,6 +163,9 @@ pub static RULES: &[Rule] = &[
     postgres::REPLAY_STUCK,
     postgres::COMMITS_BLOCKED,
     postgres::SLOT_LOST,
+    access::NOT_ACCEPTING,
+    settings::ARCHIVER_FAILING,
+    settings::SETTINGS_PARITY,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,

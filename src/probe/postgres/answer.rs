@@ -69,6 +69,8 @@ impl Answer {
             role,
             settings: self.settings.facts(),
             slow: SlowFacts::default(),
+            // Not the statement's to tell.
+            new_sessions: None,
         })
     }
 }

@@ -84,6 +84,7 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         role,
         settings: settings(),
         slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 
@@ -418,6 +419,7 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
     assert!(!watch.look(later).growing);
 }
 
+mod access;
 mod commits;
 mod properties;
 mod pulse;

@@ -1,11 +1,14 @@
 //! PostgreSQL: a primary and its standby, streaming over a cable.
 
+mod access;
+mod certificates;
 mod pair;
 mod server;
 mod template;
 mod tools;
 mod writer;
 
+pub use certificates::{Authority, Certificate};
 pub use pair::{PgPair, PgPairBuilder};
 pub use server::{OpenTransaction, PgServer, Rows};
 pub use writer::{Load, Writer};

@@ -241,8 +241,7 @@ impl PgServer {
 
     /// Changes a setting in the server's file and reloads; some take effect at [`PgServer::restart`] only.
     pub fn set(&self, setting: &str, value: &str) -> Result<()> {
-        self.settings().insert(setting.to_owned(), value.to_owned());
-        self.write_settings()?;
+        self.note_setting(setting, value)?;
         if self.is_running() {
             self.server.signal_main(Signal::HUP)?;
         }
@@ -336,6 +335,21 @@ impl PgServer {
         fs::write(&signal, "").context("write standby.signal")?;
         // Promotion removes it, and PostgreSQL wants to be able to write it.
         ServerUser::give(self.server.lab().user(), &signal)
+    }
+
+    /// Changes a setting in the server's file only.
+    pub(super) fn note_setting(&self, setting: &str, value: &str) -> Result<()> {
+        self.settings().insert(setting.to_owned(), value.to_owned());
+        self.write_settings()
+    }
+
+    /// Sends a signal to the postmaster only.
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        self.server.signal_main(signal)
+    }
+
+    pub(super) fn lab(&self) -> &Lab {
+        self.server.lab()
     }
 
     fn settings(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {

@@ -13,7 +13,8 @@ use crate::lab::Lab;
 /// To be raised whenever what is inside changes.
 const REVISION: u32 = 2;
 
-const ACCESS: &str = "\
+/// Who gets in where a test says nothing else.
+pub(super) const ACCESS: &str = "\
 local all all trust
 host all all 127.0.0.1/32 scram-sha-256
 host replication all 127.0.0.1/32 scram-sha-256
