@@ -30,7 +30,7 @@ pub(super) fn read(pair: &Section<'_>, nodes: &[NodeRead<'_>], environment: &Env
         let said = format!("nodes: {word} is how the page of status_url is called among probes");
         node.section.found.problem(node.section.place, said, "give the node another name");
     }
-    let page = section.parsed("status_url", |text| address(text));
+    let page = section.parsed("status_url", address);
     let (user, password) = access.as_ref().map_or((None, None), |access| credentials(access, environment));
     let root_certificate = access.as_ref().and_then(|access| access.path("root_certificate"));
     if section.has("pulse") {

@@ -57,3 +57,17 @@ fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, HttpError> {
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_told_with_its_cure() {
+        for (file, what) in [("/nonexistent/ca.pem", "cannot be read"), ("/dev/null", "holds no certificate")] {
+            let error = of_file(Path::new(file)).expect_err("nothing to trust");
+            assert_eq!(error.kind, FailureKind::Tls);
+            assert!(error.message.contains(what) && error.message.contains("in PEM"), "{error}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ fn tick(watch: &mut Watch, answers: bool, held: &mut u64, wal: &mut u64) -> Post
     let mut row = sender(7, &stamp, *held);
     row.sent = Some(Lsn(*wal));
     let evidence = watch.tick(Ok(primary(*wal, vec![row])), Ok(standby(&watch.seconds.to_string(), *held)));
-    if watch.seconds as u64 % 5 == 0 {
+    if (watch.seconds as u64).is_multiple_of(5) {
         *wal += 64;
         let asked = at(watch.seconds + 0.06);
         let reading = Reading { asked, answered: asked, result: Ok(Lsn(*wal)) };
