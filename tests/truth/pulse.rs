@@ -27,12 +27,23 @@ async fn a_pulse_more(site: &Site) -> Result<f64> {
     .await
 }
 
+/// The worst moment for a fault: the standby has just answered, and the next pulse is as far away as it can be.
+async fn a_pulse_was_answered(site: &Site) -> Result<()> {
+    a_pulse_more(site).await?;
+    a_pulse_more(site).await?;
+    let all =
+        "SELECT coalesce(bool_and(flush_lsn >= pg_current_wal_insert_lsn()), false)::text FROM pg_stat_replication";
+    wait_until("the standby has it", Duration::from_secs(2), async || {
+        Ok((site.postgres.primary.value(all).await?.as_deref() == Some("true")).then_some(()))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn alone_p1_black_hole_on_an_idle_pair_with_a_pulse() -> Result<()> {
     let Some(site) = Site::start(plan()).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P1", "replication link in a black hole, idle, pulse 5 s", &["postgres"]).await?;
-    a_pulse_more(&site).await?;
-    a_pulse_more(&site).await?;
+    a_pulse_was_answered(&site).await?;
     site.postgres.repl.set(Mode::BlackHole);
     row.fault();
     row.tells(Tells::unknown("postgres", &["not_answering"], 8)).await?;
@@ -50,8 +61,7 @@ async fn alone_p1_black_hole_on_an_idle_pair_with_a_pulse() -> Result<()> {
 async fn alone_p2_receiver_frozen_on_an_idle_pair_with_a_pulse() -> Result<()> {
     let Some(site) = Site::start(plan()).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P2", "receiver frozen on an idle pair, pulse 5 s", &["postgres"]).await?;
-    a_pulse_more(&site).await?;
-    a_pulse_more(&site).await?;
+    a_pulse_was_answered(&site).await?;
     site.postgres.standby.freeze_receiver()?;
     row.fault();
     row.tells(Tells::unknown("postgres", &["not_answering"], 8)).await?;
