@@ -43,6 +43,10 @@ ALTER ROLE standbywatch SET log_statement = 'none';
 ALTER ROLE standbywatch SET log_min_duration_statement = -1;
 ALTER ROLE standbywatch SET log_duration = off;
 
+-- `pulse`, where it is configured, calls pg_logical_emit_message, which everybody may. Where that was taken from PUBLIC, in the
+-- database that is probed: GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) TO standbywatch, from
+-- PostgreSQL 17 on with a fourth argument, boolean.
+
 -- It only reads, and only the system's own views.
 ALTER ROLE standbywatch SET default_transaction_read_only = on;
 ALTER ROLE standbywatch SET search_path = pg_catalog;

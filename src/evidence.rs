@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::facts::Opaque;
-use crate::names::{Channel, Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
+use crate::names::{
+    Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, SearchHealth, Stage,
+};
 use crate::units::{Bytes, Lsn};
 
 pub use told::*;
@@ -100,6 +102,8 @@ impl Verdict {
 /// PostgreSQL's replication, over all standbys of the pair.
 #[derive(Clone, Debug, Serialize)]
 pub struct PostgresEvidence {
+    /// Whose word all of this is.
+    pub source: PostgresSource,
     /// Of the worst standby.
     pub verdict: Verdict,
     /// The node that answers as the only primary now.
@@ -124,11 +128,40 @@ pub struct PostgresEvidence {
     pub established: bool,
     /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
     pub commits_blocked: Option<bool>,
+    /// For how long a status page has told the same number.
+    pub unchanged_for: Option<Duration>,
+    /// How many pulses ended in each outcome since the agent started; empty where none are sent.
+    pub pulses: Vec<(PulseOutcome, u64)>,
     /// The primary's last attempt to archive WAL failed. `None`: it cannot be asked, or does not tell.
     pub archiver_failing: Option<bool>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
     #[serde(skip)]
     pub contradiction: Option<Reason>,
+}
+
+impl PostgresEvidence {
+    /// What is known before anything was learned from this source.
+    pub fn nothing_of(source: PostgresSource) -> Self {
+        Self {
+            source,
+            verdict: Verdict::unproven(Reason::NotSeenYet, "nothing has been asked yet", None),
+            primary: None,
+            primary_seen: false,
+            nodes: Vec::new(),
+            standbys: Vec::new(),
+            lag: None,
+            lag_seconds: None,
+            wal_rate: None,
+            at_low_load: None,
+            growing: false,
+            established: true,
+            commits_blocked: None,
+            archiver_failing: None,
+            unchanged_for: None,
+            pulses: Vec::new(),
+            contradiction: None,
+        }
+    }
 }
 
 /// One configured node, as its server describes itself now.

@@ -2,6 +2,7 @@
 
 mod postgres;
 mod slow;
+mod status_page;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, WallTime};
 use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
+use crate::units::Lsn;
 
 pub use postgres::*;
 pub use slow::*;
+pub use status_page::StatusPageFacts;
 
 /// Why a probe brought back nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -114,6 +117,10 @@ impl<T> Latest<T> {
 pub enum Observation {
     /// One node's PostgreSQL server.
     Postgres(Name, Reading<PostgresFacts>),
+    /// The vendor's page that stands for servers which cannot be asked.
+    StatusPage(Reading<StatusPageFacts>),
+    /// A pulse that one node's server was to write into its WAL, and where it ends there.
+    Pulse(Name, Reading<Lsn>),
     /// The configuration as it lies on one node (the standby's evidence is what counts).
     Config(Name, Reading<ConfigFacts>),
     /// One canary's way through both stores.
@@ -126,7 +133,7 @@ impl Observation {
     /// The channel that it is about.
     pub const fn channel(&self) -> Channel {
         match self {
-            Self::Postgres(..) => Channel::Postgres,
+            Self::Postgres(..) | Self::StatusPage(..) | Self::Pulse(..) => Channel::Postgres,
             Self::Config(..) => Channel::Config,
             Self::Kvstore(..) => Channel::Kvstore,
             Self::Search(..) => Channel::Search,

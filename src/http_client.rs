@@ -4,10 +4,12 @@
 
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -16,14 +18,14 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Uri};
+use hyper::{HeaderMap, Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use crate::facts::Failure;
 use crate::names::FailureKind;
@@ -37,6 +39,8 @@ const MAX_HEAD: usize = 64 * 1024;
 pub struct Response {
     /// HTTP status code.
     pub status: u16,
+    /// What stands in its head.
+    pub headers: HeaderMap,
     /// The whole body, never longer than the caller allowed.
     pub body: Vec<u8>,
     /// What was sent along and must not be shown, should the server repeat it.
@@ -138,6 +142,8 @@ struct Endpoint {
     /// Put before every path; empty or begins with `/` and does not end with it.
     prefix: String,
     authorization: Option<HeaderValue>,
+    /// Whom to trust instead of whom the system trusts.
+    trusts: Option<Arc<ClientConfig>>,
     /// The password in both forms in which it is sent.
     hidden: Vec<Secret>,
 }
@@ -172,6 +178,15 @@ impl Connection {
     /// Sends basic authentication with every request.
     pub fn authenticate(&mut self, user: &str, password: &str) {
         (self.endpoint.authorization, self.endpoint.hidden) = basic_authorization(user, password);
+    }
+
+    /// Trusts the certificates in this file instead of the system's.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds no certificate: `tls`.
+    pub fn trust_only(&mut self, file: &Path) -> Result<(), HttpError> {
+        self.endpoint.trusts = Some(trust::of_file(file)?);
+        Ok(())
     }
 
     /// Asks for `path` (with its query). The caller sets the deadline; dropping the future closes the connection.
@@ -212,7 +227,11 @@ impl Connection {
         self.finish(sender, answer, max_body).await
     }
 
-    fn for_url(url: &str) -> Result<(Self, String), HttpError> {
+    /// To the server of `url`, and the path with the query that is to be asked for there.
+    ///
+    /// # Errors
+    /// Text that is not `http(s)://host…`.
+    pub fn for_url(url: &str) -> Result<(Self, String), HttpError> {
         let (endpoint, path) = parse(url)?;
         Ok((Self { endpoint, sender: None, driver: JoinSet::new() }, path))
     }
@@ -257,10 +276,13 @@ impl Connection {
         }
         let name = ServerName::try_from(endpoint.host.clone())
             .map_err(|error| HttpError::new(FailureKind::Tls, format!("{endpoint}: {error}")))?;
-        let tls = TlsConnector::from(client_config()?)
-            .connect(name, tcp)
-            .await
-            .map_err(|error| HttpError::new(FailureKind::Tls, format!("TLS with {endpoint}: {error}")))?;
+        let tls = TlsConnector::from(match &endpoint.trusts {
+            Some(config) => config.clone(),
+            None => trust::of_the_system()?,
+        })
+        .connect(name, tcp)
+        .await
+        .map_err(|error| HttpError::new(FailureKind::Tls, format!("TLS with {endpoint}: {error}")))?;
         self.handshake(tls).await
     }
 
@@ -284,14 +306,15 @@ impl Connection {
     async fn finish(
         &mut self,
         sender: SendRequest<Full<Bytes>>,
-        answer: hyper::Response<Incoming>,
+        mut answer: hyper::Response<Incoming>,
         max_body: usize,
     ) -> Result<Response, HttpError> {
         let status = answer.status().as_u16();
+        let headers = std::mem::take(answer.headers_mut());
         match Limited::new(answer.into_body(), max_body).collect().await {
             Ok(body) => {
                 self.sender = Some(sender);
-                Ok(Response { status, body: body.to_bytes().to_vec(), hidden: self.endpoint.hidden.clone() })
+                Ok(Response { status, headers, body: body.to_bytes().to_vec(), hidden: self.endpoint.hidden.clone() })
             }
             Err(error) if error.is::<LengthLimitError>() => Err(HttpError::new(
                 FailureKind::TooLarge,
@@ -337,6 +360,7 @@ fn parse(url: &str) -> Result<(Endpoint, String), HttpError> {
         },
         prefix: String::new(),
         authorization,
+        trusts: None,
         hidden,
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -371,27 +395,6 @@ pub fn percent_decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Trusts what the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured). Made once, when TLS is first needed.
-fn client_config() -> Result<Arc<ClientConfig>, HttpError> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(config.clone());
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        let message =
-            "no trusted certificates on this machine; install the package ca-certificates or set SSL_CERT_FILE";
-        return Err(HttpError::new(FailureKind::Tls, message));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| HttpError::new(FailureKind::Tls, error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
 }
 
 fn connect_error(endpoint: &Endpoint, error: &io::Error) -> HttpError {

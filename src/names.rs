@@ -59,6 +59,9 @@ macro_rules! closed_list {
 }
 pub(crate) use closed_list;
 
+mod replication;
+pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage};
+
 closed_list! {
     /// One of the four ways by which data travels from primary to standby.
     Channel {
@@ -152,6 +155,8 @@ closed_list! {
         CommitsBlocked = "commits_blocked",
         SlotLossSoon = "slot_loss_soon",
         SlotLost = "slot_lost",
+        ReportedUnknown = "reported_unknown",
+        PulseFailing = "pulse_failing",
         NotAccepting = "not_accepting",
         ArchiverFailing = "archiver_failing",
         SettingsParity = "settings_parity",
@@ -221,6 +226,8 @@ impl Channel {
                 R::CommitsBlocked,
                 R::SlotLossSoon,
                 R::SlotLost,
+                R::ReportedUnknown,
+                R::PulseFailing,
                 R::NotAccepting,
                 R::ArchiverFailing,
                 R::SettingsParity,
@@ -264,33 +271,6 @@ impl Channel {
             ],
         };
         own.iter().chain(&FAILURES).copied().collect()
-    }
-}
-
-closed_list! {
-    /// A stretch of the way from the primary's WAL to the standby's tables.
-    Stage {
-        /// Written on the primary, not sent.
-        Pending = "pending",
-        /// Sent, not written on the standby.
-        Network = "network",
-        /// Written on the standby, not flushed.
-        StandbyDisk = "standby_disk",
-        /// Flushed on the standby, not replayed.
-        Replay = "replay",
-    }
-}
-
-closed_list! {
-    /// What the standby's replay does.
-    ReplayState {
-        CaughtUp = "caught_up",
-        Applying = "applying",
-        Paused = "paused",
-        Conflict = "conflict",
-        Delayed = "delayed",
-        BlockedBySettings = "blocked_by_settings",
-        Stuck = "stuck",
     }
 }
 

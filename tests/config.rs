@@ -128,6 +128,25 @@ fn anchors_and_merge_keys_share_what_nodes_have_in_common() {
 }
 
 #[test]
+fn a_vendors_page_stands_for_servers_that_are_not_named() {
+    let config = right("status-page");
+    let [catalog, orders, stock] = config.pairs.as_slice() else { panic!("three pairs") };
+    let (channel, page) = catalog.status_page().unwrap();
+    assert_eq!(page.url.expose(), "https://vendor.example/monitor/replication?pair=catalog&token=hunter2");
+    assert_eq!(page.shown, "https://vendor.example/monitor/replication");
+    assert_eq!((page.user.as_deref(), channel.schedule.interval), (Some("me"), Duration::from_secs(10)));
+    assert!(catalog.has(Channel::Postgres) && catalog.role_from.is_none());
+    assert_eq!(catalog.secrets().count(), 1);
+    assert!(orders.status_page().is_none(), "the servers' own word is worth more");
+    let ignored = "line 16: status_url has no effect, since the nodes' own servers are asked";
+    assert!(config.warnings.iter().any(|warning| warning == ignored), "{:?}", config.warnings);
+    assert_eq!(stock.postgres.as_ref().unwrap().pulse, Some(Duration::from_secs(5)));
+    let told = summary(&config);
+    assert!(told.contains("by the vendor's page https://vendor.example/monitor/replication: believed"), "{told}");
+    assert!(told.contains("a pulse every 5s"), "{told}");
+}
+
+#[test]
 fn roles_come_from_a_file_or_are_fixed_where_there_is_no_postgres() {
     let config = right("without-postgres");
     assert_eq!(config.pairs[0].role_from, Some(RoleFrom::File("/run/app/primary".into())));

@@ -5,10 +5,12 @@
 
 #[path = "versions/facts.rs"]
 mod facts;
+#[path = "versions/pulse.rs"]
+mod pulse;
 #[path = "versions/told.rs"]
 mod told;
 
-/// Both tests on one version, each under a name of its own, so that versions run side by side and fail apart.
+/// All tests on one version, each under a name of its own, so that versions run side by side and fail apart.
 macro_rules! on {
     ($room:ident, $major:literal) => {
         mod $room {
@@ -17,6 +19,11 @@ macro_rules! on {
             #[tokio::test]
             async fn no_fact_is_missing() -> Result<()> {
                 super::facts::no_fact_is_missing($major).await
+            }
+
+            #[tokio::test]
+            async fn a_pulse_is_answered() -> Result<()> {
+                super::pulse::a_pulse_is_answered($major).await
             }
 
             #[tokio::test]

@@ -83,6 +83,12 @@ fn pair_summary(text: &mut String, pair: &PairConfig) {
             pair.schedule(channel).as_ref().map(schedule_text).unwrap_or_default()
         );
     }
+    if let Some((_, page)) = pair.status_page() {
+        let _ = writeln!(text, "  postgres by the vendor's page {}: believed, never proven", page.shown);
+    }
+    if let Some(pulse) = pair.postgres.as_ref().and_then(|channel| channel.pulse) {
+        let _ = writeln!(text, "  the proven primary writes a pulse every {}", duration_text(pulse));
+    }
     let _ = writeln!(text, "  acceptable loss: {}, {}", pair.rpo.bytes, duration_text(pair.rpo.age));
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::names::{Channel, Name};
+use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;
 
@@ -69,6 +69,24 @@ impl PairConfig {
             Channel::Kvstore => self.kvstore.as_ref().map(|channel| channel.schedule),
             Channel::Search => self.search.as_ref().map(|channel| channel.schedule),
         }
+    }
+
+    /// The page that is asked instead of the servers, with its channel.
+    pub fn status_page(&self) -> Option<(&PostgresChannel, &StatusPage)> {
+        let channel = self.postgres.as_ref()?;
+        Some((channel, channel.status_page.as_ref()?))
+    }
+
+    /// What is asked for PostgreSQL's replication.
+    pub fn postgres_source(&self) -> Option<PostgresSource> {
+        let page = self.postgres.as_ref()?.status_page.is_some();
+        Some(if page { PostgresSource::StatusPage } else { PostgresSource::Servers })
+    }
+
+    /// Where its secrets come from, those of its nodes and of its status page.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
+        let page = self.postgres.as_ref().and_then(|channel| channel.status_page.as_ref());
+        self.nodes.iter().flat_map(NodeConfig::secrets).chain(page.and_then(|page| page.password.as_ref()))
     }
 
     /// The node with this name.
@@ -255,6 +273,26 @@ pub struct PostgresChannel {
     pub stuck_after: Duration,
     #[serde(with = "duration_as_text")]
     pub reconnect_every: Duration,
+    /// How often the proven primary is made to write a little WAL; `None`: never.
+    #[serde(with = "optional_duration_as_text")]
+    pub pulse: Option<Duration>,
+    /// Asked instead of the servers, which cannot be asked.
+    pub status_page: Option<StatusPage>,
+}
+
+/// A vendor's own `/monitor/replication`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatusPage {
+    /// The whole address. A token may stand in its query.
+    pub url: Secret,
+    /// The address as it may be shown: without its query.
+    pub shown: String,
+    /// Basic authentication.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretSource>,
+    /// Certificates to trust instead of the system's.
+    pub root_certificate: Option<PathBuf>,
 }
 
 /// The `config` channel.

@@ -217,8 +217,31 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
                 "The session is replaced this often: only a new one sees a changed password or a full server.",
             )
             .default("10m"),
+            Key::new(
+                "pulse",
+                Kind::Duration { min: "1s", max: "5m" },
+                "The primary writes an empty message of 64 bytes into its WAL this often, so that a standby which no \
+                 longer answers is told at once. Off if left out: it keeps an idle server from being idle.",
+            ),
+            Key::new(
+                "status_url",
+                Kind::Url,
+                "The vendor's own `/monitor/replication`, for servers that cannot be asked: no node has a `postgres` \
+                 section then. What it says is believed, marked as the vendor's word, and never proven.",
+            ),
+            Key::new("status_access", Kind::Section, "How the page of `status_url` is asked."),
             Key::later("archive_period"),
             Key::later("replication"),
+        ],
+    },
+    SectionKeys {
+        path: "pairs[].postgres.status_access",
+        keys: &[
+            Key::new("user", Kind::Text, "User of the basic authentication."),
+            Key::new("password", Kind::Secret, PASSWORD),
+            Key::new("password_file", Kind::SecretFile, PASSWORD_FILE),
+            Key::new("password_env", Kind::Text, PASSWORD_ENV),
+            Key::new("root_certificate", Kind::Path, "Certificates to trust instead of the system's, in PEM."),
         ],
     },
     SectionKeys {

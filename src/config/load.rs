@@ -130,12 +130,12 @@ fn alerting(section: &Section<'_>) -> Alerting {
 
 /// Files with secrets that everybody on this machine can read.
 fn exposed(config: &Config, path: &Path) -> Vec<String> {
-    let nodes = || config.pairs.iter().flat_map(|pair| &pair.nodes);
-    let mut warnings: Vec<String> = nodes().flat_map(NodeConfig::secrets).filter_map(SecretSource::warning).collect();
+    let secrets = || config.pairs.iter().flat_map(|pair| pair.secrets());
+    let mut warnings: Vec<String> = secrets().filter_map(SecretSource::warning).collect();
     warnings.sort();
     warnings.dedup();
     let inline = |source: &SecretSource| matches!(source, SecretSource::Inline(_));
-    if readable_for_all(path) && nodes().flat_map(NodeConfig::secrets).any(inline) {
+    if readable_for_all(path) && secrets().any(inline) {
         let path = path.display();
         warnings.push(format!("{path} holds a secret and every user of this machine can read it; chmod o-rwx {path}"));
     }

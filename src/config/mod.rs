@@ -12,6 +12,7 @@ mod printed;
 mod problems;
 mod secrets;
 mod section;
+mod status_page;
 mod tree;
 mod value;
 mod wording;

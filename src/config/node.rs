@@ -164,7 +164,7 @@ fn kvstore(section: &Section<'_>, environment: &Environment) -> Option<KvstoreNo
 }
 
 /// User and password; a user alone is noted.
-fn credentials(section: &Section<'_>, environment: &Environment) -> (Option<String>, Option<SecretSource>) {
+pub(super) fn credentials(section: &Section<'_>, environment: &Environment) -> (Option<String>, Option<SecretSource>) {
     let (user, secret) = (section.text("user"), password(section, environment));
     let names_one = ["password", "password_file", "password_env"].into_iter().any(|name| section.has(name));
     if user.is_some() && !names_one {

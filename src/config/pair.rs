@@ -10,6 +10,7 @@ use super::node::{self, NodeRead, exactly_one};
 use super::problems::{Found, Place};
 use super::secrets::Environment;
 use super::section::Section;
+use super::status_page;
 use super::value;
 use super::wording::{nearest, shown};
 use crate::names::{Channel, Name};
@@ -26,6 +27,7 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
         let said = format!("nodes: {} given, and a pair has two or more", nodes.len());
         section.problem("nodes", said, "add the other machine");
     }
+    let status_page = status_page::read(section, &nodes, environment);
     check_sides(section, &nodes);
     check_addresses(&nodes);
     check_replicas(&nodes);
@@ -34,7 +36,8 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
     let (postgres, config, kvstore, search) =
         (postgres(section)?, config(section, &nodes)?, kvstore(section)?, search(section)?);
     Some(PairConfig {
-        postgres: has(Channel::Postgres).then_some(postgres),
+        postgres: (has(Channel::Postgres) || status_page.is_some())
+            .then_some(PostgresChannel { status_page, ..postgres }),
         config: has(Channel::Config).then_some(config),
         kvstore: has(Channel::Kvstore).then_some(kvstore),
         search: has(Channel::Search).then_some(search),
@@ -66,6 +69,7 @@ fn check_sides(section: &Section<'_>, nodes: &[NodeRead<'_>]) {
     for channel in Channel::ALL {
         let with = nodes.iter().find(|node| node.names(*channel));
         match with {
+            None if *channel == Channel::Postgres && status_page::is_named(section) => {}
             None if section.has(channel.as_str()) => {
                 let said = format!("{channel}: no node of this pair has a {channel} section");
                 section.problem(channel.as_str(), said, "say at each node how to reach it");
@@ -82,7 +86,8 @@ fn check_sides(section: &Section<'_>, nodes: &[NodeRead<'_>]) {
             }
         }
     }
-    let any = Channel::ALL.iter().any(|channel| nodes.iter().any(|node| node.names(*channel)));
+    let any = status_page::is_named(section)
+        || Channel::ALL.iter().any(|channel| nodes.iter().any(|node| node.names(*channel)));
     if !any && nodes.len() > 1 {
         let cure = "add postgres, config, kvstore or search to each node";
         section.problem("nodes", "nodes: there is nothing to watch", cure);
@@ -152,8 +157,9 @@ fn text(duration: Duration) -> String {
 
 fn postgres(pair: &Section<'_>) -> Option<PostgresChannel> {
     let section = pair.child("postgres");
+    let schedule = schedule(&section)?;
     Some(PostgresChannel {
-        schedule: schedule(&section)?,
+        schedule,
         lag_large: section.size("lag_large")?,
         trend_window: section.duration("trend_window")?,
         slot_window: section.duration("slot_window")?,
@@ -162,7 +168,19 @@ fn postgres(pair: &Section<'_>) -> Option<PostgresChannel> {
         stall_after: section.duration("stall_after")?,
         stuck_after: section.duration("stuck_after")?,
         reconnect_every: section.duration("reconnect_every")?,
+        pulse: pulse(&section, &schedule),
+        status_page: None,
     })
+}
+
+/// A pulse goes out after a reading, so it cannot come more often than these.
+fn pulse(section: &Section<'_>, schedule: &Schedule) -> Option<Duration> {
+    let pulse = section.duration("pulse")?;
+    if pulse < schedule.interval {
+        let said = format!("pulse: {} is shorter than the interval {}", text(pulse), text(schedule.interval));
+        section.problem("pulse", said, format!("write {} or more", text(schedule.interval)));
+    }
+    Some(pulse)
 }
 
 fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {

@@ -15,6 +15,7 @@ use crate::history::lsn_ring::LsnRing;
 use crate::history::saved::{RingOf, SavedPostgres};
 use crate::history::set_up::SetUp;
 use crate::history::slot_room::SlotRoom;
+use crate::history::pulse::{PulseWait, Pulses};
 use crate::names::Name;
 use crate::units::Lsn;
 
@@ -44,6 +45,8 @@ pub struct SenderMemory {
     moved: (Option<Lsn>, Option<Lsn>),
     /// Write, flush or reply changed at this moment or later.
     pub progress: Moment,
+    /// The pulse that it has not answered.
+    pub pulse: PulseWait,
 }
 
 /// A position that a standby has, and where that position means something.
@@ -106,6 +109,8 @@ pub struct PostgresHistory {
     pub growing: Option<(bool, Moment)>,
     /// The last proven roles.
     pub roles: Roles,
+    /// How pulses went.
+    pub pulses: Pulses,
 }
 
 impl PostgresHistory {
@@ -124,6 +129,7 @@ impl PostgresHistory {
             catch_ups: BTreeMap::new(),
             growing: None,
             roles: Roles::default(),
+            pulses: Pulses::default(),
         }
     }
 
@@ -153,6 +159,15 @@ impl PostgresHistory {
             memory.last_good = Some(reading.asked);
             memory.answered = Some(reading.answered);
             memory.was_primary = matches!(facts.role, PostgresRole::Primary(_));
+        }
+    }
+
+    /// Takes in that a node wrote a pulse, or could not: from here on its standbys have something to answer.
+    pub fn record_pulse(&mut self, node: &Name, reading: &Reading<Lsn>) {
+        self.pulses.record(reading);
+        let Some(end) = reading.facts() else { return };
+        for sender in self.nodes.get_mut(node).into_iter().flat_map(|memory| memory.senders.values_mut()) {
+            sender.pulse.sent(*end, reading.asked);
         }
     }
 
@@ -290,12 +305,19 @@ impl NodeMemory {
             let key = sender_key(row);
             let moved = (row.write, row.flush);
             let memory = match (before.remove(&key), last_good) {
-                (Some(memory), Some(last_good)) => memory.next(row, last_good, asked),
+                (Some(memory), Some(last_good)) => memory.next(row, primary.wal_lsn, last_good, asked),
                 // A row that the last reading did not have, or that is younger than any reading: its reply came since then.
                 (_, last_good) => {
                     let since = own_clock(asked, row.backend_age).max(last_good);
                     let recent = since.filter(|since| asked.since(*since) <= GAP);
-                    SenderMemory { beat: Beat::first(row.reply_time.clone(), recent, asked), moved, progress: asked }
+                    let mut pulse = PulseWait::default();
+                    pulse.read(row, primary.wal_lsn, false, None, asked);
+                    SenderMemory {
+                        beat: Beat::first(row.reply_time.clone(), recent, asked),
+                        moved,
+                        progress: asked,
+                        pulse,
+                    }
                 }
             };
             self.senders.insert(key, memory);
@@ -359,14 +381,20 @@ impl NodeMemory {
 }
 
 impl SenderMemory {
-    fn next(mut self, row: &Walsender, last_good: Moment, asked: Moment) -> Self {
+    fn next(mut self, row: &Walsender, position: Option<Lsn>, last_good: Moment, asked: Moment) -> Self {
         let (proven, moved) = (self.beat.proven, (row.write, row.flush));
+        let mut has_moved = false;
         self.beat.next(row.reply_time.as_ref(), last_good, asked);
         if asked.since(last_good) > GAP {
             self.progress = asked;
+            self.pulse = PulseWait::default();
         } else if self.moved != moved || self.beat.proven != proven {
             self.progress = last_good;
+            has_moved = true;
         }
+        // While nothing has moved, what was known of its life is from before the pulse, or has answered it already.
+        let alive = has_moved.then_some(self.progress);
+        self.pulse.read(row, position, has_moved, alive, asked);
         self.moved = moved;
         self
     }

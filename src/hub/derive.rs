@@ -60,7 +60,10 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
     let (roles, roles_change) = roles(known, now);
     keep(roles_change);
     let postgres = pair.postgres.as_ref().zip(histories.postgres.as_ref()).map(|(channel, history)| {
-        let (evidence, change) = judge::postgres::evidence(channel, pair, &readings.postgres, history, now);
+        let (evidence, change) = match channel.status_page.as_ref().zip(histories.status_page.as_ref()) {
+            Some((page, history)) => judge::status_page::evidence(channel, page, &readings.status_page, history, now),
+            None => judge::postgres::evidence(channel, pair, &readings.postgres, history, now),
+        };
         keep(change);
         evidence
     });
@@ -96,7 +99,9 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
 /// Which node is what: as PostgreSQL proves it, or as the configuration says.
 fn roles(known: Known<'_>, now: Moment) -> (Roles, Option<Moment>) {
     let Known { pair, readings, histories, role_file, .. } = known;
-    if let Some((channel, history)) = pair.postgres.as_ref().zip(histories.postgres.as_ref()) {
+    // A page tells nothing of roles: they are known as they are where there is no PostgreSQL.
+    let servers = pair.postgres.as_ref().filter(|channel| channel.status_page.is_none());
+    if let Some((channel, history)) = servers.zip(histories.postgres.as_ref()) {
         return (judge::postgres::roles(channel, pair, &readings.postgres, history, now), None);
     }
     match &pair.role_from {

@@ -10,12 +10,15 @@ use crate::history::kvstore::KvstoreHistory;
 use crate::history::postgres::PostgresHistory;
 use crate::history::saved::SavedPostgres;
 use crate::history::search::SearchHistory;
+use crate::history::status_page::StatusPageHistory;
 
 /// The histories of all channels.
 #[derive(Clone, Debug)]
 pub struct Histories {
     /// Set if the channel is configured.
     pub postgres: Option<PostgresHistory>,
+    /// Set if the channel is watched through a page instead of its servers.
+    pub status_page: Option<StatusPageHistory>,
     /// Of the synchronisation job.
     pub config: ConfigHistory,
     /// Of the canaries.
@@ -31,6 +34,7 @@ impl Histories {
     pub fn new(pair: &PairConfig) -> Self {
         Self {
             postgres: pair.postgres.as_ref().map(PostgresHistory::new),
+            status_page: pair.status_page().map(|(channel, _)| StatusPageHistory::new(channel.trend_window)),
             config: ConfigHistory::default(),
             kvstore: KvstoreHistory::default(),
             search: SearchHistory::default(),
@@ -58,6 +62,16 @@ impl Histories {
                     history.record(node, reading);
                 }
             }
+            Observation::Pulse(node, reading) => {
+                if let Some(history) = &mut self.postgres {
+                    history.record_pulse(node, reading);
+                }
+            }
+            Observation::StatusPage(reading) => {
+                if let Some(history) = &mut self.status_page {
+                    history.record(reading);
+                }
+            }
             Observation::Kvstore(reading) => self.kvstore.record(reading),
             Observation::Config(node, reading) => self.config.record(node, reading),
             Observation::Search(node, reading) => self.search.record(node, reading),
@@ -66,7 +80,10 @@ impl Histories {
 
     /// Takes in what was derived from the newest readings.
     pub fn note(&mut self, evidence: &PairEvidence, now: Moment) {
-        if let (Some(history), Some(postgres)) = (&mut self.postgres, &evidence.postgres) {
+        let Some(postgres) = &evidence.postgres else { return };
+        if let Some(history) = &mut self.status_page {
+            history.note(postgres, now);
+        } else if let Some(history) = &mut self.postgres {
             history.note(postgres, &evidence.roles, now);
         }
         for (channel, up) in evidence.replicating() {
@@ -77,6 +94,9 @@ impl Histories {
     /// The machine was paused from outside, which boot time did not see: moments from before would look younger than they
     /// are. Signs of life must be seen anew; who was the primary is still the last proof there is.
     pub fn forget_moments(&mut self, pair: &PairConfig) {
+        if let (Some((channel, _)), Some(history)) = (pair.status_page(), &mut self.status_page) {
+            *history = StatusPageHistory::new(channel.trend_window);
+        }
         if let (Some(channel), Some(history)) = (&pair.postgres, &mut self.postgres) {
             let before = std::mem::replace(history, PostgresHistory::new(channel));
             history.roles = Roles { proven_at: None, ..before.roles };

@@ -3,6 +3,7 @@
 
 mod derive;
 mod histories;
+mod pulse;
 mod readings;
 mod role_file;
 mod saving;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
@@ -25,6 +26,7 @@ use crate::evidence::Roles;
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
+use crate::names::Name;
 use crate::snapshot::Snapshot;
 use crate::state_file::{Present, Saved, StateFile};
 
@@ -156,6 +158,8 @@ struct Core {
     /// When memory beside the timers was last handed to be saved.
     handed: Moment,
     roles: watch::Sender<Roles>,
+    /// The node that may be made to write a pulse.
+    primary: watch::Sender<Option<Name>>,
     took: Arc<AtomicU64>,
 }
 
@@ -179,6 +183,7 @@ impl Core {
             state,
             handed: now,
             roles: watch::channel(Roles::default()).0,
+            primary: watch::channel(None).0,
             took: Arc::default(),
             pair,
             rules: common.rules.clone(),
@@ -192,7 +197,7 @@ impl Core {
     async fn run(mut self, publish: watch::Sender<Arc<Snapshot>>, mut stopped: oneshot::Receiver<()>) -> Saved {
         let (inbox, mut told) = mpsc::channel(INBOX);
         // Ended with the task: dropping the set aborts the probes.
-        let _probes = schedule::start(&self.pair, &self.state_directory, &inbox, &self.roles.subscribe());
+        let _probes = self.start_probes(&inbox);
         loop {
             tokio::select! {
                 Some(first) = told.recv() => {
@@ -210,6 +215,11 @@ impl Core {
                 _ = &mut stopped => return self.hand_over(),
             }
         }
+    }
+
+    fn start_probes(&self, inbox: &mpsc::Sender<Told>) -> JoinSet<()> {
+        let (roles, primary) = (self.roles.subscribe(), self.primary.subscribe());
+        schedule::start(&self.pair, &self.state_directory, inbox, &roles, &primary)
     }
 
     /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
@@ -262,6 +272,14 @@ impl Core {
         let complete = self.readings.complete(&self.pair);
         self.histories.note(&view.evidence, now);
         self.tell_roles(&view.evidence.roles);
+        let proven = pulse::proven_primary(view.evidence.postgres.as_ref());
+        self.primary.send_if_modified(|told| {
+            let changed = told.as_ref() != proven;
+            if changed {
+                *told = proven.cloned();
+            }
+            changed
+        });
         self.transitions.tell(&view, complete);
         self.keep(now);
         self.next_change = Some(next_change);

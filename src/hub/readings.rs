@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::config::PairConfig;
-use crate::facts::{ConfigFacts, Failure, KvstoreFacts, Latest, Observation, PostgresFacts, Reading, SearchFacts};
-use crate::names::{Channel, Name};
+use crate::facts::{
+    ConfigFacts, Failure, KvstoreFacts, Latest, Observation, PostgresFacts, Reading, SearchFacts, StatusPageFacts,
+};
+use crate::names::{Channel, Name, PostgresSource};
 use crate::snapshot::ProbeHealth;
 
 /// One entry per configured probe, from the start on: what is watched is configured, not discovered.
@@ -15,6 +17,8 @@ use crate::snapshot::ProbeHealth;
 pub struct Readings {
     /// By node.
     pub postgres: BTreeMap<Name, Latest<PostgresFacts>>,
+    /// The page that stands for the servers.
+    pub status_page: Latest<StatusPageFacts>,
     /// By node.
     pub config: BTreeMap<Name, Latest<ConfigFacts>>,
     /// One canary's way through both stores.
@@ -29,6 +33,7 @@ impl Readings {
     pub fn new(pair: &PairConfig) -> Self {
         Self {
             postgres: of_nodes(pair, Channel::Postgres),
+            status_page: Latest::NeverAsked,
             config: of_nodes(pair, Channel::Config),
             kvstore: Latest::NeverAsked,
             search: of_nodes(pair, Channel::Search),
@@ -44,6 +49,13 @@ impl Readings {
                 self.note_success(Channel::Postgres, &node, reading.facts().map(|_| at(reading.answered)));
                 self.postgres.insert(node, Latest::Have(Arc::new(reading)));
             }
+            Observation::StatusPage(reading) => {
+                let success = reading.facts().map(|_| at(reading.answered));
+                self.note_success(Channel::Postgres, &page_node(), success);
+                self.status_page = Latest::Have(Arc::new(reading));
+            }
+            // What it says is of use only beside what was asked before and after it: the history's part.
+            Observation::Pulse(..) => {}
             Observation::Config(node, reading) => {
                 self.note_success(Channel::Config, &node, reading.facts().map(|_| at(reading.answered)));
                 self.config.insert(node, Latest::Have(Arc::new(reading)));
@@ -73,6 +85,7 @@ impl Readings {
     pub fn dropped(&self) -> Self {
         Self {
             postgres: dropped(&self.postgres),
+            status_page: drop_one(&self.status_page),
             config: dropped(&self.config),
             kvstore: drop_one(&self.kvstore),
             search: dropped(&self.search),
@@ -85,12 +98,19 @@ impl Readings {
         self.postgres.values().all(asked)
             && self.config.values().all(asked)
             && self.search.values().all(asked)
+            && (pair.status_page().is_none() || asked(&self.status_page))
             && (!pair.has(Channel::Kvstore) || asked(&self.kvstore))
     }
 
     /// How each configured probe fares at `now`, in the order of channels and nodes of the configuration.
     pub fn health(&self, pair: &PairConfig, now: Moment) -> Vec<ProbeHealth> {
         let mut all = Vec::new();
+        if let Some((channel, _)) = pair.status_page() {
+            let (up, failure, took) = state(&self.status_page, now, channel.schedule.stale_after);
+            let (channel, node) = (Channel::Postgres, page_node());
+            let last_success = self.last_success.get(&(channel, node.clone())).copied();
+            all.push(ProbeHealth { channel, node, up, last_success, failure, took });
+        }
         for channel in pair.channels() {
             let Some(stale_after) = pair.schedule(channel).map(|schedule| schedule.stale_after) else { continue };
             for node in &pair.nodes {
@@ -121,6 +141,11 @@ impl Readings {
         let own = stores(reading).into_iter().find(|(name, _)| name == node).and_then(|(_, failure)| failure);
         (fresh && own.is_none(), failure.or(own), took)
     }
+}
+
+/// Stands where a node would: the page belongs to none.
+fn page_node() -> Name {
+    Name::new(PostgresSource::StatusPage.as_str())
 }
 
 type State = (bool, Option<Failure>, Option<Duration>);

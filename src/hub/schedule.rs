@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
@@ -16,6 +17,7 @@ use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::postgres::PostgresProbe;
 use crate::probe::search::SearchProbe;
+use crate::probe::status_page::StatusPageProbe;
 
 /// What reaches the hub's inbox.
 #[derive(Debug)]
@@ -33,13 +35,21 @@ pub fn start(
     state_directory: &Path,
     inbox: &mpsc::Sender<Told>,
     roles: &watch::Receiver<Roles>,
+    primary: &watch::Receiver<Option<Name>>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    if let Some((channel, page)) = pair.status_page() {
+        let mut probe = StatusPageProbe::new(page, channel);
+        tasks.spawn(beat(channel.schedule.interval, inbox.clone(), async move || {
+            Told::Observation(Observation::StatusPage(probe.run().await))
+        }));
+    }
     for node in &pair.nodes {
         let (name, inbox) = (&node.name, || inbox.clone());
         if let (Some(channel), Some(server)) = (&pair.postgres, &node.postgres) {
             let probe = PostgresProbe::new(server, channel);
-            tasks.spawn(postgres(probe, name.clone(), channel.schedule.interval, inbox()));
+            let pulse = Pulse::new(name, channel, primary);
+            tasks.spawn(postgres(probe, name.clone(), channel.schedule.interval, pulse, inbox()));
         }
         if let (Some(channel), Some(tree)) = (&pair.config, &node.config) {
             let (name, mut probe) = (name.clone(), ConfigProbe::new(tree, channel, state_directory, &pair.name));
@@ -78,13 +88,26 @@ async fn beat(interval: Duration, inbox: mpsc::Sender<Told>, mut run: impl Async
     }
 }
 
-/// As [`beat`]; in the pauses the probe may ask what is slow.
-async fn postgres(mut probe: PostgresProbe, name: Name, interval: Duration, inbox: mpsc::Sender<Told>) {
+/// As [`beat`]; after a reading comes the pulse, where one is due, and in the pauses the probe may ask what is slow.
+async fn postgres(
+    mut probe: PostgresProbe,
+    name: Name,
+    interval: Duration,
+    mut pulse: Option<Pulse>,
+    inbox: mpsc::Sender<Told>,
+) {
     let mut ticks = Ticks::new(interval);
     loop {
         ticks.next().await;
-        let told = Told::Observation(Observation::Postgres(name.clone(), probe.run().await));
-        if inbox.send(told).await.is_err() {
+        let reading = probe.run().await;
+        let says_primary = pulse::says_primary(&reading);
+        if inbox.send(Told::Observation(Observation::Postgres(name.clone(), reading))).await.is_err() {
+            return;
+        }
+        if let Some(pulse) = &mut pulse
+            && let Some(written) = pulse.write(&mut probe, says_primary).await
+            && inbox.send(Told::Observation(Observation::Pulse(name.clone(), written))).await.is_err()
+        {
             return;
         }
         probe.ask_apart(ticks.left()).await;

@@ -6,3 +6,4 @@ pub mod level;
 pub mod postgres;
 pub mod rules;
 pub mod search;
+pub mod status_page;

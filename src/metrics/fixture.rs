@@ -39,6 +39,8 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
             stall_after: Duration::from_secs(15),
             stuck_after: Duration::from_secs(600),
             reconnect_every: Duration::from_secs(600),
+            pulse: None,
+            status_page: None,
         }),
         config: has(Channel::Config).then(|| ConfigChannel {
             schedule,
@@ -86,6 +88,9 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         told: NodeTold { untested_version: Some(false), wal_directory: Some(Bytes::mib(32)), archive_ready: Some(0) },
     };
     PostgresEvidence {
+        source: PostgresSource::Servers,
+        unchanged_for: Some(Duration::from_secs(60)),
+        pulses: PulseOutcome::ALL.iter().map(|outcome| (*outcome, 3)).collect(),
         verdict: Verdict::proven(at(10)),
         primary: Some(name("alpha")),
         primary_seen: true,

@@ -22,6 +22,7 @@ mod postgres;
 pub mod process;
 mod search;
 mod servers;
+mod source;
 
 pub use agent::{AgentStatus, SnapshotCost};
 pub use document::document;
@@ -143,6 +144,7 @@ pub static CATALOGUE: &[Section] = &[
     Section { title: "The pair, its channels and its probes", metrics: &pair::METRICS },
     Section { title: "PostgreSQL", metrics: &postgres::METRICS },
     Section { title: "PostgreSQL, what is coming", metrics: &forecast::METRICS },
+    Section { title: "Whose word PostgreSQL's evidence is", metrics: &source::METRICS },
     Section { title: "PostgreSQL's servers", metrics: &servers::METRICS },
     Section { title: "Configuration", metrics: &config_sync::METRICS },
     Section { title: "Key-value store", metrics: &kvstore::METRICS },

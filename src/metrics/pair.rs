@@ -27,7 +27,7 @@ pub(super) static METRICS: [Metric; 9] = [
     Metric {
         name: "standby_replication_up",
         kind: Kind::Gauge,
-        help: "1 while the channel is proven to replicate now, by all standbys; 0 while it is not, whatever the cause.",
+        help: "1 while the channel is proven to replicate now, by all standbys, or a vendor's status page that stands for the servers says so; 0 while it is not, whatever the cause.",
         labels: &["pair", "channel"],
         unit: Unit::State,
         presence: Always,

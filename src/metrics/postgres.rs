@@ -3,7 +3,7 @@
 use super::Presence::{Always, WhenKnown};
 use super::{Emit, Kind, Metric, PairInput, Read, Unit, state, text};
 use crate::evidence::{PostgresEvidence, StandbyEvidence};
-use crate::names::{Reason, ReplayState, Role};
+use crate::names::{PostgresSource, Reason, ReplayState, Role};
 
 /// One number of each standby, where it is known.
 pub(super) fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
@@ -17,16 +17,21 @@ fn of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&PostgresEviden
     emit.put_known([], input.evidence.postgres.as_ref().and_then(value));
 }
 
+/// The servers themselves are asked. A page tells nothing of roles: what it cannot tell is absent, not 0.
+fn asks_servers(input: &PairInput<'_>) -> bool {
+    input.pair.postgres_source() == Some(PostgresSource::Servers)
+}
+
 /// One state of the pair that is always told while the channel is configured: what is not proven is 0.
 pub(super) fn proven_of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, holds: fn(&PostgresEvidence) -> bool) {
-    if input.pair.postgres.is_some() {
+    if asks_servers(input) {
         emit.put([], state(input.evidence.postgres.as_ref().is_some_and(holds)));
     }
 }
 
 /// Whether the pair contradicts itself in this way. Only the first contradiction is told: it explains the others.
 fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
-    if input.pair.postgres.is_some() {
+    if asks_servers(input) {
         let told = input.evidence.postgres.as_ref().and_then(|postgres| postgres.contradiction);
         emit.put([], state(told == Some(reason)));
     }
@@ -55,7 +60,7 @@ pub(super) static METRICS: [Metric; 21] = [
                     emit.put([text(&standby.node)], state(standby.verdict.up));
                 }
             }
-            None if input.pair.postgres.is_some() => {
+            None if asks_servers(input) => {
                 for node in &input.pair.nodes {
                     emit.put([text(&node.name)], 0.0);
                 }
@@ -191,7 +196,11 @@ pub(super) static METRICS: [Metric; 21] = [
         labels: &["pair"],
         unit: Unit::State,
         presence: Always,
-        read: Read::Evidence(|input, emit| proven_of_pair(input, emit, |postgres| postgres.growing)),
+        read: Read::Evidence(|input, emit| {
+            if input.pair.postgres.is_some() {
+                emit.put([], state(input.evidence.postgres.as_ref().is_some_and(|postgres| postgres.growing)));
+            }
+        }),
     },
     Metric {
         name: "standby_postgres_split_brain",

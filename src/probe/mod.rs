@@ -5,3 +5,4 @@ pub mod kvstore;
 pub mod password;
 pub mod postgres;
 pub mod search;
+pub mod status_page;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 use crate::names::{
-    Channel, FailureKind, Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Severity, Stage,
+    Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
+    Stage,
 };
 use crate::snapshot::FindingState;
 
@@ -102,6 +103,12 @@ pub struct RolesDocument {
 /// PostgreSQL's replication.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PostgresDocument {
+    /// Whose word all of this is. `status_page`: a vendor's page says so, and nothing of it is proven here.
+    #[serde(default = "servers")]
+    pub source: PostgresSource,
+    /// For how long a status page has told the same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged_seconds: Option<f64>,
     /// Proven to replicate.
     pub up: bool,
     /// The node that answers as the only primary now.
@@ -120,6 +127,11 @@ pub struct PostgresDocument {
     pub nodes: Vec<PostgresNodeDocument>,
     /// Each standby.
     pub standbys: Vec<StandbyDocument>,
+}
+
+/// What agents before the word say.
+const fn servers() -> PostgresSource {
+    PostgresSource::Servers
 }
 
 /// One PostgreSQL server.

@@ -88,6 +88,8 @@ fn roles_document(roles: &Roles, now: Moment) -> RolesDocument {
 
 fn postgres_document(postgres: &PostgresEvidence, now: Moment) -> PostgresDocument {
     PostgresDocument {
+        source: postgres.source,
+        unchanged_seconds: postgres.unchanged_for.map(seconds),
         up: postgres.verdict.up,
         primary: postgres.primary.clone(),
         primary_seen: postgres.primary_seen,

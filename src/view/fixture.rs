@@ -11,7 +11,8 @@ use crate::facts::Failure;
 use crate::level::Level;
 use crate::metrics;
 use crate::names::{
-    Channel, FailureKind, Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Severity, Stage,
+    Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
+    Stage,
 };
 use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, Sample, Snapshot, View};
 use crate::units::{Bytes, Lsn};
@@ -134,6 +135,9 @@ pub fn unknown() -> View {
     let evidence = PairEvidence {
         roles: roles("alpha", "beta"),
         postgres: Some(PostgresEvidence {
+            source: PostgresSource::Servers,
+            unchanged_for: None,
+            pulses: Vec::new(),
             verdict: verdict.clone(),
             primary: None,
             primary_seen: false,
@@ -208,6 +212,9 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
     };
     let replay = Bytes(total.0 - gap.0);
     PostgresEvidence {
+        source: PostgresSource::Servers,
+        unchanged_for: None,
+        pulses: Vec::new(),
         verdict: Verdict::proven(ago(0.4)),
         primary: Some(name("alpha")),
         primary_seen: true,

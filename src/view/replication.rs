@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::clock::Moment;
 use crate::evidence::SearchEvidence;
 use crate::level::Level;
-use crate::names::{Channel, Name, Reason};
+use crate::names::{Channel, Name, PostgresSource, Reason};
 use crate::snapshot::View;
 use crate::view::document::{age, config_age, seconds};
 
@@ -80,6 +80,9 @@ struct ChannelStatus {
     status: Level,
     reason: Option<Reason>,
     age_seconds: Option<f64>,
+    /// Only of PostgreSQL, and only where a vendor's page stands for the servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<PostgresSource>,
 }
 
 /// A number or the word.
@@ -127,8 +130,14 @@ impl Numbers {
             primary.and_then(|node| node.active_shards_percent)
         };
         let channels = view.channels.iter().map(|channel| {
-            let status =
-                ChannelStatus { status: channel.level, reason: channel.reason, age_seconds: age(channel.as_of, now) };
+            let source = evidence.postgres.as_ref().map(|postgres| postgres.source);
+            let status = ChannelStatus {
+                status: channel.level,
+                reason: channel.reason,
+                age_seconds: age(channel.as_of, now),
+                source: source
+                    .filter(|source| channel.channel == Channel::Postgres && *source == PostgresSource::StatusPage),
+            };
             (channel.channel, status)
         });
         // What is configured is what has a view; evidence that is missing altogether is unknown too.
@@ -188,7 +197,11 @@ fn worse_channels(
         list.iter().find(|(channel, _)| *channel == wanted).map(|(_, status)| *status)
     };
     let worse = |channel: &Channel| match (find(&one, *channel), find(other, *channel)) {
-        (Some(one), Some(other)) if other.status > one.status => Some((*channel, other)),
+        (Some(one), Some(other)) => {
+            let worse = if other.status > one.status { other } else { one };
+            // One pair's number that is not proven makes the whole one that is not.
+            Some((*channel, ChannelStatus { source: one.source.or(other.source), ..worse }))
+        }
         (Some(status), _) | (None, Some(status)) => Some((*channel, status)),
         (None, None) => None,
     };

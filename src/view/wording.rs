@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::level::Level;
-use crate::names::Channel;
+use crate::names::{Channel, PostgresSource};
 use crate::units::{Bytes, short_duration};
 use crate::view::api::{CatchUp, ChannelDocument, PairDocument, StandbyDocument, StatusDocument};
 
@@ -93,8 +93,15 @@ pub fn catch_up(value: Option<CatchUp>) -> String {
 pub fn main_number(pair: &PairDocument, channel: Channel) -> String {
     match channel {
         Channel::Postgres => {
-            let lag = pair.postgres.as_ref().and_then(|postgres| postgres.lag_bytes);
-            format!("lag {}", bytes(lag))
+            let postgres = pair.postgres.as_ref();
+            let lag = bytes(postgres.and_then(|postgres| postgres.lag_bytes));
+            match postgres.filter(|postgres| postgres.source == PostgresSource::StatusPage) {
+                None => format!("lag {lag}"),
+                Some(page) => match page.unchanged_seconds {
+                    Some(same) => format!("lag {lag} by the vendor's page, the same for {}", seconds(Some(same))),
+                    None => format!("lag {lag} by the vendor's page"),
+                },
+            }
         }
         Channel::Config => {
             let age = pair.config.as_ref().and_then(|config| config.age_seconds);
@@ -156,6 +163,10 @@ pub fn pair_sentence(pair: &PairDocument) -> String {
     if pair.level == Level::Ok {
         // What its configuration cannot prove does not count in the pair's level, but it is not called proven.
         return match phrase(pair, |channel| channel.level != Level::Ok) {
+            None if by_its_vendor(pair) => {
+                "every channel is ok now, postgres by the word of its vendor's page, which proves nothing here."
+                    .to_owned()
+            }
             None => "every channel is proven ok now.".to_owned(),
             Some((unproven, verb)) => {
                 format!("every other channel is proven ok now; {unproven} {verb} not.")
@@ -168,6 +179,11 @@ pub fn pair_sentence(pair: &PairDocument) -> String {
         Some((channels, verb)) => format!("{channels} {verb} {}.", pair.level),
         None => finding().unwrap_or_else(|| format!("the pair is {}.", pair.level)),
     }
+}
+
+/// PostgreSQL's number is what a vendor's page says.
+fn by_its_vendor(pair: &PairDocument) -> bool {
+    pair.postgres.as_ref().is_some_and(|postgres| postgres.source == PostgresSource::StatusPage)
 }
 
 /// The channels that are so, as a list for a sentence, with the verb that goes with it.

@@ -25,6 +25,8 @@ fn channel(timeout: Duration) -> PostgresChannel {
         stall_after: Duration::from_secs(15),
         stuck_after: Duration::from_secs(600),
         reconnect_every: Duration::from_secs(600),
+        pulse: None,
+        status_page: None,
     }
 }
 

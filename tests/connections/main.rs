@@ -30,6 +30,8 @@ fn channel(reconnect_every: Duration) -> PostgresChannel {
         stall_after: Duration::from_secs(15),
         stuck_after: Duration::from_secs(600),
         reconnect_every,
+        pulse: None,
+        status_page: None,
     }
 }
 

@@ -12,5 +12,6 @@ mod secrets;
 mod sessions;
 mod starting;
 mod state;
+mod status_page;
 mod stores;
 mod watch;

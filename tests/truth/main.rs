@@ -14,6 +14,7 @@ mod contradictions;
 mod forecast;
 mod kvstore;
 mod postgres;
+mod pulse;
 mod replay;
 mod restart;
 mod row;
@@ -21,6 +22,7 @@ mod search;
 mod site;
 mod slots;
 mod stopped_agent;
+mod vendor;
 
 /// The major version of PostgreSQL that this program plays its rows on.
 const MAJOR: u32 = 15;

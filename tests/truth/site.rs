@@ -29,6 +29,8 @@ pub struct Plan {
     pub replica: Option<&'static str>,
     /// The pair's `postgres:` section, e.g. `{ stuck_after: 3s }`.
     pub limits: &'static str,
+    /// The agent under test asks only the page of another agent, which stands for a vendor's and asks the servers.
+    pub through_page: bool,
     pub kvstore: bool,
     /// The period of the synchronisation, if there is one.
     pub config: Option<Duration>,
@@ -50,6 +52,7 @@ impl Plan {
             postgres: PgPair::builder(),
             replica: Some("{ slot: beta }"),
             limits: "{}",
+            through_page: false,
             kvstore: false,
             config: None,
             wrapped: false,
@@ -64,6 +67,8 @@ impl Plan {
 /// Everything of one row. Ends when dropped, the agent first.
 pub struct Site {
     pub agent: Agent,
+    /// Whose page it asks, where it asks a page.
+    pub vendor: Option<Agent>,
     monitoring: Option<Monitoring>,
     alone: Option<Alertmanager>,
     pub postgres: PgPair,
@@ -88,13 +93,22 @@ impl Site {
         };
         let text = configuration(&plan, &postgres, stores.as_ref(), sync.as_ref(), alone.as_ref());
         let program = env!("CARGO_BIN_EXE_standbywatch");
+        let (vendor, text) = if plan.through_page {
+            let name = "vendor".to_owned();
+            let options = AgentOptions { program: program.into(), name, config: Some(text), ..AgentOptions::default() };
+            let vendor = Agent::start(&lab, options).await?;
+            let text = page_configuration(&plan, &vendor.url("/monitor/replication")?);
+            (Some(vendor), text)
+        } else {
+            (None, text)
+        };
         let options = AgentOptions { program: program.into(), config: Some(text), ..AgentOptions::default() };
         let agent = Agent::start(&lab, options).await?;
         let monitoring = match plan.paging {
             Paging::Agent => None,
             Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
         };
-        Ok(Some(Self { agent, monitoring, alone, postgres, stores, sync, lab }))
+        Ok(Some(Self { agent, vendor, monitoring, alone, postgres, stores, sync, lab }))
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {
@@ -131,6 +145,15 @@ fn start_sync(lab: &Lab, period: Duration, wrapped: bool) -> Result<SyncLoop> {
     let program = env!("CARGO_BIN_EXE_standbywatch");
     let words = [program, "rsync", "--pair", "catalog", "--state.directory", &state.to_string_lossy(), "--"];
     SyncLoop::wrapped(lab, period, words.map(str::to_owned).to_vec())
+}
+
+/// A pair of which nothing but a page can be asked.
+fn page_configuration(plan: &Plan, url: &str) -> String {
+    let held = plan.held.as_secs();
+    format!(
+        "pairs:\n  - name: catalog\n    nodes: {{ alpha: {{}}, beta: {{}} }}\n    postgres: {{ status_url: '{url}' }}\n\
+         rules:\n  StandbyReplicationUnknown: {{ for: {held}s }}\n"
+    )
 }
 
 fn configuration(

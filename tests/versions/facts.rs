@@ -204,7 +204,7 @@ fn of_a_standby(standby: &StandbyFacts, upstream: u16) -> Result<()> {
     Ok(())
 }
 
-fn channel() -> PostgresChannel {
+pub fn channel() -> PostgresChannel {
     PostgresChannel {
         schedule: Schedule::new(Duration::from_secs(1), Duration::from_secs(5)),
         lag_large: Bytes::mib(64),
@@ -215,10 +215,12 @@ fn channel() -> PostgresChannel {
         stall_after: Duration::from_secs(15),
         stuck_after: Duration::from_secs(600),
         reconnect_every: Duration::from_secs(600),
+        pulse: None,
+        status_page: None,
     }
 }
 
-fn node(pair: &PgPair, port: u16) -> PostgresNode {
+pub fn node(pair: &PgPair, port: u16) -> PostgresNode {
     PostgresNode {
         host: "127.0.0.1".to_owned(),
         port,

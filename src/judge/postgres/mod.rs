@@ -20,7 +20,8 @@ use crate::config::{PairConfig, PostgresChannel};
 use crate::evidence::{PostgresEvidence, Roles, StandbyEvidence, Verdict};
 use crate::facts::{Latest, PostgresFacts};
 use crate::history::postgres::{GROWING_HELD, PostgresHistory};
-use crate::names::{Name, Reason};
+use crate::names::{Name, PostgresSource, Reason};
+use crate::trend::Slope;
 use crate::units::Bytes;
 
 use self::nodes::{Nodes, Primary};
@@ -79,6 +80,7 @@ pub fn evidence(
     let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
     let contradicts = contradiction.as_ref().map(|(reason, _)| *reason);
     let verdict = access::with_warning(channel_verdict(&counted, contradiction), &nodes);
+    let verdict = with_pulse(channel, verdict, history);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());
     let lag = counted.iter().filter_map(|standby| standby.total).max().filter(|_| all_known);
     let lag_seconds = worst_seconds(&counted).filter(|_| all_known);
@@ -87,6 +89,9 @@ pub fn evidence(
     changes.extend(held_until);
     let established = established(channel, &counted, history, now);
     let evidence = PostgresEvidence {
+        source: PostgresSource::Servers,
+        unchanged_for: None,
+        pulses: history.pulses.counts(channel),
         verdict,
         primary: primary.map(|primary| primary.name.clone()),
         primary_seen,
@@ -103,6 +108,17 @@ pub fn evidence(
         standbys,
     };
     (evidence, changes.into_iter().filter(|change| *change > now).min())
+}
+
+/// A pulse that cannot be written takes nothing from the proof, but what was asked for is not there: faults are told later.
+fn with_pulse(channel: &PostgresChannel, verdict: Verdict, history: &PostgresHistory) -> Verdict {
+    match &history.pulses.failure {
+        Some(failure) if channel.pulse.is_some() && verdict.up && verdict.reason.is_none() => {
+            let detail = format!("the pulse fails: {failure}");
+            Verdict { reason: Some(Reason::PulseFailing), detail: Some(detail), ..verdict }
+        }
+        _ => verdict,
+    }
 }
 
 /// The worst standby's verdict is the channel's; a contradiction stands above all of them.
@@ -147,9 +163,13 @@ fn growing(
 }
 
 fn is_growing(channel: &PostgresChannel, standby: &StandbyEvidence, history: &PostgresHistory, now: Moment) -> bool {
-    let large = standby.total.is_some_and(|total| total > channel.lag_large);
     let slope = history.trends.get(&standby.node).and_then(|trend| trend.slope(now));
-    large
+    is_large_and_growing(channel, standby.total, slope)
+}
+
+/// A lag over the configured limit that rises for certain, and not by a trifle.
+pub(super) fn is_large_and_growing(channel: &PostgresChannel, lag: Option<Bytes>, slope: Option<Slope>) -> bool {
+    lag.is_some_and(|lag| lag > channel.lag_large)
         && slope.is_some_and(|slope| {
             let rise = slope.median * channel.trend_window.as_secs_f64();
             slope.lower > 0.0 && rise > RISE_SHARE * channel.lag_large.as_f64()

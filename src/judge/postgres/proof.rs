@@ -6,6 +6,7 @@ use crate::clock::Moment;
 use crate::config::PostgresChannel;
 use crate::facts::{PostgresSettings, Receiver, StandbyFacts, Walsender};
 use crate::history::postgres::{Beat, SenderMemory};
+use crate::history::pulse::Silence;
 use crate::names::Reason;
 use crate::units::{Lsn, short_duration};
 
@@ -70,8 +71,18 @@ pub(super) fn by_walsender(
         let text = format!("WAL is outstanding and nothing has moved for {}", short_duration(still));
         return Err((Reason::Stalled, text));
     }
+    let answer_due = match memory.pulse.silence(now) {
+        Some(Silence::Missed(sent)) => {
+            let text =
+                format!("the standby has not answered what the primary wrote {} ago", short_duration(now.since(sent)));
+            return Err((Reason::NotAnswering, text));
+        }
+        Some(Silence::DueAt(due)) => Some(due),
+        None => None,
+    };
     let stalls_at = memory.progress + channel.stall_after;
-    heard.map(|proven| if outstanding { Proven { until: proven.until.min(stalls_at), ..proven } } else { proven })
+    let earlier = answer_due.into_iter().chain(outstanding.then_some(stalls_at)).min();
+    heard.map(|proven| Proven { until: earlier.map_or(proven.until, |earlier| proven.until.min(earlier)), ..proven })
 }
 
 /// The standby's half: its receiver streams, on a timeline that fits, and the primary was heard lately.

@@ -9,6 +9,7 @@ mod disk;
 mod failure;
 mod pace;
 mod pgpass;
+mod pulse;
 mod replacement;
 mod session;
 mod slow;

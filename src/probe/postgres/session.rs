@@ -22,7 +22,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// A live session, with the statement prepared at its first use.
 #[derive(Debug)]
 pub(super) struct Session {
-    connection: PgConnection,
+    pub(super) connection: PgConnection,
     /// `facts.sql` for this server's version.
     statement: Arc<str>,
     /// Since when it is open.

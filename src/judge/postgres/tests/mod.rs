@@ -26,6 +26,8 @@ fn channel() -> PostgresChannel {
         stall_after: 15 * SECOND,
         stuck_after: 600 * SECOND,
         reconnect_every: 600 * SECOND,
+        pulse: None,
+        status_page: None,
     }
 }
 
@@ -423,5 +425,6 @@ mod access;
 mod commits;
 mod outlook;
 mod properties;
+mod pulse;
 mod replay;
 mod slots;
