@@ -20,5 +20,5 @@ pub use checked::*;
 pub use load::{DEFAULT_PATH, from_urls, load, parse};
 pub use printed::{example, reference};
 pub use problems::{Place, Problem, Problems};
-pub use secrets::{Environment, SecretError};
+pub use secrets::{Environment, SecretError, libpq_password_file};
 pub use wording::shown;

@@ -108,6 +108,12 @@ pub(super) fn postgres_password(environment: &Environment) -> Option<SecretSourc
     environment.get("PGPASSWORD").map(|text| SecretSource::Inline(Secret::new(text)))
 }
 
+/// libpq's password file: the one that `PGPASSFILE` names, or else `.pgpass` at home. It need not be there.
+pub fn libpq_password_file() -> Option<PathBuf> {
+    let named = std::env::var_os("PGPASSFILE").filter(|file| !file.is_empty()).map(PathBuf::from);
+    named.or_else(|| std::env::home_dir().map(|home| home.join(".pgpass")))
+}
+
 /// The secret that a section names by `password`, `password_file` or `password_env`, of which at most one may be there.
 pub(super) fn password(section: &Section<'_>, environment: &Environment) -> Option<SecretSource> {
     let given: Vec<&str> =

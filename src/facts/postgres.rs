@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Opaque, SlowFacts};
+use super::{Failure, Opaque, SlowFacts};
 use crate::units::{Bytes, Lsn};
 
 /// All that one round trip learns of one PostgreSQL server.
@@ -32,6 +32,20 @@ pub struct PostgresFacts {
     /// What is asked apart and seldom.
     #[serde(default)]
     pub slow: SlowFacts,
+    /// Whether new sessions were let in lately; `None` if that is not known.
+    pub new_sessions: Option<NewSessions>,
+}
+
+/// What came of the newest attempt at a new session, while the held one goes on answering.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewSessions {
+    /// It was let in.
+    Accepted,
+    /// It was not, and neither was any since so long before these facts were asked for.
+    Refused(Duration, Failure),
+    /// The agent could not try, for a reason of its own: a file that it may not read.
+    NotTried(Duration, Failure),
 }
 
 /// The major versions that the statements are tried on.
@@ -52,6 +66,7 @@ impl PostgresFacts {
 /// What the server is, by `pg_is_in_recovery()` in the same statement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one per node, behind an Arc")]
 pub enum PostgresRole {
     /// It takes writes.
     Primary(PrimaryFacts),
@@ -76,6 +91,9 @@ pub struct PostgresSettings {
     pub recovery_min_apply_delay: Option<Duration>,
     /// `max_slot_wal_keep_size` in bytes; `None` where unlimited or not learned.
     pub max_slot_wal_keep_size: Option<Bytes>,
+    /// `max_slot_wal_keep_size` is -1: slots keep WAL until the disk is full.
+    #[serde(default)]
+    pub slots_keep_all: Option<bool>,
     /// The settings that a standby may not have lower than its primary, by name.
     pub must_not_be_lower: BTreeMap<String, i64>,
 }
@@ -91,6 +109,9 @@ pub struct PrimaryFacts {
     pub slots: Vec<Slot>,
     /// `synchronous_standby_names`, empty where none.
     pub synchronous_standby_names: Option<String>,
+    /// Free on the disk that holds the WAL, seen by the agent itself; `None` unless the server is proven to run on its machine.
+    #[serde(default)]
+    pub wal_disk_free: Option<Bytes>,
     /// Backends that wait on `SyncRep`.
     pub commits_waiting: Option<u64>,
     /// The longest of these waits.

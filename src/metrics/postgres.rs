@@ -6,7 +6,7 @@ use crate::evidence::{PostgresEvidence, StandbyEvidence};
 use crate::names::{Reason, ReplayState, Role};
 
 /// One number of each standby, where it is known.
-fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
+pub(super) fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
     for standby in input.evidence.postgres.iter().flat_map(|postgres| &postgres.standbys) {
         emit.put_known([text(&standby.node)], value(standby));
     }
@@ -18,7 +18,7 @@ fn of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&PostgresEviden
 }
 
 /// One state of the pair that is always told while the channel is configured: what is not proven is 0.
-fn proven_of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, holds: fn(&PostgresEvidence) -> bool) {
+pub(super) fn proven_of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, holds: fn(&PostgresEvidence) -> bool) {
     if input.pair.postgres.is_some() {
         emit.put([], state(input.evidence.postgres.as_ref().is_some_and(holds)));
     }
@@ -32,7 +32,7 @@ fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
     }
 }
 
-pub(super) static METRICS: [Metric; 20] = [
+pub(super) static METRICS: [Metric; 21] = [
     Metric {
         name: "standby_postgres_primary_up",
         kind: Kind::Gauge,
@@ -246,5 +246,18 @@ pub(super) static METRICS: [Metric; 20] = [
         unit: Unit::State,
         presence: WhenKnown,
         read: Read::Evidence(|input, emit| per_standby(input, emit, |standby| standby.slot_lost.map(state))),
+    },
+    Metric {
+        name: "standby_postgres_not_accepting",
+        kind: Kind::Gauge,
+        help: "1 while this node's server answers but lets no new session in, 0 while the newest one was let in.",
+        labels: &["pair", "node"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for node in input.evidence.postgres.iter().flat_map(|postgres| &postgres.nodes) {
+                emit.put_known([text(&node.node)], node.not_accepting.map(state));
+            }
+        }),
     },
 ];

@@ -135,6 +135,9 @@ pub struct PostgresNodeDocument {
     pub version: Option<u32>,
     /// Current position on a primary, replayed position on a standby, as `16/B374D848`.
     pub position: Option<String>,
+    /// Why no new session could be opened beside the one that answers; left out while there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_new_session: Option<String>,
     /// Its major version is none of those that this agent was tried on.
     #[serde(default)]
     pub untested_version: Option<bool>,
@@ -163,7 +166,7 @@ pub struct StandbyDocument {
     pub total_lag_bytes: Option<u64>,
     /// The same in seconds.
     pub lag_seconds: Option<f64>,
-    /// The lag exceeds what is remembered: at least this many seconds.
+    /// The lag exceeds what is remembered: at least this many seconds. With `lag_seconds` beside it, that is an upper bound.
     pub lag_seconds_at_least: Option<f64>,
     /// Not received: what a failover would lose.
     pub gap_bytes: Option<u64>,

@@ -107,6 +107,7 @@ fn node_document(node: &NodeEvidence) -> PostgresNodeDocument {
         timeline: node.timeline,
         version: node.version,
         position: node.position.map(|position| position.to_string()),
+        no_new_session: node.no_new_session.clone(),
         untested_version: node.told.untested_version,
         wal_directory_bytes: node.told.wal_directory.map(|size| size.0),
         archive_ready_files: node.told.archive_ready,

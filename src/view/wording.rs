@@ -71,10 +71,11 @@ pub fn oldest_evidence(status: &StatusDocument) -> String {
     }
 }
 
-/// Lag of a standby in time: exact, a lower bound, or unknown.
+/// Lag of a standby in time: exact, an upper bound, a lower bound, or unknown.
 pub fn lag_time(standby: &StandbyDocument) -> String {
     match (standby.lag_seconds, standby.lag_seconds_at_least) {
         (None, Some(least)) => format!("over {}", seconds(Some(least))),
+        (Some(most), Some(_)) => format!("at most {}", seconds(Some(most))),
         (exact, _) => seconds(exact),
     }
 }

@@ -11,6 +11,8 @@ use crate::facts::{Latest, PostgresFacts, PostgresRole, PrimaryFacts, StandbyFac
 use crate::history::postgres::PostgresHistory;
 use crate::names::{Name, Reason, Role};
 
+use super::access;
+
 /// A standby is ahead of its primary for good after so many pairs of readings in a row.
 const AHEAD_ENOUGH: u8 = 3;
 
@@ -188,6 +190,8 @@ impl<'a> Nodes<'a> {
                 Node::Standby { standby, .. } => standby.replay_lsn,
                 Node::Silent(_) => None,
             },
+            not_accepting: access::not_accepting(node),
+            no_new_session: access::no_new_session(name, node),
             told: servers::node_told(node, now),
         };
         self.all.iter().map(of).collect()

@@ -53,7 +53,24 @@ pub(super) fn of(error: &sqlx::Error, node: &PostgresNode) -> Failure {
 }
 
 fn tls(place: &str, cause: &str) -> Failure {
-    Failure::new(FailureKind::Tls, format!("no TLS with {place}: {cause}; compare `tls` with the server's certificate"))
+    Failure::new(FailureKind::Tls, format!("no TLS with {place}: {cause}; {}", cure_of_tls(cause)))
+}
+
+/// By what rustls and sqlx say.
+fn cure_of_tls(cause: &str) -> &'static str {
+    let cures = [
+        ("expired", "renew the server's certificate and reload the server"),
+        ("not valid yet", "compare the clocks of both machines"),
+        (
+            "not valid for",
+            "write the host as the certificate names it, or issue one whose subjectAltName has this host",
+        ),
+        ("UnknownIssuer", "set `root_certificate` to the authority that signed the server's certificate"),
+        ("CaUsedAsEndEntity", "the server shows an authority's certificate; issue one for the server itself"),
+        ("does not support TLS", "switch on `ssl` in the server, or write `mode: prefer`"),
+    ];
+    let cure = cures.iter().find(|(said, _)| cause.contains(said)).map(|(_, cure)| *cure);
+    cure.unwrap_or("compare `tls` with the server's certificate")
 }
 
 fn not_the_protocol(place: &str, cause: &str) -> Failure {
@@ -115,7 +132,9 @@ fn of_state(code: &str, message: &str, node: &PostgresNode) -> Failure {
         }
         "53300" => (
             FailureKind::Refused,
-            format!("{place} has no session left: {message}; raise max_connections or reserve some for the probe"),
+            format!(
+                "{place} has no session left: {message}; raise max_connections, or the role's CONNECTION LIMIT; the probe needs 2"
+            ),
         ),
         "3D000" => (FailureKind::Refused, format!("{place}: {message}; set `database` to one that exists")),
         "57P01" | "57P02" | "57P05" => (FailureKind::Refused, format!("{place} ended the session: {message}")),

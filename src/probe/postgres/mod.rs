@@ -5,46 +5,43 @@
 
 mod answer;
 mod conninfo;
+mod disk;
 mod failure;
 mod pace;
+mod pgpass;
+mod replacement;
 mod session;
 mod slow;
 mod versions;
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
 use crate::clock::{self, Moment};
 use crate::config::{PostgresChannel, PostgresNode, SecretSource};
 use crate::facts::{Failure, PostgresFacts, Reading};
 use crate::names::FailureKind;
-use crate::probe::password::password_of;
-use crate::secret::Secret;
+use disk::WalDisk;
 use pace::Pace;
-use session::{NoAnswer, ServerLimits, Session, failed};
+use replacement::Replacement;
+use session::{Credentials, NoAnswer, ServerLimits, Session, failed};
 use slow::{SHORTEST_PAUSE, SlowQuestions};
 
 /// Sessions are not ended by the server for idleness before this, however short the interval.
 const SHORTEST_IDLE: Duration = Duration::from_secs(10);
-/// After a session could not be replaced, until the next attempt.
-const REPLACE_AGAIN: Duration = Duration::from_secs(30);
 
 /// The probe of one node's PostgreSQL server. At most one session lives and at most one is being opened.
 #[derive(Debug)]
 pub struct PostgresProbe {
     node: PostgresNode,
     timeout: Duration,
-    reconnect_every: Duration,
     limits: ServerLimits,
     session: Option<Session>,
     pace: Pace,
-    /// The password that the server refused last.
-    refused: Option<Secret>,
-    /// A new session that is to replace the held one. Its task ends with the probe.
-    replacement: JoinSet<Result<Session, Failure>>,
-    replace_not_before: Option<Moment>,
+    /// What the server refused last.
+    refused: Option<Credentials>,
+    replacement: Replacement,
     slow: SlowQuestions,
+    disk: WalDisk,
 }
 
 impl PostgresProbe {
@@ -56,13 +53,12 @@ impl PostgresProbe {
         Self {
             node: node.clone(),
             timeout: schedule.timeout,
-            reconnect_every: channel.reconnect_every,
             limits: ServerLimits { statement: schedule.timeout, idle },
             session: None,
             pace: Pace::new(idle),
+            disk: WalDisk::default(),
             refused: None,
-            replacement: JoinSet::new(),
-            replace_not_before: None,
+            replacement: Replacement::new(channel.reconnect_every),
             slow: SlowQuestions::default(),
         }
     }
@@ -139,9 +135,10 @@ impl PostgresProbe {
         let result = match result {
             Ok(mut facts) => {
                 self.slow.add_to(&mut facts, asked);
+                self.disk.look(&self.node, &mut facts).await;
                 self.pace.succeeded();
                 self.refused = None;
-                Ok(facts)
+                Ok(PostgresFacts { new_sessions: Some(self.replacement.told(asked)), ..facts })
             }
             // The session is well; what it answers lacks rights.
             Err(NoAnswer::Failed(failure)) if failure.kind == FailureKind::Permission => Err(failure),
@@ -167,15 +164,16 @@ impl PostgresProbe {
             return Err(standing);
         }
         // A replacement that is on its way is the one connect that may be in flight.
-        let opened = match self.replacement.join_next().await {
-            Some(Ok(opened)) => opened,
-            Some(Err(_)) | None => Session::open(&self.node, self.limits).await,
+        let opened = match self.replacement.on_its_way().await {
+            Some(opened) => opened,
+            None => Session::open(&self.node, self.limits).await,
         };
         match opened {
             Ok(session) => {
                 if let Some(major) = session.untested_version() {
                     tracing::warn!(server = %failure::place(&self.node), version = major, "untested version of PostgreSQL");
                 }
+                self.let_in();
                 self.session = Some(session);
                 Ok(())
             }
@@ -189,58 +187,63 @@ impl PostgresProbe {
     async fn note_failed_connect(&mut self, failure: &Failure) {
         self.pace.failed(failure, clock::now(), fastrand::f64());
         if failure.kind == FailureKind::Authentication {
-            self.refused = password_of(self.node.password.as_ref()).await.ok().flatten();
+            self.refused = Credentials::of(&self.node).await.ok();
         }
     }
 
     /// A refused password is tried again early if its file says something else now.
     async fn password_has_changed(&self) -> bool {
-        matches!(self.node.password, Some(SecretSource::File(_)))
-            && matches!(password_of(self.node.password.as_ref()).await, Ok(password) if password != self.refused)
+        !matches!(self.node.password, Some(SecretSource::Inline(_)))
+            && Credentials::of(&self.node).await.is_ok_and(|now| Some(&now) != self.refused.as_ref())
     }
 
-    /// Only a new session can see a changed password, an expired certificate, a full server or a frozen postmaster. It is
-    /// opened beside the held one, which goes on answering meanwhile.
+    /// Opens a new session beside the held one when it is time, and takes it over once it is open.
     ///
     /// # Errors
     /// The server lets new sessions of this role in no longer: the held one proves nothing any more.
     async fn replace_when_due(&mut self, now: Moment) -> Result<(), Failure> {
         let Some(held) = &self.session else { return Ok(()) };
-        if let Some(opened) = self.replacement.try_join_next() {
-            match opened {
-                Ok(Ok(session)) => {
-                    if let Some(old) = self.session.replace(session) {
-                        old.close();
-                    }
-                    self.replace_not_before = None;
+        let opened = held.opened;
+        match self.replacement.outcome(now) {
+            Some(Ok(session)) => {
+                self.let_in();
+                if let Some(old) = self.session.replace(session) {
+                    old.close();
                 }
-                Ok(Err(failure)) if failure.kind == FailureKind::Authentication => {
-                    self.session = None;
-                    self.note_failed_connect(&failure).await;
-                    return Err(failure);
-                }
-                Ok(Err(failure)) => self.keep_held_session(&failure, now),
-                Err(_) => self.replace_not_before = Some(now + REPLACE_AGAIN),
             }
-            return Ok(());
-        }
-        let due = now.since(held.opened) >= self.reconnect_every;
-        let may = self.replace_not_before.is_none_or(|not_before| now >= not_before);
-        if due && may && self.replacement.is_empty() {
-            let (node, limits, deadline) = (self.node.clone(), self.limits, self.timeout);
-            self.replacement.spawn(async move {
-                let opening = tokio::time::timeout(deadline, Session::open(&node, limits));
-                opening.await.unwrap_or_else(|_| Err(failure::timeout(&node, "accept a new session", deadline)))
-            });
+            Some(Err(failure)) if failure.kind == FailureKind::Authentication => {
+                self.session = None;
+                self.note_failed_connect(&failure).await;
+                return Err(failure);
+            }
+            Some(Err(failure)) => self.keep_held_session(failure, now),
+            // Two sessions at most: none is opened while the server may still hold a lost one.
+            None if self.replacement.is_due(opened, now) && !self.pace.lost_linger(now) => {
+                let (node, limits, deadline) = (self.node.clone(), self.limits, self.timeout);
+                self.replacement.start(async move {
+                    let opening = tokio::time::timeout(deadline, Session::open(&node, limits));
+                    opening.await.unwrap_or_else(|_| Err(failure::timeout(&node, "accept a new session", deadline)))
+                });
+            }
+            None => {}
         }
         Ok(())
     }
 
-    fn keep_held_session(&mut self, failure: &Failure, now: Moment) {
-        // Once per streak of failures, not every half minute.
-        if self.replace_not_before.is_none() {
-            tracing::warn!(server = %failure::place(&self.node), cause = %failure, "no new session; the held one is kept");
+    fn keep_held_session(&mut self, failure: Failure, now: Moment) {
+        if failure.kind == FailureKind::Timeout {
+            self.pace.lost_session(now);
         }
-        self.replace_not_before = Some(now + REPLACE_AGAIN);
+        let place = failure::place(&self.node);
+        let cause = failure.to_string();
+        if self.replacement.failed(failure, now) {
+            tracing::warn!(server = %place, %cause, "no new session; the held one is kept");
+        }
+    }
+
+    fn let_in(&mut self) {
+        if self.replacement.succeeded() {
+            tracing::info!(server = %failure::place(&self.node), "new sessions are let in again");
+        }
     }
 }

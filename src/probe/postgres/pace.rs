@@ -35,7 +35,7 @@ impl Pace {
 
     /// The failure that still stands at `now`, if no new session may be opened yet.
     pub(super) fn holds_back(&mut self, now: Moment) -> Option<Failure> {
-        self.lost.retain(|lost| now.since(*lost) < self.linger);
+        self.lost_linger(now);
         let early = self.not_before.is_some_and(|not_before| now < not_before);
         let crowded = self.lost.len() >= MOST_SESSIONS;
         if early || crowded { self.last.clone() } else { None }
@@ -66,6 +66,12 @@ impl Pace {
     /// A session was given up at `now` while the server may still hold it.
     pub(super) fn lost_session(&mut self, now: Moment) {
         self.lost.push(now);
+    }
+
+    /// The server may at `now` still hold a session that was given up.
+    pub(super) fn lost_linger(&mut self, now: Moment) -> bool {
+        self.lost.retain(|lost| now.since(*lost) < self.linger);
+        !self.lost.is_empty()
     }
 
     /// What was refused has changed: the next attempt need not wait.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use super::{answer, failure, versions};
+use super::{answer, failure, pgpass, versions};
 use crate::clock::{self, Moment};
 use crate::config::{PostgresNode, SslMode};
 use crate::facts::{Failure, PostgresFacts, Reading, TESTED_VERSIONS};
@@ -44,7 +44,7 @@ impl Session {
     /// # Errors
     /// What keeps the server from being asked, by kind.
     pub(super) async fn open(node: &PostgresNode, limits: ServerLimits) -> Result<Self, Failure> {
-        let password = password_of(node.password.as_ref()).await?;
+        let Credentials { password, note } = Credentials::of(node).await?;
         let options = options(node, limits, password.as_ref().map(Secret::expose));
         let connection = match PgConnection::connect_with(&options.with_all).await {
             // A platform that cannot poll for a vanished client refuses the setting; the other limits still free the session.
@@ -54,10 +54,13 @@ impl Session {
             other => other,
         }
         .map_err(|error| {
-            let failure = failure::of(&error, node);
+            let Failure { kind, mut message } = failure::of(&error, node);
+            if let (FailureKind::Authentication, Some(note)) = (kind, note) {
+                message = format!("{message} ({note})");
+            }
             // Whoever answers there was sent the password, and may repeat it.
-            let message = password.as_ref().map(|password| password.masked_in(&failure.message));
-            Failure { message: message.unwrap_or(failure.message), ..failure }
+            let masked = password.as_ref().map(|password| password.masked_in(&message));
+            Failure { kind, message: masked.unwrap_or(message) }
         })?;
         let (version, oldest) = (connection.server_version_num(), TESTED_VERSIONS.start());
         if let Some(major) = version.map(|version| version / 10_000).filter(|major| major < oldest) {
@@ -102,6 +105,32 @@ impl Session {
     }
 }
 
+/// The password for a node, read anew for each session, so that a changed one is found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Credentials {
+    pub(super) password: Option<Secret>,
+    /// What a person should know of where it is from, if it is refused.
+    note: Option<String>,
+}
+
+impl Credentials {
+    /// As configured; if nothing is, from libpq's password file.
+    ///
+    /// # Errors
+    /// The configured file cannot be read.
+    pub(super) async fn of(node: &PostgresNode) -> Result<Self, Failure> {
+        if node.password.is_some() {
+            return Ok(Self { password: password_of(node.password.as_ref()).await?, note: None });
+        }
+        let node = node.clone();
+        let found = tokio::task::spawn_blocking(move || pgpass::look(&node)).await;
+        let pgpass::Found { password, note } = found.map_err(|gone| {
+            Failure::new(FailureKind::Permission, format!("the password file could not be read: {gone}"))
+        })?;
+        Ok(Self { password, note })
+    }
+}
+
 fn untested(version: u32) -> Option<u32> {
     Some(version / 10_000).filter(|major| major > TESTED_VERSIONS.end())
 }
@@ -124,13 +153,15 @@ struct Options {
 
 fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&str>) -> Options {
     let tls = match node.tls.mode {
+        // As in libpq: a socket leads to this machine, and servers speak no TLS there.
+        _ if node.host.starts_with('/') => PgSslMode::Disable,
         SslMode::Disable => PgSslMode::Disable,
         SslMode::Prefer => PgSslMode::Prefer,
         SslMode::Require => PgSslMode::Require,
         SslMode::VerifyCa => PgSslMode::VerifyCa,
         SslMode::VerifyFull => PgSslMode::VerifyFull,
     };
-    let mut base = with_defaults_of(node).host(&node.host).port(node.port).username(&node.user);
+    let mut base = PgConnectOptions::new_without_pgpass().host(&node.host).port(node.port).username(&node.user);
     base = base.database(&node.database).ssl_mode(tls).application_name("standbywatch").disable_statement_logging();
     if let Some(password) = password {
         base = base.password(password);
@@ -164,34 +195,6 @@ fn options(node: &PostgresNode, limits: ServerLimits, password: Option<&str>) ->
     Options { with_all, without_connection_check }
 }
 
-/// libpq's defaults: `PGPASSWORD`, and the line of `.pgpass` for this server. A Unix socket's line is that of `localhost`.
-///
-/// sqlx looks into `.pgpass` only when it reads a URL, so it is given one.
-fn with_defaults_of(node: &PostgresNode) -> PgConnectOptions {
-    let host = if node.host.starts_with('/') { "localhost" } else { &node.host };
-    let url = format!(
-        "postgres://localhost/?host={}&port={}&user={}&dbname={}",
-        percent_encoded(host),
-        node.port,
-        percent_encoded(&node.user),
-        percent_encoded(&node.database)
-    );
-    url.parse().unwrap_or_else(|_| PgConnectOptions::new_without_pgpass())
-}
-
-fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
-}
-
 /// Readings of a probe that failed before it could ask.
 pub(super) fn failed(asked: Moment, failure: Failure) -> Reading<PostgresFacts> {
     Reading { asked, answered: clock::now(), result: Err(failure) }
@@ -213,6 +216,42 @@ mod tests {
             tls: PostgresTls::default(),
             replica: None,
         }
+    }
+
+    #[tokio::test]
+    async fn the_server_sets_each_limit_on_the_session() -> standbywatch_lab::Result<()> {
+        use standbywatch_lab::{Lab, Need, PgPair};
+        let Some(lab) = Lab::open(&[Need::Postgres])? else { return Ok(()) };
+        let pair = PgPair::builder().start(&lab).await?;
+        let address = pair.primary.address();
+        let password = Some(SecretSource::Inline(Secret::new(pair.password())));
+        let (host, user) = (address.ip().to_string(), pair.user().to_owned());
+        let node =
+            PostgresNode { host, port: address.port(), user, database: "postgres".to_owned(), password, ..node() };
+        let limits = ServerLimits { statement: Duration::from_millis(2500), idle: Duration::from_secs(12) };
+        let mut session = Session::open(&node, limits).await?;
+        let expected = [
+            ("application_name", "standbywatch"),
+            ("client_connection_check_interval", "5s"),
+            ("default_transaction_read_only", "on"),
+            ("idle_session_timeout", "12s"),
+            ("jit", "off"),
+            ("lock_timeout", "2500ms"),
+            ("search_path", "pg_catalog"),
+            ("statement_timeout", "2500ms"),
+            ("tcp_keepalives_count", "3"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_user_timeout", "20000"),
+        ];
+        for (setting, value) in expected {
+            let shown: String = sqlx::query_scalar("SELECT current_setting($1)")
+                .bind(setting)
+                .fetch_one(&mut session.connection)
+                .await?;
+            assert_eq!(shown, value, "{setting}");
+        }
+        Ok(())
     }
 
     #[test]

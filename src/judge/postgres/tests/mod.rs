@@ -20,6 +20,8 @@ fn channel() -> PostgresChannel {
         schedule: Schedule::new(SECOND, 3 * SECOND),
         lag_large: Bytes::mib(64),
         trend_window: 300 * SECOND,
+        slot_window: 600 * SECOND,
+        initial_sync: Duration::from_hours(24),
         low_load: Bytes::mib(1),
         stall_after: 15 * SECOND,
         stuck_after: 600 * SECOND,
@@ -82,6 +84,7 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         role,
         settings: settings(),
         slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 
@@ -416,7 +419,9 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
     assert!(!watch.look(later).growing);
 }
 
+mod access;
 mod commits;
+mod outlook;
 mod properties;
 mod replay;
 mod slots;

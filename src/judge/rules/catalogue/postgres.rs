@@ -5,8 +5,8 @@ use crate::judge::rules::condition::{About, Bound, Compare, Condition, Operator}
 use crate::judge::rules::description::Part;
 use crate::names::{Channel, Reason, RuleName, Severity};
 
-/// What all rules of this file have in common: critical, at once, about the channel `postgres`.
-const fn critical(
+/// What rules over one state have in common: critical, at once, about the channel `postgres`.
+pub(super) const fn critical(
     name: RuleName,
     condition: Condition,
     summary: &'static str,

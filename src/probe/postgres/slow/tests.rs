@@ -16,6 +16,7 @@ fn facts(start: &str, version: u32, role: PostgresRole) -> PostgresFacts {
         role,
         settings: PostgresSettings::default(),
         slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 

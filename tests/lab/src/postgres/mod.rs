@@ -1,5 +1,8 @@
 //! PostgreSQL: a primary and its standby, streaming over a cable.
 
+mod access;
+mod certificates;
+mod copying;
 mod pair;
 mod server;
 mod template;
@@ -7,8 +10,10 @@ mod tools;
 mod wire;
 mod writer;
 
+pub use certificates::{Authority, Certificate};
 pub use pair::{PgPair, PgPairBuilder};
 pub use server::{OpenTransaction, PgServer, Rows};
+pub use tools::Taker;
 pub use wire::{Spoken, Wire};
 pub use writer::{Load, Writer};
 

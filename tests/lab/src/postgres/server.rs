@@ -248,8 +248,7 @@ impl PgServer {
 
     /// Changes a setting in the server's file and reloads; some take effect at [`PgServer::restart`] only.
     pub fn set(&self, setting: &str, value: &str) -> Result<()> {
-        self.settings().insert(setting.to_owned(), value.to_owned());
-        self.write_settings()?;
+        self.note_setting(setting, value)?;
         if self.is_running() {
             self.server.signal_main(Signal::HUP)?;
         }
@@ -278,18 +277,7 @@ impl PgServer {
     pub async fn sql(&self, statements: &str) -> Result<Rows> {
         let run = async {
             let mut connection = self.connect().await?;
-            let rows = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).fetch_all(&mut connection).await?;
-            let rows = rows
-                .iter()
-                .map(|row| {
-                    (0..row.len())
-                        .map(|column| {
-                            let value = row.try_get_raw(column)?;
-                            Ok(value.as_str().ok().map(str::to_owned))
-                        })
-                        .collect()
-                })
-                .collect::<Result<Rows>>()?;
+            let rows = ask(&mut connection, statements).await?;
             connection.close().await?;
             anyhow::Ok(rows)
         };
@@ -313,7 +301,7 @@ impl PgServer {
     }
 
     /// A connection as superuser through the socket.
-    async fn connect(&self) -> Result<PgConnection> {
+    pub(super) async fn connect(&self) -> Result<PgConnection> {
         self.superuser().connect().await.with_context(|| format!("connect to {}", self.name))
     }
 
@@ -345,6 +333,21 @@ impl PgServer {
         ServerUser::give(self.server.lab().user(), &signal)
     }
 
+    /// Changes a setting in the server's file only.
+    pub(super) fn note_setting(&self, setting: &str, value: &str) -> Result<()> {
+        self.settings().insert(setting.to_owned(), value.to_owned());
+        self.write_settings()
+    }
+
+    /// Sends a signal to the postmaster only.
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        self.server.signal_main(signal)
+    }
+
+    pub(super) fn lab(&self) -> &Lab {
+        self.server.lab()
+    }
+
     fn settings(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
         self.settings.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -367,4 +370,13 @@ impl PgServer {
     pub(super) fn kill_now(&self) {
         signal_inside(self.server.dir(), Signal::KILL);
     }
+}
+
+/// Runs statements on a connection; the rows of all of them, as text.
+pub(super) async fn ask(connection: &mut PgConnection, statements: &str) -> Result<Rows> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).fetch_all(connection).await?;
+    let texts = |row: &sqlx::postgres::PgRow| {
+        (0..row.len()).map(|column| Ok(row.try_get_raw(column)?.as_str().ok().map(str::to_owned))).collect()
+    };
+    rows.iter().map(texts).collect()
 }
