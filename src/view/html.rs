@@ -340,6 +340,20 @@ mod tests {
     }
 
     #[test]
+    fn an_untested_version_and_settings_that_differ_are_named() {
+        let ok = fixture::ok();
+        let mut status = StatusDocument::new([(&ok, true)], fixture::now(), fixture::wall());
+        let told = ["untested version", "Settings that differ"];
+        let page = render(&status, "/metrics");
+        assert!(!told.iter().any(|text| page.contains(text)), "{page}");
+        let postgres = status.pairs[0].postgres.as_mut().unwrap();
+        (postgres.nodes[1].version, postgres.nodes[1].untested_version) = (Some(190_001), Some(true));
+        postgres.standbys[0].settings_differ = Some(vec!["max_connections is 9, on the primary 10".to_owned()]);
+        let page = render(&status, "/metrics");
+        assert!(page.contains("19.1 (untested version)") && page.contains("max_connections is 9"), "{page}");
+    }
+
+    #[test]
     fn the_page_needs_no_other_resource_and_no_script() {
         let page = page();
         for wanted in ["<script", "src=", "@import", "url(", "http://", "https://", "<link", "<img"] {

@@ -57,6 +57,11 @@ pub fn postgres_servers(name: &str, alpha: &str, beta: &str) -> String {
 
 /// The pair of the laboratory as the pair `catalog`, with a password file.
 pub fn catalog(pair: &PgPair, password_file: &str) -> String {
+    catalog_at([pair.primary_address(), pair.standby_address()], pair, password_file)
+}
+
+/// The same with its servers asked at these addresses.
+pub fn catalog_at([alpha, beta]: [SocketAddr; 2], pair: &PgPair, password_file: &str) -> String {
     let node = |address: SocketAddr| {
         format!(
             "host: {}, port: {}, user: {}, password_file: {password_file}",
@@ -65,7 +70,7 @@ pub fn catalog(pair: &PgPair, password_file: &str) -> String {
             pair.user()
         )
     };
-    let servers = postgres_servers("catalog", &node(pair.primary_address()), &node(pair.standby_address()));
+    let servers = postgres_servers("catalog", &node(alpha), &node(beta));
     format!("pairs:\n{servers}")
 }
 

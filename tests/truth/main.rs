@@ -8,6 +8,7 @@
 
 mod access;
 mod benign;
+mod checksums;
 mod commits;
 mod config;
 mod contradictions;
@@ -19,6 +20,7 @@ mod replay;
 mod restart;
 mod row;
 mod search;
+mod settings;
 mod site;
 mod slots;
 mod stopped_agent;

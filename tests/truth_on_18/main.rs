@@ -1,6 +1,7 @@
 //! The table of truth once more, on PostgreSQL 18: the same rows as in `tests/truth`, from the same files.
 //!
-//! Left out are the rows of the other channels, to which the version of PostgreSQL is nothing: `config`, `kvstore` and `search`.
+//! Left out are the rows of the other channels, to which the version of PostgreSQL is nothing: `config`, `kvstore` and `search`;
+//! and `checksums`, for which these servers bring no program.
 
 #![allow(dead_code, reason = "some of what rows share is used by the other channels' rows only")]
 
@@ -18,6 +19,8 @@ mod postgres;
 mod replay;
 #[path = "../truth/row.rs"]
 mod row;
+#[path = "../truth/settings.rs"]
+mod settings;
 #[path = "../truth/site.rs"]
 mod site;
 #[path = "../truth/slots.rs"]

@@ -23,7 +23,8 @@ pub(super) fn slot<'a>(view: &Surroundings<'a>, name: &Name, own: Option<&'a Sta
     configured.or(named).or(remembered).map(String::as_str)
 }
 
-fn row<'a>(view: &Surroundings<'a>, slot: Option<&str>) -> Option<&'a Slot> {
+/// The slot with that name on the primary.
+pub(super) fn row<'a>(view: &Surroundings<'a>, slot: Option<&str>) -> Option<&'a Slot> {
     view.primary?.primary.slots.iter().find(|row| Some(row.name.as_str()) == slot)
 }
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::nodes::Node;
+use super::outlook;
 use super::standby::{Own, Surroundings};
 use crate::clock::Moment;
-use crate::config::ReplicaMatch;
 use crate::evidence::{NodeTold, StandbyTold, WalStatus};
-use crate::facts::{PostgresFacts, Slot};
-use crate::names::Name;
+use crate::facts::PostgresFacts;
 
 /// What PostgreSQL refuses to start or to replay with, where a standby has it lower than its primary.
 const MUST_NOT_BE_LOWER: [&str; 5] = [
@@ -34,8 +33,8 @@ pub(super) fn node_told(node: Node<'_>, now: Moment) -> NodeTold {
 }
 
 /// One standby, and its slot on the primary.
-pub(super) fn standby_told(view: &Surroundings<'_>, name: &Name, own: Option<Own<'_>>) -> StandbyTold {
-    let slot = slot(view, name, own);
+pub(super) fn standby_told(view: &Surroundings<'_>, slot: Option<&str>, own: Option<Own<'_>>) -> StandbyTold {
+    let slot = outlook::row(view, slot);
     let differ = own.zip(view.primary).and_then(|(own, primary)| {
         let ages = [own.asked, primary.asked].map(|asked| view.now.since(asked));
         settings_differ(own.facts, primary.facts, ages)
@@ -47,19 +46,6 @@ pub(super) fn standby_told(view: &Surroundings<'_>, name: &Name, own: Option<Own
         conflicts: own.and_then(|own| own.standby.conflicts),
         settings_differ: differ,
     }
-}
-
-/// The standby's slot on the primary: the configured one, the one that it names, or the one that it named last.
-fn slot<'a>(view: &Surroundings<'a>, name: &Name, own: Option<Own<'_>>) -> Option<&'a Slot> {
-    let replica = view.pair.node(name).and_then(|node| node.postgres.as_ref()).and_then(|node| node.replica.as_ref());
-    let configured = match replica {
-        Some(ReplicaMatch::Slot(slot)) => Some(slot),
-        _ => None,
-    };
-    let named = own.and_then(|own| own.standby.receiver.as_ref()).and_then(|receiver| receiver.slot.as_ref());
-    let remembered = view.history.nodes.get(name).and_then(|memory| memory.slot.as_ref());
-    let slot = configured.or(named).or(remembered)?;
-    view.primary?.primary.slots.iter().find(|row| row.name == *slot)
 }
 
 /// What the standby may not have lower than its primary and has, and what must be the same and is not. `ages` are those of the

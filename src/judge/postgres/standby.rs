@@ -81,7 +81,7 @@ pub(super) fn derive(
         gap: if contradiction.is_some() { None } else { gap(view, name, row) },
         slot_lost: outlook::slot_lost(view, slot),
         outlook: outlook::outlook(view, name, slot, row),
-        told: servers::standby_told(view, name, own),
+        told: servers::standby_told(view, slot, own),
         replay_state,
         last_heartbeat: heard,
         recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),

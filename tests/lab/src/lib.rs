@@ -19,6 +19,7 @@
 //! | [`Server`] | one started program and all that it started: stop, kill, freeze, thaw |
 //! | [`Cable`] | a TCP proxy with faults |
 //! | [`PgPair`], [`PgServer`], [`Writer`] | PostgreSQL: a primary, its standby, load |
+//! | [`Wire`] | a relay that counts the messages of PostgreSQL's protocol |
 //! | [`Authority`], [`Certificate`] | TLS between the agent and PostgreSQL |
 //! | [`RedisPair`], [`RedisServer`], [`KvWriter`] | two stores, and an application that writes to both |
 //! | [`SyncLoop`] | rsync on a loop |
@@ -61,7 +62,9 @@ pub use find::Need;
 pub use lab::Lab;
 pub use machine::Machine;
 pub use monitoring::{Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample};
-pub use postgres::{Authority, Certificate, Load, OpenTransaction, PgPair, PgPairBuilder, PgServer, Rows, Taker, Writer};
+pub use postgres::{
+    Authority, Certificate, Load, OpenTransaction, PgPair, PgPairBuilder, PgServer, Rows, Spoken, Taker, Wire, Writer,
+};
 pub use process::Server;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{Runs, SyncLoop};

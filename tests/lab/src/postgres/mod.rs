@@ -7,12 +7,14 @@ mod pair;
 mod server;
 mod template;
 mod tools;
+mod wire;
 mod writer;
 
 pub use certificates::{Authority, Certificate};
 pub use pair::{PgPair, PgPairBuilder};
 pub use server::{OpenTransaction, PgServer, Rows};
 pub use tools::Taker;
+pub use wire::{Spoken, Wire};
 pub use writer::{Load, Writer};
 
 /// The lab's superuser; comes in through the server's socket, without a password.

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::process::Command;
 
-use super::{AGENT, PASSWORD, REPLICATOR, SUPERUSER};
+use super::{AGENT, PASSWORD, REPLICATOR, SUPERUSER, template};
 use crate::keeper::{freeze, inside, signal_inside};
 use crate::lab::Lab;
 use crate::ports;
@@ -162,6 +162,13 @@ impl PgServer {
     /// Fast shutdown (SIGINT); waits for the end.
     pub async fn stop(&self) -> Result<()> {
         self.server.end_by(Signal::INT).await.map(|_| ())
+    }
+
+    /// Switches the data checksums of the stopped server, as told by its control file.
+    pub fn switch_checksums(&self, on: bool) -> Result<()> {
+        let mut switch = std::process::Command::new(self.bin.join("pg_checksums"));
+        switch.args([if on { "--enable" } else { "--disable" }, "--no-sync", "-D"]).arg(self.data_dir());
+        template::run_as_server(self.server.lab(), switch)
     }
 
     /// SIGKILL to the postmaster and all its processes; waits for the end.
