@@ -154,7 +154,7 @@ impl PostgresEvidence {
             wal_rate: None,
             at_low_load: None,
             growing: false,
-            established: true,
+            established: false,
             commits_blocked: None,
             archiver_failing: None,
             unchanged_for: None,
