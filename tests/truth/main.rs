@@ -14,6 +14,7 @@ mod postgres;
 mod replay;
 mod row;
 mod search;
+mod sessions;
 mod site;
 mod slots;
 mod stopped_agent;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use standbywatch_lab::{
-    Agent, AgentOptions, Alertmanager, Context, Lab, Monitoring, MonitoringOptions, Need, Persistence, PgPair,
-    PgPairBuilder, RedisPair, Result, SyncLoop,
+    Agent, AgentOptions, Alertmanager, Authority, Context, Lab, Monitoring, MonitoringOptions, Need, Persistence,
+    PgPair, PgPairBuilder, RedisPair, Result, SyncLoop,
 };
 
 /// In the lab `StandbyReplicationUnknown` and its like are held this long instead of a minute.
@@ -29,6 +29,8 @@ pub struct Plan {
     pub replica: Option<&'static str>,
     /// The pair's `postgres:` section, e.g. `{ stuck_after: 3s }`.
     pub limits: &'static str,
+    /// Both servers have a certificate, and the agent checks it.
+    pub verified: bool,
     pub kvstore: bool,
     /// The period of the synchronisation, if there is one.
     pub config: Option<Duration>,
@@ -50,6 +52,7 @@ impl Plan {
             postgres: PgPair::builder(),
             replica: Some("{ slot: beta }"),
             limits: "{}",
+            verified: false,
             kvstore: false,
             config: None,
             wrapped: false,
@@ -66,6 +69,8 @@ pub struct Site {
     pub agent: Agent,
     monitoring: Option<Monitoring>,
     alone: Option<Alertmanager>,
+    /// Who signed the servers' certificates, if they have any.
+    pub authority: Option<Authority>,
     pub postgres: PgPair,
     pub stores: Option<RedisPair>,
     pub sync: Option<SyncLoop>,
@@ -80,13 +85,14 @@ impl Site {
         needs.extend(plan.config.map(|_| Need::Rsync));
         let Some(lab) = Lab::open(&needs)? else { return Ok(None) };
         let postgres = plan.postgres.clone().start(&lab).await?;
+        let authority = if plan.verified { Some(certify(&lab, &postgres).await?) } else { None };
         let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
         let sync = plan.config.map(|period| start_sync(&lab, period, plan.wrapped)).transpose()?;
         let alone = match plan.paging {
             Paging::Agent => Some(Alertmanager::start(&lab).await?),
             Paging::Prometheus => None,
         };
-        let text = configuration(&plan, &postgres, stores.as_ref(), sync.as_ref(), alone.as_ref());
+        let text = configuration(&plan, &postgres, authority.as_ref(), stores.as_ref(), sync.as_ref(), alone.as_ref());
         let program = env!("CARGO_BIN_EXE_standbywatch");
         let options = AgentOptions { program: program.into(), config: Some(text), ..AgentOptions::default() };
         let agent = Agent::start(&lab, options).await?;
@@ -94,7 +100,7 @@ impl Site {
             Paging::Agent => None,
             Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
         };
-        Ok(Some(Self { agent, monitoring, alone, postgres, stores, sync, lab }))
+        Ok(Some(Self { agent, monitoring, alone, authority, postgres, stores, sync, lab }))
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {
@@ -105,6 +111,15 @@ impl Site {
     pub fn pushes(&self) -> bool {
         self.alone.is_some()
     }
+}
+
+/// Both servers speak TLS with certificates for the address that the agent connects to.
+async fn certify(lab: &Lab, pair: &PgPair) -> Result<Authority> {
+    let authority = Authority::new(lab, "authority")?;
+    for server in [&pair.primary, &pair.standby] {
+        server.use_certificate(&authority, &authority.for_server(&["127.0.0.1"])?).await?;
+    }
+    Ok(authority)
 }
 
 /// Prometheus scrapes the agent and evaluates the rules that the agent itself prints for this configuration.
@@ -136,6 +151,7 @@ fn start_sync(lab: &Lab, period: Duration, wrapped: bool) -> Result<SyncLoop> {
 fn configuration(
     plan: &Plan,
     postgres: &PgPair,
+    authority: Option<&Authority>,
     stores: Option<&RedisPair>,
     sync: Option<&SyncLoop>,
     alertmanager: Option<&Alertmanager>,
@@ -147,9 +163,12 @@ fn configuration(
         let address = if standby { postgres.standby_address() } else { postgres.primary_address() };
         let replica =
             plan.replica.filter(|_| standby).map(|replica| format!(", replica: {replica}")).unwrap_or_default();
+        let tls = authority.map_or_else(String::new, |authority| {
+            format!(", tls: {{ mode: verify-full, root_certificate: {} }}", authority.root().display())
+        });
         let _ = writeln!(
             text,
-            "        postgres: {{ host: {}, port: {}, user: {}, password_file: {}{replica} }}",
+            "        postgres: {{ host: {}, port: {}, user: {}, password_file: {}{replica}{tls} }}",
             address.ip(),
             address.port(),
             postgres.user(),
