@@ -22,9 +22,9 @@ test: ## install what is missing, build, run every test
 	@$(CARGO) nextest run --workspace --all-features
 
 truth: ## play the table of truth and print docs/truth.md from what it measured
-	@bash $(INSTALL) --tools
+	@bash $(INSTALL) --tools --versions
 	@rm -rf '$(TARGET)/tmp/truth'
-	@$(CARGO) nextest run --package standbywatch --all-features --test truth
+	@$(CARGO) nextest run --package standbywatch --all-features --test truth --test truth_on_18
 	@$(LAB) lab-truth -- '$(TARGET)/tmp/truth' >'$(TARGET)/truth.md'
 	@mv '$(TARGET)/truth.md' docs/truth.md
 

@@ -170,11 +170,11 @@ impl App {
                 Some(old) if same_rules && **old.pair() == **pair => old,
                 // The old hub stops first: two of them would overwrite each other's canaries.
                 old => {
-                    let timers = match old {
+                    let before = match old {
                         Some(old) => Some(old.stop().await),
                         None => None,
                     };
-                    Hub::start(pair.clone(), &common, timers).await
+                    Hub::start(pair.clone(), &common, before).await
                 }
             });
         }

@@ -1,14 +1,18 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+mod told;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::facts::Opaque;
-use crate::names::{Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
+use crate::names::{Channel, Name, Outcome, Proof, Reason, ReplayState, Role, SearchHealth, Stage};
 use crate::units::{Bytes, Lsn};
+
+pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
 #[derive(Clone, Debug, Serialize)]
@@ -23,9 +27,29 @@ pub struct PairEvidence {
     pub kvstore: Option<KvstoreEvidence>,
     /// The search engines.
     pub search: Option<SearchEvidence>,
+    /// How often each channel that replicates has changed between proven and not proven in the last quarter of an hour.
+    pub flaps: Vec<(Channel, usize)>,
     /// The next moment at which evidence changes without a new reading (something runs out).
     #[serde(skip)]
     pub next_change: Option<Moment>,
+}
+
+impl PairEvidence {
+    /// The channels that replicate, as opposed to being rebuilt or only reached, and whether that is proven. One of which nothing has
+    /// been seen yet is left out: the agent has just started.
+    pub fn replicating(&self) -> impl Iterator<Item = (Channel, bool)> + '_ {
+        let kvstore = self.kvstore.as_ref().filter(|kvstore| kvstore.proof != Proof::Reachability);
+        let verdicts = [
+            (Channel::Postgres, self.postgres.as_ref().map(|postgres| &postgres.verdict)),
+            (Channel::Config, self.config.as_ref().map(|config| &config.verdict)),
+            (Channel::Kvstore, kvstore.map(|kvstore| &kvstore.verdict)),
+        ];
+        let seen = |(channel, verdict): (Channel, Option<&Verdict>)| {
+            let verdict = verdict.filter(|verdict| verdict.reason != Some(Reason::NotSeenYet))?;
+            Some((channel, verdict.up))
+        };
+        verdicts.into_iter().filter_map(seen)
+    }
 }
 
 /// Which node is the primary, by the last proof.
@@ -96,8 +120,12 @@ pub struct PostgresEvidence {
     pub at_low_load: Option<bool>,
     /// Lag is large and growing; held for at most 60 s of unknown. Always exported.
     pub growing: bool,
+    /// The replication whose lag grows (all of them, while none does) is known to be past its initial synchronisation.
+    pub established: bool,
     /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
     pub commits_blocked: Option<bool>,
+    /// The primary's last attempt to archive WAL failed. `None`: it cannot be asked, or does not tell.
+    pub archiver_failing: Option<bool>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too.
     #[serde(skip)]
     pub contradiction: Option<Reason>,
@@ -120,6 +148,8 @@ pub struct NodeEvidence {
     pub not_accepting: Option<bool>,
     /// Since when and why no new session could be opened beside the one that answers, in words.
     pub no_new_session: Option<String>,
+    /// What its server tells besides.
+    pub told: NodeTold,
 }
 
 /// A walsender's identity: process ids come back, the start of a process with one does not.
@@ -147,12 +177,16 @@ pub struct StandbyEvidence {
     pub total: Option<Bytes>,
     /// How long ago the primary passed what the standby has replayed, in seconds.
     pub lag_seconds: Option<f64>,
-    /// If the lag in seconds exceeds what is remembered: it is at least this many seconds.
+    /// If the lag in seconds exceeds what is remembered: it is at least this many seconds, and `lag_seconds` is an upper bound or unknown.
     pub lag_seconds_at_least: Option<f64>,
     /// The primary's position less what the standby has received: what a failover would lose. Known also while not running.
     pub gap: Option<Bytes>,
     /// Its slot on the primary has lost WAL that it needs. `None`: no slot of it is known, or the primary cannot be asked.
     pub slot_lost: Option<bool>,
+    /// What it and its slot tell besides.
+    pub told: StandbyTold,
+    /// What will happen to its slot, and since when it has been a standby.
+    pub outlook: Outlook,
     /// What replay does; `None` while the standby cannot be asked.
     pub replay_state: Option<ReplayState>,
     /// Bytes per second by which total lag changes.
@@ -170,6 +204,33 @@ pub struct StandbyEvidence {
     /// How far the standby has come by what the primary heard from it, to be remembered.
     #[serde(skip)]
     pub reported: Option<Lsn>,
+}
+
+/// What is coming for one standby. Everything is `None` while it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Outlook {
+    /// Seconds until its slot may lose WAL at the present rates; `+Inf` while what it keeps does not grow.
+    pub slot_loss_seconds: Option<f64>,
+    /// What its slot keeps, as a share of the limit.
+    pub slot_share: Option<f64>,
+    /// Seconds until its slot, which has no limit, has filled the primary's disk; `+Inf` while what it keeps does not grow.
+    pub wal_disk_full_seconds: Option<f64>,
+    /// Its replication is at least this old.
+    pub set_up_age: Option<Duration>,
+    /// Whose replication that is, to be remembered.
+    #[serde(skip)]
+    pub set_up_of: Option<SetUpOf>,
+}
+
+/// Which replication it is: with another of any of these it is a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetUpOf {
+    /// The primary's node.
+    pub primary: Name,
+    /// The cluster's system identifier.
+    pub cluster: Option<String>,
+    /// The standby's slot, where one is known. Whoever drops it begins anew.
+    pub slot: Option<String>,
 }
 
 /// The configuration's synchronisation.

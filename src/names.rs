@@ -1,9 +1,12 @@
 //! Closed lists: every word that may stand in a label, in JSON or in an alert's name. Free text never does.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+mod name;
+
+pub use name::Name;
 
 /// Declares an enum whose variants each have one fixed text.
 macro_rules! closed_list {
@@ -147,8 +150,13 @@ closed_list! {
         LagHigh = "lag_high",
         LagGrowing = "lag_growing",
         CommitsBlocked = "commits_blocked",
+        SlotLossSoon = "slot_loss_soon",
         SlotLost = "slot_lost",
         NotAccepting = "not_accepting",
+        ArchiverFailing = "archiver_failing",
+        SettingsParity = "settings_parity",
+        WalDiskFullSoon = "wal_disk_full_soon",
+        Flapping = "flapping",
     }
 }
 
@@ -211,8 +219,13 @@ impl Channel {
                 R::LagHigh,
                 R::LagGrowing,
                 R::CommitsBlocked,
+                R::SlotLossSoon,
                 R::SlotLost,
                 R::NotAccepting,
+                R::ArchiverFailing,
+                R::SettingsParity,
+                R::WalDiskFullSoon,
+                R::Flapping,
             ],
             Self::Config => &[
                 R::NotSeenYet,
@@ -223,6 +236,7 @@ impl Channel {
                 R::ClockStep,
                 R::RoleUnknown,
                 R::Stale,
+                R::Flapping,
             ],
             Self::Kvstore => &[
                 R::NotSeenYet,
@@ -233,6 +247,7 @@ impl Channel {
                 R::NotObservable,
                 R::RoleUnknown,
                 R::Stale,
+                R::Flapping,
             ],
             Self::Search => &[
                 R::NotSeenYet,
@@ -329,20 +344,27 @@ closed_list! {
     /// configuration can be checked against them.
     RuleName {
         ReplicationUnknown = "StandbyReplicationUnknown",
+        ReplicationFlapping = "StandbyReplicationFlapping",
         PostgresNoPrimary = "StandbyPostgresNoPrimary",
         PostgresSplitBrain = "StandbyPostgresSplitBrain",
         PostgresTimelineDiverged = "StandbyPostgresTimelineDiverged",
         PostgresWrongCluster = "StandbyPostgresWrongCluster",
         PostgresSameServer = "StandbyPostgresSameServer",
         PostgresLagHigh = "StandbyPostgresLagHigh",
+        PostgresLagCeiling = "StandbyPostgresLagCeiling",
         PostgresLagGrowing = "StandbyPostgresLagGrowing",
         PostgresLagGrowingAtLowLoad = "StandbyPostgresLagGrowingAtLowLoad",
+        PostgresInitialSyncNotCatchingUp = "StandbyPostgresInitialSyncNotCatchingUp",
         PostgresReplayPaused = "StandbyPostgresReplayPaused",
         PostgresReplayBlockedBySettings = "StandbyPostgresReplayBlockedBySettings",
         PostgresReplayStuck = "StandbyPostgresReplayStuck",
         PostgresCommitsBlocked = "StandbyPostgresCommitsBlocked",
+        PostgresSlotLossSoon = "StandbyPostgresSlotLossSoon",
         PostgresSlotLost = "StandbyPostgresSlotLost",
         PostgresNotAccepting = "StandbyPostgresNotAccepting",
+        PostgresArchiverFailing = "StandbyPostgresArchiverFailing",
+        SettingsParity = "StandbySettingsParity",
+        PostgresWalDiskFullSoon = "StandbyPostgresWalDiskFullSoon",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",
@@ -358,6 +380,8 @@ closed_list! {
 pub enum ThresholdUnit {
     /// Bytes; written as a size, `256MiB`.
     Bytes,
+    /// Seconds; written as a duration, `4h`.
+    Seconds,
     /// Periods of the configuration's synchronisation; written as a plain number.
     Periods,
 }
@@ -366,7 +390,8 @@ impl RuleName {
     /// What the rule's threshold counts; `None` for a rule over a state, which has no threshold to set.
     pub const fn threshold_unit(self) -> Option<ThresholdUnit> {
         match self {
-            Self::PostgresLagHigh => Some(ThresholdUnit::Bytes),
+            Self::PostgresLagHigh | Self::PostgresLagCeiling => Some(ThresholdUnit::Bytes),
+            Self::PostgresSlotLossSoon | Self::PostgresWalDiskFullSoon => Some(ThresholdUnit::Seconds),
             Self::ConfigSyncStale => Some(ThresholdUnit::Periods),
             _ => None,
         }
@@ -389,40 +414,6 @@ closed_list! {
     WriteOutcome {
         Ok = "ok",
         Failed = "failed",
-    }
-}
-
-/// A configured name: of a pair or of a node. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Arc<str>);
-
-impl Name {
-    /// Wraps a name that the configuration has checked.
-    pub fn new(text: &str) -> Self {
-        Self(Arc::from(text))
-    }
-
-    /// The name's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl Serialize for Name {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self::new(&text))
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
 use crate::history::rules::RuleTimers;
+use crate::history::saved::SavedPostgres;
 use crate::names::Name;
 
 /// Of the file's format. A file of another version is set aside as one that cannot be read.
@@ -25,6 +26,9 @@ const MOST_BYTES: u64 = 16 << 20;
 pub struct Saved {
     /// How far each alert has come.
     pub timers: RuleTimers,
+    /// Where the primary stood and when, slots, ages: what PostgreSQL's servers themselves do not tell.
+    #[serde(default)]
+    pub postgres: Option<SavedPostgres>,
 }
 
 /// The instant of saving or loading, on the clocks of this machine.
@@ -90,7 +94,7 @@ impl StateFile {
         &self.path
     }
 
-    /// What was saved, if it still counts: moments count only for the boot that they were saved in.
+    /// What was saved, as far as it still counts: moments count only for the boot that they were saved in.
     ///
     /// # Errors
     /// The file is there and cannot be used. The agent starts without it.
@@ -103,7 +107,7 @@ impl StateFile {
             Err(error) => return Err(unreadable(error)),
         };
         match self.read(&text) {
-            Ok(document) => Ok(document.saved_for(present)),
+            Ok(document) => Ok(Some(document.saved_for(present)).filter(|saved| *saved != Saved::default())),
             Err(cause) => Err(self.set_aside(cause)),
         }
     }
@@ -156,14 +160,19 @@ impl StateFile {
 }
 
 impl Document {
-    fn saved_for(mut self, present: &Present) -> Option<Saved> {
-        let same_boot = self.boot.is_some() && self.boot == present.boot;
+    fn saved_for(self, present: &Present) -> Saved {
+        let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
         let gap = present.now.since(self.saved_at);
-        if !same_boot || self.saved_at > present.now || gap > LONGEST_GAP {
-            return None;
+        let Saved { mut timers, postgres } = self.saved;
+        let postgres = postgres.map(|postgres| match same_boot {
+            true => postgres.in_same_boot(present.now),
+            false => postgres.in_other_boot(self.saved_at, present.now),
+        });
+        if !same_boot || gap > LONGEST_GAP {
+            return Saved { timers: RuleTimers::default(), postgres };
         }
-        self.saved.timers.unobserved(gap);
-        Some(self.saved)
+        timers.unobserved(gap);
+        Saved { timers, postgres }
     }
 }
 
@@ -192,7 +201,9 @@ fn file_name(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::history::rules::{AlertKey, Instant};
+    use crate::history::set_up::{SetUp, SetUpOf};
     use crate::names::{Channel, RuleName, Severity};
+    use crate::units::Lsn;
 
     const HOLD: Duration = Duration::from_secs(60);
     const KEY: AlertKey =
@@ -253,6 +264,38 @@ mod tests {
             assert_eq!(file.load(&other).expect("loads"), None);
         }
         assert_eq!(file.load(&Present { boot: None, ..present("a", 140) }).expect("loads"), None);
+    }
+
+    #[test]
+    fn positions_count_for_this_boot_only_and_ages_for_any() {
+        let directory = Directory::new("postgres");
+        let file = directory.file();
+        let at = |seconds| Moment::after_boot(Duration::from_secs(seconds));
+        let of = SetUpOf { primary: Name::new("alpha"), cluster: None, slot: None };
+        let mut postgres = SavedPostgres::default();
+        postgres.ring.push(at(100), Lsn(5));
+        postgres.set_ups.insert(Name::new("beta"), SetUp::new(of, at(120), Duration::from_secs(500)));
+        let saved = Saved { postgres: Some(postgres.clone()), ..pending_since(100) };
+        file.save(&saved, &present("a", 130)).expect("saved");
+        let load = |present: &Present| file.load(present).expect("loads").expect("something").postgres.expect("kept");
+        assert_eq!(load(&present("a", 140)), postgres);
+        assert_eq!(load(&present("a", 9000)), postgres, "positions are facts, however long nobody looked");
+        for (other, now) in [("b", 7), ("a", 20)] {
+            let carried = load(&present(other, now));
+            assert_eq!(carried.ring, SavedPostgres::default().ring);
+            assert_eq!(carried.set_ups[&Name::new("beta")].age(at(now + 1)), Duration::from_secs(511));
+        }
+    }
+
+    #[test]
+    fn a_file_of_before_is_read() {
+        let directory = Directory::new("before");
+        let file = directory.file();
+        file.save(&pending_since(100), &present("a", 130)).expect("saved");
+        let text = fs::read_to_string(file.path()).expect("text");
+        assert!(text.contains(",\"postgres\":null"), "{text}");
+        fs::write(file.path(), text.replace(",\"postgres\":null", "")).expect("written");
+        assert_eq!(file.load(&present("a", 130)).expect("loads"), Some(pending_since(100)));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! P. K. Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", Journal of the American Statistical
 //! Association 63 (1968). The median of all pairwise slopes is not moved by a few outliers, such as a checkpoint's spike.
 
+use serde::{Deserialize, Serialize};
+
 /// Two-sided 95 % of the normal distribution.
 const Z_95: f64 = 1.959_964;
 
 /// How a series changes, per unit of its x axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slope {
     /// The median of the pairwise slopes.
     pub median: f64,

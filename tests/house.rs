@@ -172,6 +172,25 @@ fn unknown_is_never_zero() {
     );
 }
 
+/// Files of the table of truth whose rows do not depend on PostgreSQL's version.
+const ON_ONE_VERSION: &[&str] = &["config", "kvstore", "search"];
+
+#[test]
+fn the_table_of_truth_is_played_on_both_versions() {
+    let modules = |file: &str| -> Vec<String> {
+        let main = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file).join("main.rs");
+        let text = fs::read_to_string(&main).expect("the program of the rows");
+        let named = |line: &str| Some(line.strip_prefix("mod ")?.strip_suffix(';')?.to_owned());
+        let mut names: Vec<String> = text.lines().filter_map(named).collect();
+        names.sort_unstable();
+        names
+    };
+    let mut first = modules("truth");
+    assert!(first.len() > ON_ONE_VERSION.len(), "{first:?}");
+    first.retain(|name| !ON_ONE_VERSION.contains(&name.as_str()));
+    assert_eq!(first, modules("truth_on_18"), "left: tests/truth, right: tests/truth_on_18");
+}
+
 #[test]
 fn the_table_is_sound() {
     let house = our_house();

@@ -244,6 +244,10 @@ pub struct PostgresChannel {
     pub lag_large: Bytes,
     #[serde(with = "duration_as_text")]
     pub trend_window: Duration,
+    #[serde(with = "duration_as_text")]
+    pub slot_window: Duration,
+    #[serde(with = "duration_as_text")]
+    pub initial_sync: Duration,
     pub low_load: Bytes,
     #[serde(with = "duration_as_text")]
     pub stall_after: Duration,

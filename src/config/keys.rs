@@ -194,6 +194,18 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             )
             .default("64MiB"),
             Key::new("trend_window", LIMIT, "The time over which a trend is taken.").default("5m"),
+            Key::new(
+                "slot_window",
+                LIMIT,
+                "The time over which it is measured how fast a replication slot uses up its room; nothing is told before.",
+            )
+            .default("10m"),
+            Key::new(
+                "initial_sync",
+                LIMIT,
+                "A replication that is younger than this may still be catching up with its first copy.",
+            )
+            .default("24h"),
             Key::new("low_load", Kind::Size, "Less WAL than this per second counts as low load.").default("1MiB"),
             Key::new("stall_after", LIMIT, "WAL that is sent and not received for this long is a stall.")
                 .default("15s"),
@@ -300,8 +312,8 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             Key::new(
                 "threshold",
                 Kind::Threshold,
-                "The condition's limit where it has one: a size for `StandbyPostgresLagHigh`, a number of periods \
-                 for `StandbyConfigSyncStale`.",
+                "The condition's limit where it has one: a size for a rule over bytes, a time for one over seconds, a number \
+                 of periods for `StandbyConfigSyncStale`.",
             )
             .described_default("the rule's"),
             Key::new("enabled", Kind::Flag, "`false` switches the rule off.").default("true"),

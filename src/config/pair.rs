@@ -156,6 +156,8 @@ fn postgres(pair: &Section<'_>) -> Option<PostgresChannel> {
         schedule: schedule(&section)?,
         lag_large: section.size("lag_large")?,
         trend_window: section.duration("trend_window")?,
+        slot_window: section.duration("slot_window")?,
+        initial_sync: section.duration("initial_sync")?,
         low_load: section.size("low_load")?,
         stall_after: section.duration("stall_after")?,
         stuck_after: section.duration("stuck_after")?,

@@ -106,6 +106,9 @@ pub(super) fn count(text: &str, kind: Kind) -> Result<u64, Wrong> {
 pub(super) fn threshold(text: &str, unit: Option<ThresholdUnit>) -> Result<f64, Wrong> {
     match unit {
         Some(ThresholdUnit::Bytes) => size(text).map(Bytes::as_f64),
+        Some(ThresholdUnit::Seconds) => {
+            duration(text, Kind::Duration { min: "1s", max: "30d" }).map(|limit| limit.as_secs_f64())
+        }
         Some(ThresholdUnit::Periods) | None => {
             let number = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0);
             let cure = "write a number of periods above zero, for example 2";

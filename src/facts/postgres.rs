@@ -66,6 +66,7 @@ impl PostgresFacts {
 /// What the server is, by `pg_is_in_recovery()` in the same statement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one per node, behind an Arc")]
 pub enum PostgresRole {
     /// It takes writes.
     Primary(PrimaryFacts),
@@ -90,6 +91,9 @@ pub struct PostgresSettings {
     pub recovery_min_apply_delay: Option<Duration>,
     /// `max_slot_wal_keep_size` in bytes; `None` where unlimited or not learned.
     pub max_slot_wal_keep_size: Option<Bytes>,
+    /// `max_slot_wal_keep_size` is -1: slots keep WAL until the disk is full.
+    #[serde(default)]
+    pub slots_keep_all: Option<bool>,
     /// The settings that a standby may not have lower than its primary, by name.
     pub must_not_be_lower: BTreeMap<String, i64>,
 }
@@ -105,6 +109,9 @@ pub struct PrimaryFacts {
     pub slots: Vec<Slot>,
     /// `synchronous_standby_names`, empty where none.
     pub synchronous_standby_names: Option<String>,
+    /// Free on the disk that holds the WAL, seen by the agent itself; `None` unless the server is proven to run on its machine.
+    #[serde(default)]
+    pub wal_disk_free: Option<Bytes>,
     /// Backends that wait on `SyncRep`.
     pub commits_waiting: Option<u64>,
     /// The longest of these waits.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Moment;
 use crate::trend::{Slope, theil_sen};
 use crate::units::Bytes;
@@ -13,7 +15,7 @@ const BUCKETS: u32 = 60;
 const ENOUGH: usize = 15;
 
 /// The lag of one standby over the last window. The slope is worked out when a bucket closes, not at each reading.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LagTrend {
     width: Duration,
     closed: VecDeque<(u64, f64)>,
@@ -44,6 +46,14 @@ impl LagTrend {
         let oldest = self.bucket(now).saturating_sub(u64::from(BUCKETS));
         let filled = self.closed.iter().filter(|(bucket, _)| *bucket >= oldest).count();
         self.slope.filter(|_| filled >= ENOUGH)
+    }
+
+    /// Whether it is a window of this length, with nothing in it from after `now`.
+    pub fn is_sound(&self, window: Duration, now: Moment) -> bool {
+        let newest = self.bucket(now);
+        let seen = self.closed.iter().chain(&self.open).all(|(bucket, lag)| *bucket <= newest && lag.is_finite());
+        let grows = self.closed.iter().zip(self.closed.iter().skip(1)).all(|(one, next)| one.0 < next.0);
+        self.width == Self::new(window).width && seen && grows
     }
 
     fn bucket(&self, at: Moment) -> u64 {

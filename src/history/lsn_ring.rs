@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Moment;
 use crate::units::Lsn;
 
@@ -26,8 +28,9 @@ pub enum Passed {
 }
 
 /// A ring of (moment, position), at most 1,920 of them. Positions only grow; a position that falls begins a new ring.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LsnRing {
+    #[serde(with = "compact")]
     tiers: [VecDeque<(Moment, Lsn)>; 3],
     newest: Option<(Moment, Lsn)>,
 }
@@ -69,12 +72,54 @@ impl LsnRing {
         Some(Passed::AtLeast(newest_at.since(after.0).as_secs_f64()))
     }
 
+    /// Nothing was forgotten yet, since less than a day is known: what is older was never seen.
+    pub fn is_young(&self) -> bool {
+        let (_, longest) = TIERS[TIERS.len() - 1];
+        let first = self.tiers.iter().filter_map(VecDeque::front).map(|(at, _)| *at).min();
+        self.newest.zip(first).is_none_or(|((newest, _), first)| newest.since(first) < longest.mul_f64(0.9))
+    }
+
+    /// False for what cannot have been saved by an agent at or before `now`: moments and positions must grow.
+    pub fn is_sound(&self, now: Moment) -> bool {
+        let grows = |tier: &VecDeque<(Moment, Lsn)>| {
+            tier.iter().zip(tier.iter().skip(1)).all(|(one, next)| one.0 <= next.0 && one.1 <= next.1)
+        };
+        let newest = self.newest.map_or((Moment::after_boot(Duration::ZERO), Lsn(0)), |newest| newest);
+        let last = self.tiers.iter().filter_map(VecDeque::back).all(|(at, lsn)| *at <= newest.0 && *lsn <= newest.1);
+        self.tiers.iter().all(grows) && last && newest.0 <= now
+    }
+
     /// Bytes per second over the last minute, or over as much of it as is remembered, at least five seconds.
     pub fn rate(&self) -> Option<f64> {
         let (newest_at, newest) = self.newest?;
         let (at, lsn) = self.tiers[0].iter().find(|(at, _)| newest_at.since(*at) <= Duration::from_secs(60))?;
         let span = newest_at.since(*at).as_secs_f64();
         (span >= 5.0).then(|| newest.bytes_after(*lsn).as_f64() / span)
+    }
+}
+
+/// Thousands of entries: as pairs of numbers, nanoseconds since boot and bytes.
+mod compact {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::clock::Moment;
+    use crate::units::Lsn;
+
+    type Tiers = [VecDeque<(Moment, Lsn)>; 3];
+
+    pub(super) fn serialize<S: Serializer>(tiers: &Tiers, serializer: S) -> Result<S::Ok, S::Error> {
+        let nanos = |at: &Moment| u64::try_from(at.since_boot().as_nanos()).unwrap_or(u64::MAX);
+        let plain = tiers.each_ref().map(|tier| tier.iter().map(|(at, lsn)| (nanos(at), lsn.0)).collect::<Vec<_>>());
+        plain.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tiers, D::Error> {
+        let plain = <[Vec<(u64, u64)>; 3]>::deserialize(deserializer)?;
+        let entry = |(nanos, lsn)| (Moment::after_boot(Duration::from_nanos(nanos)), Lsn(lsn));
+        Ok(plain.map(|tier| tier.into_iter().map(entry).collect()))
     }
 }
 
@@ -154,6 +199,35 @@ mod tests {
         );
         ring.push(at(200_001), Lsn(5));
         assert_eq!(ring.passed(Lsn(4)), Some(Passed::AtLeast(0.0)));
+    }
+
+    #[test]
+    fn it_reads_back_as_it_was_saved_and_goes_on() {
+        let before = ring((0..5000).map(|s| (s, s * 1000)));
+        let text = serde_json::to_string(&before).unwrap();
+        assert!(text.len() < 40_000, "{}", text.len());
+        let mut back: LsnRing = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, before);
+        // The agent was away for 20 s; replay has stood still for 100 s.
+        back.push(at(5020), Lsn(5_020_000));
+        assert!((ago(back.passed(Lsn(4_920_000))) - 100.0).abs() < 1.0, "{:?}", back.passed(Lsn(4_920_000)));
+    }
+
+    #[test]
+    fn what_no_agent_can_have_saved_is_not_sound() {
+        let ring = ring((0..100).map(|s| (s, s)));
+        assert!(ring.is_sound(at(99)) && LsnRing::default().is_sound(at(0)));
+        assert!(!ring.is_sound(at(98)), "from the future");
+        let text = serde_json::to_string(&ring).unwrap();
+        let mixed = text.replacen("[[[0,0]", "[[[99000000000,0]", 1);
+        assert_ne!(mixed, text);
+        assert!(!serde_json::from_str::<LsnRing>(&mixed).unwrap().is_sound(at(200)), "moments that fall");
+    }
+
+    #[test]
+    fn a_day_fills_it() {
+        assert!(ring((0..1000).map(|s| (s, s))).is_young());
+        assert!(!ring((0..90_000).map(|s| (s, s))).is_young());
     }
 
     #[test]

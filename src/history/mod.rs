@@ -1,9 +1,14 @@
 //! What is remembered of a pair over time, one file per channel. Only the hub changes it.
 
+pub mod catch_up;
 pub mod config_sync;
+pub mod flapping;
 pub mod kvstore;
 pub mod lag_trend;
 pub mod lsn_ring;
 pub mod postgres;
 pub mod rules;
+pub mod saved;
 pub mod search;
+pub mod set_up;
+pub mod slot_room;

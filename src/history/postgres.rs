@@ -9,8 +9,12 @@ use crate::evidence::{PostgresEvidence, Recognised, Roles, SenderKey};
 use crate::facts::{
     Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender,
 };
+use crate::history::catch_up::CatchUp;
 use crate::history::lag_trend::LagTrend;
 use crate::history::lsn_ring::LsnRing;
+use crate::history::saved::{RingOf, SavedPostgres};
+use crate::history::set_up::SetUp;
+use crate::history::slot_room::SlotRoom;
 use crate::names::Name;
 use crate::units::Lsn;
 
@@ -82,15 +86,22 @@ pub struct NodeMemory {
 #[derive(Clone, Debug)]
 pub struct PostgresHistory {
     trend_window: Duration,
+    slot_window: Duration,
     /// By node.
     pub nodes: BTreeMap<Name, NodeMemory>,
     /// By standby.
     pub recognised: BTreeMap<Name, Recognised>,
     /// Of the present primary.
     pub ring: LsnRing,
-    ring_of: Option<(Name, Option<String>, Option<u32>)>,
+    ring_of: Option<RingOf>,
+    /// By name, the physical slots of the present primary.
+    pub slots: BTreeMap<String, SlotRoom>,
+    /// By standby.
+    pub set_ups: BTreeMap<Name, SetUp>,
     /// By standby.
     pub trends: BTreeMap<Name, LagTrend>,
+    /// By standby.
+    pub catch_ups: BTreeMap<Name, CatchUp>,
     /// The last proven verdict "lag is large and growing".
     pub growing: Option<(bool, Moment)>,
     /// The last proven roles.
@@ -102,11 +113,15 @@ impl PostgresHistory {
     pub fn new(channel: &PostgresChannel) -> Self {
         Self {
             trend_window: channel.trend_window,
+            slot_window: channel.slot_window,
             nodes: BTreeMap::new(),
             recognised: BTreeMap::new(),
             ring: LsnRing::default(),
             ring_of: None,
+            slots: BTreeMap::new(),
+            set_ups: BTreeMap::new(),
             trends: BTreeMap::new(),
+            catch_ups: BTreeMap::new(),
             growing: None,
             roles: Roles::default(),
         }
@@ -124,6 +139,7 @@ impl PostgresHistory {
                 memory.record_senders(primary, reading.asked);
                 memory.record_commits(primary, reading.asked);
                 self.record_position(node, facts, primary, reading.asked);
+                self.record_slots(node, facts, primary, reading.asked);
             }
             PostgresRole::Standby(standby) => {
                 memory.senders.clear();
@@ -144,10 +160,12 @@ impl PostgresHistory {
     /// which was asked *after* the standby had answered is ahead.
     fn record_position(&mut self, node: &Name, facts: &PostgresFacts, primary: &PrimaryFacts, asked: Moment) {
         let Some(lsn) = primary.wal_lsn else { return };
-        let identity = Some((node.clone(), facts.system_identifier.clone(), facts.timeline));
-        if self.ring_of != identity {
+        let identity =
+            RingOf { node: node.clone(), cluster: facts.system_identifier.clone(), timeline: facts.timeline };
+        if self.ring_of.as_ref() != Some(&identity) {
             self.ring = LsnRing::default();
-            self.ring_of = identity;
+            self.slots.clear();
+            self.ring_of = Some(identity);
         }
         self.ring.push(asked, lsn);
         for (other, memory) in &mut self.nodes {
@@ -162,6 +180,54 @@ impl PostgresHistory {
         }
     }
 
+    /// How much each slot keeps; slots that are no more are forgotten, and so are the replications that went by them.
+    fn record_slots(&mut self, node: &Name, facts: &PostgresFacts, primary: &PrimaryFacts, asked: Moment) {
+        let has = |name: &str| primary.slots.iter().any(|slot| slot.name == name);
+        self.set_ups.retain(|_, set_up| !set_up.lost_its_slot(node, facts.system_identifier.as_ref(), has));
+        self.slots.retain(|name, _| has(name));
+        for slot in primary.slots.iter().filter(|slot| slot.physical) {
+            let room = self.slots.entry(slot.name.clone()).or_insert_with(|| SlotRoom::new(asked));
+            if let Some((wal, restart)) = primary.wal_lsn.zip(slot.restart_lsn) {
+                room.push(self.slot_window, asked, wal, restart);
+            }
+        }
+    }
+
+    /// What must survive a restart.
+    pub fn saved(&self) -> SavedPostgres {
+        let named = |(node, memory): (&Name, &NodeMemory)| Some((node.clone(), memory.slot.clone()?));
+        SavedPostgres {
+            ring_of: self.ring_of.clone(),
+            ring: self.ring.clone(),
+            slots: self.slots.clone(),
+            set_ups: self.set_ups.clone(),
+            slot_names: self.nodes.iter().filter_map(named).collect(),
+            trends: self.trends.clone(),
+            growing: self.growing,
+        }
+    }
+
+    /// Goes on from what was saved. What belongs to another primary or timeline is dropped with the first reading.
+    pub fn restore(&mut self, saved: SavedPostgres, now: Moment) {
+        let window = self.trend_window;
+        self.ring_of = saved.ring_of;
+        self.ring = saved.ring;
+        self.slots = saved.slots;
+        self.set_ups = saved.set_ups;
+        self.trends = saved.trends.into_iter().filter(|(_, trend)| trend.is_sound(window, now)).collect();
+        self.growing = saved.growing;
+        for (node, slot) in saved.slot_names {
+            self.nodes.entry(node).or_default().slot = Some(slot);
+        }
+    }
+
+    /// Which slot each standby named last.
+    pub fn remember_slots(&mut self, before: BTreeMap<Name, NodeMemory>) {
+        for (node, memory) in before {
+            self.nodes.entry(node).or_default().slot = memory.slot;
+        }
+    }
+
     /// Takes in what was derived from the newest readings: who is whose walsender, lags for the trend, the verdict on growth, roles.
     pub fn note(&mut self, evidence: &PostgresEvidence, roles: &Roles, now: Moment) {
         for standby in &evidence.standbys {
@@ -171,9 +237,13 @@ impl PostgresHistory {
             if let Some(reported) = standby.reported {
                 self.nodes.entry(standby.node.clone()).or_default().has_at_least(reported);
             }
+            if let Some((of, age)) = standby.outlook.set_up_of.as_ref().zip(standby.outlook.set_up_age) {
+                self.set_ups.insert(standby.node.clone(), SetUp::new(of.clone(), now, age));
+            }
             if let Some(total) = standby.total {
                 let fresh = || LagTrend::new(self.trend_window);
                 self.trends.entry(standby.node.clone()).or_insert_with(fresh).push(now, total);
+                self.catch_ups.entry(standby.node.clone()).or_default().push(now, total);
             }
         }
         if evidence.lag.is_some() {

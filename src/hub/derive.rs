@@ -55,7 +55,7 @@ pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTi
 
 fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
     let Known { pair, readings, histories, .. } = known;
-    let mut changes = Vec::new();
+    let (mut changes, mut flaps) = (Vec::new(), Vec::new());
     let mut keep = |change: Option<Moment>| changes.extend(change.filter(|change| *change > now));
     let (roles, roles_change) = roles(known, now);
     keep(roles_change);
@@ -82,8 +82,15 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
         keep(change);
         evidence
     });
-    let next_change = changes.into_iter().min();
-    PairEvidence { roles, postgres, config, kvstore, search, next_change }
+    let mut evidence = PairEvidence { roles, postgres, config, kvstore, search, flaps: Vec::new(), next_change: None };
+    for (channel, up) in evidence.replicating() {
+        let (count, change) = histories.flapping.changes(channel, up, now);
+        flaps.push((channel, count));
+        keep(change);
+    }
+    evidence.flaps = flaps;
+    evidence.next_change = changes.into_iter().min();
+    evidence
 }
 
 /// Which node is what: as PostgreSQL proves it, or as the configuration says.

@@ -5,8 +5,10 @@ use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
 use crate::facts::Observation;
 use crate::history::config_sync::ConfigHistory;
+use crate::history::flapping::FlapHistory;
 use crate::history::kvstore::KvstoreHistory;
 use crate::history::postgres::PostgresHistory;
+use crate::history::saved::SavedPostgres;
 use crate::history::search::SearchHistory;
 
 /// The histories of all channels.
@@ -20,6 +22,8 @@ pub struct Histories {
     pub kvstore: KvstoreHistory,
     /// Of the search engines.
     pub search: SearchHistory,
+    /// Of all channels that replicate.
+    pub flapping: FlapHistory,
 }
 
 impl Histories {
@@ -30,7 +34,20 @@ impl Histories {
             config: ConfigHistory::default(),
             kvstore: KvstoreHistory::default(),
             search: SearchHistory::default(),
+            flapping: FlapHistory::default(),
         }
+    }
+
+    /// Goes on from what was saved.
+    pub fn restore(&mut self, saved: Option<SavedPostgres>, now: Moment) {
+        if let (Some(history), Some(saved)) = (&mut self.postgres, saved) {
+            history.restore(saved, now);
+        }
+    }
+
+    /// What must survive a restart.
+    pub fn saved(&self) -> Option<SavedPostgres> {
+        self.postgres.as_ref().map(PostgresHistory::saved)
     }
 
     /// Takes in a reading, before it is held as the newest.
@@ -52,6 +69,9 @@ impl Histories {
         if let (Some(history), Some(postgres)) = (&mut self.postgres, &evidence.postgres) {
             history.note(postgres, &evidence.roles, now);
         }
+        for (channel, up) in evidence.replicating() {
+            self.flapping.record(channel, up, now);
+        }
     }
 
     /// The machine was paused from outside, which boot time did not see: moments from before would look younger than they
@@ -61,6 +81,10 @@ impl Histories {
             let before = std::mem::replace(history, PostgresHistory::new(channel));
             history.roles = Roles { proven_at: None, ..before.roles };
             history.recognised = before.recognised;
+            // An age is a lower bound, which a time that nobody counted leaves true.
+            history.set_ups = before.set_ups;
+            history.remember_slots(before.nodes);
         }
+        self.flapping = FlapHistory::default();
     }
 }

@@ -39,6 +39,9 @@ use transitions::Transitions;
 /// Readings that may wait for the hub; a probe whose reading does not fit waits with it.
 const INBOX: usize = 64;
 
+/// What is remembered of the servers is handed to be saved this often.
+const HAND_EVERY: Duration = Duration::from_secs(15);
+
 /// A running pair.
 #[derive(Debug)]
 pub struct Hub {
@@ -46,7 +49,7 @@ pub struct Hub {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     took: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<RuleTimers>,
+    task: JoinHandle<Saved>,
     saving: Option<JoinHandle<()>>,
 }
 
@@ -71,11 +74,11 @@ pub struct Keeping {
 }
 
 impl Hub {
-    /// Starts the pair's task and probes. Without timers from a hub before it, they come from the state file, if any.
-    pub async fn start(pair: Arc<PairConfig>, common: &Common, timers: Option<RuleTimers>) -> Self {
+    /// Starts the pair's task and probes. Without memory of a hub before it, that comes from the state file, if any.
+    pub async fn start(pair: Arc<PairConfig>, common: &Common, before: Option<Saved>) -> Self {
         let file = StateFile::new(&common.state_directory, &pair.name);
-        let saved = match (timers, &common.keeping) {
-            (Some(timers), _) => Saved { timers },
+        let saved = match (before, &common.keeping) {
+            (Some(before), _) => before,
             (None, Some(keeping)) => load(file.clone(), keeping.boot.clone()).await,
             (None, None) => Saved::default(),
         };
@@ -83,7 +86,7 @@ impl Hub {
         let saving = common.keeping.clone();
         let saving = saving.map(|Keeping { boot, writes }| tokio::spawn(saving::keep(file, boot, states, writes)));
         let present = (clock::now(), clock::wall());
-        let (core, first) = Core::new(pair.clone(), common, saved.timers, state, present);
+        let (core, first) = Core::new(pair.clone(), common, saved, state, present);
         let took = core.took.clone();
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
@@ -111,15 +114,15 @@ impl Hub {
         }
     }
 
-    /// Stops probes and task, and saves the state a last time. Gives the timers to a hub that follows.
-    pub async fn stop(self) -> RuleTimers {
+    /// Stops probes and task, and saves the state a last time. Gives it to a hub that follows.
+    pub async fn stop(self) -> Saved {
         // It has ended already if nobody listens.
         let _ = self.stop.send(());
-        let timers = self.task.await.unwrap_or_default();
+        let saved = self.task.await.unwrap_or_default();
         if let Some(saving) = self.saving {
             let _ = saving.await;
         }
-        timers
+        saved
     }
 }
 
@@ -150,6 +153,8 @@ struct Core {
     next_change: Option<Moment>,
     transitions: Transitions,
     state: watch::Sender<Saved>,
+    /// When memory beside the timers was last handed to be saved.
+    handed: Moment,
     roles: watch::Sender<Roles>,
     took: Arc<AtomicU64>,
 }
@@ -158,7 +163,7 @@ impl Core {
     fn new(
         pair: Arc<PairConfig>,
         common: &Common,
-        timers: RuleTimers,
+        saved: Saved,
         state: watch::Sender<Saved>,
         (now, wall): (Moment, WallTime),
     ) -> (Self, Arc<Snapshot>) {
@@ -166,23 +171,25 @@ impl Core {
             readings: Readings::new(&pair),
             histories: Histories::new(&pair),
             role_file: None,
-            timers,
+            timers: saved.timers,
             pause: PauseDetector::new(now, wall),
             number: 0,
             next_change: None,
             transitions: Transitions::default(),
             state,
+            handed: now,
             roles: watch::channel(Roles::default()).0,
             took: Arc::default(),
             pair,
             rules: common.rules.clone(),
             state_directory: common.state_directory.clone(),
         };
+        core.histories.restore(saved.postgres, now);
         let first = core.snapshot(now, wall);
         (core, first)
     }
 
-    async fn run(mut self, publish: watch::Sender<Arc<Snapshot>>, mut stopped: oneshot::Receiver<()>) -> RuleTimers {
+    async fn run(mut self, publish: watch::Sender<Arc<Snapshot>>, mut stopped: oneshot::Receiver<()>) -> Saved {
         let (inbox, mut told) = mpsc::channel(INBOX);
         // Ended with the task: dropping the set aborts the probes.
         let _probes = schedule::start(&self.pair, &self.state_directory, &inbox, &self.roles.subscribe());
@@ -200,7 +207,7 @@ impl Core {
                     let (now, wall) = (clock::now(), clock::wall());
                     publish.send_replace(self.advance(Vec::new(), now, wall));
                 }
-                _ = &mut stopped => return self.timers,
+                _ = &mut stopped => return self.hand_over(),
             }
         }
     }
@@ -256,16 +263,33 @@ impl Core {
         self.histories.note(&view.evidence, now);
         self.tell_roles(&view.evidence.roles);
         self.transitions.tell(&view, complete);
-        self.state.send_if_modified(|saved| {
-            let changed = saved.timers != self.timers;
-            if changed {
-                saved.timers.clone_from(&self.timers);
-            }
-            changed
-        });
+        self.keep(now);
         self.next_change = Some(next_change);
         self.number += 1;
         Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until))
+    }
+
+    /// Hands on what is to be saved: timers as soon as one changes, the rest now and then, since it changes with each reading.
+    fn keep(&mut self, now: Moment) {
+        let postgres = if now.since(self.handed) >= HAND_EVERY { self.histories.saved() } else { None };
+        if postgres.is_some() {
+            self.handed = now;
+        }
+        self.state.send_if_modified(|saved| {
+            let changed = saved.timers != self.timers || postgres.is_some();
+            if changed {
+                saved.timers.clone_from(&self.timers);
+                saved.postgres = postgres.or_else(|| saved.postgres.take());
+            }
+            changed
+        });
+    }
+
+    /// The newest state, also for the last write.
+    fn hand_over(self) -> Saved {
+        let saved = Saved { timers: self.timers, postgres: self.histories.saved() };
+        self.state.send_replace(saved.clone());
+        saved
     }
 
     /// Probes that go by roles are told when who is what has changed, not each time that it is proven again.

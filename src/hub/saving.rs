@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::{self, BootId};
+use crate::history::rules::RuleTimers;
 use crate::state_file::{Present, Saved, StateFile};
 
 /// Between two writes.
@@ -33,7 +34,7 @@ impl StateWrites {
 pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Receiver<Saved>, writes: Arc<StateWrites>) {
     let mut failing = false;
     loop {
-        let idle = *states.borrow_and_update() == Saved::default();
+        let idle = states.borrow_and_update().timers == RuleTimers::default();
         let closed = tokio::select! {
             changed = states.changed() => changed.is_err(),
             () = tokio::time::sleep(REFRESH), if !idle => false,

@@ -15,7 +15,6 @@ use crate::facts::{
     Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading,
     Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
 };
-use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::level::Level;
 use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason};
@@ -49,7 +48,7 @@ impl Timeline {
         let common = Common { rules, state_directory: PathBuf::new(), keeping: None };
         let (state, saved) = watch::channel(Saved::default());
         let offset = 1e9;
-        let (core, snapshot) = Core::new(pair, &common, RuleTimers::default(), state, (at(0.0), WallTime(offset)));
+        let (core, snapshot) = Core::new(pair, &common, Saved::default(), state, (at(0.0), WallTime(offset)));
         Self { core, saved, snapshot, offset }
     }
 
@@ -101,8 +100,8 @@ fn facts(start: &str, role: PostgresRole) -> PostgresFacts {
         server_clock: None,
         role,
         settings,
-        new_sessions: None,
         slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 
@@ -262,4 +261,21 @@ fn one_canary_tells_of_each_store_by_itself() {
     timeline.advance(6.0, vec![canary(6.0, None)]);
     assert_eq!(timeline.shown(6.0, Channel::Kvstore), (Level::Ok, None));
     assert!(timeline.snapshot.at(at(6.0)).probes.iter().all(|probe| probe.up && probe.last_success.is_some()));
+}
+
+#[test]
+fn memory_is_handed_to_be_saved_now_and_then_and_goes_on_in_the_next_hub() {
+    let mut timeline = Timeline::of_postgres();
+    timeline.healthy(1, 10);
+    assert!(timeline.saved.borrow().postgres.is_none(), "not with each reading");
+    timeline.healthy(11, 20);
+    let handed = timeline.saved.borrow().postgres.clone().expect("after a quarter of a minute");
+    assert_eq!(handed.slot_names.get(&Name::new("beta")).map(String::as_str), Some("beta"));
+    let Timeline { core, saved, .. } = timeline;
+    let last = core.hand_over();
+    assert_eq!(*saved.borrow(), last, "the last write has all of it");
+    assert_ne!(last.postgres, Some(handed));
+    let mut next = Timeline::of_postgres();
+    next.core.histories.restore(last.postgres.clone(), at(21.0));
+    assert_eq!(next.core.histories.saved(), last.postgres);
 }

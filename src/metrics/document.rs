@@ -15,7 +15,7 @@ something is known, or hold a state that must tolerate gaps; each configured thi
 /// The whole catalogue as Markdown.
 pub fn document() -> String {
     let mut out = String::from(HEAD);
-    for section in &CATALOGUE {
+    for section in CATALOGUE {
         let _ = write!(out, "\n## {}\n\n", section.title);
         out.push_str("| metric | labels | type | unit | there | meaning |\n|---|---|---|---|---|---|\n");
         for metric in section.metrics {

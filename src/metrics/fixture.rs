@@ -33,6 +33,8 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
             schedule,
             lag_large: Bytes::mib(64),
             trend_window: Duration::from_secs(300),
+            slot_window: Duration::from_secs(600),
+            initial_sync: Duration::from_hours(24),
             low_load: Bytes::mib(1),
             stall_after: Duration::from_secs(15),
             stuck_after: Duration::from_secs(600),
@@ -67,6 +69,7 @@ pub(crate) fn nothing_known() -> PairEvidence {
         config: None,
         kvstore: None,
         search: None,
+        flaps: Vec::new(),
         next_change: None,
     }
 }
@@ -80,6 +83,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         position: None,
         not_accepting: Some(false),
         no_new_session: None,
+        told: NodeTold { untested_version: Some(false), wal_directory: Some(Bytes::mib(32)), archive_ready: Some(0) },
     };
     PostgresEvidence {
         verdict: Verdict::proven(at(10)),
@@ -100,6 +104,20 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
             lag_seconds_at_least: None,
             gap: Some(Bytes(3)),
             slot_lost: Some(false),
+            told: StandbyTold {
+                slot_active: Some(true),
+                slot_retained: Some(Bytes::mib(1)),
+                slot_wal_status: Some(WalStatus::Reserved),
+                conflicts: Some(0),
+                settings_differ: Some(Vec::new()),
+            },
+            outlook: Outlook {
+                slot_loss_seconds: Some(f64::INFINITY),
+                slot_share: Some(0.1),
+                wal_disk_full_seconds: Some(1e6),
+                set_up_age: Some(Duration::from_hours(48)),
+                set_up_of: None,
+            },
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-1.0),
             catch_up_seconds: Some(f64::INFINITY),
@@ -113,7 +131,9 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         wal_rate: Some(1000.0),
         at_low_load: Some(true),
         growing: false,
+        established: true,
         commits_blocked: Some(false),
+        archiver_failing: Some(false),
         contradiction: None,
     }
 }
@@ -162,6 +182,7 @@ pub(crate) fn all_known() -> PairEvidence {
             stores: Vec::new(),
         }),
         search: Some(search_known()),
+        flaps: [Channel::Postgres, Channel::Config, Channel::Kvstore].map(|channel| (channel, 0)).into(),
         next_change: None,
     }
 }

@@ -15,11 +15,13 @@ use crate::snapshot::{ChannelView, ProbeHealth, Sample};
 mod agent;
 mod config_sync;
 mod document;
+mod forecast;
 mod kvstore;
 mod pair;
 mod postgres;
 pub mod process;
 mod search;
+mod servers;
 
 pub use agent::{AgentStatus, SnapshotCost};
 pub use document::document;
@@ -60,6 +62,8 @@ pub enum Unit {
     Count,
     /// Multiples of a configured period.
     Periods,
+    /// A share; 1 is the whole.
+    Ratio,
 }
 
 impl Unit {
@@ -75,6 +79,7 @@ impl Unit {
             Self::Level => "0 to 3",
             Self::Count => "count",
             Self::Periods => "periods",
+            Self::Ratio => "ratio",
         }
     }
 }
@@ -134,9 +139,11 @@ pub struct Section {
 }
 
 /// The whole catalogue, in the order of exposition.
-pub static CATALOGUE: [Section; 6] = [
+pub static CATALOGUE: &[Section] = &[
     Section { title: "The pair, its channels and its probes", metrics: &pair::METRICS },
     Section { title: "PostgreSQL", metrics: &postgres::METRICS },
+    Section { title: "PostgreSQL, what is coming", metrics: &forecast::METRICS },
+    Section { title: "PostgreSQL's servers", metrics: &servers::METRICS },
     Section { title: "Configuration", metrics: &config_sync::METRICS },
     Section { title: "Key-value store", metrics: &kvstore::METRICS },
     Section { title: "Search", metrics: &search::METRICS },

@@ -1,7 +1,7 @@
 //! Whether we know, how well it is and why: of each channel, of the pair, of each probe.
 
 use super::Presence::{Always, WhenKnown};
-use super::{Kind, Metric, PairInput, Read, Unit, state, text};
+use super::{Kind, Metric, PairInput, Read, Unit, count, state, text};
 use crate::names::{Channel, Proof};
 
 /// Whether the channel is proven to replicate now. `None` where it has no such series: search is rebuilt, not
@@ -23,7 +23,7 @@ fn replication_up(input: &PairInput<'_>, channel: Channel) -> Option<bool> {
     Some(verdict.is_some_and(|verdict| verdict.up))
 }
 
-pub(super) static METRICS: [Metric; 8] = [
+pub(super) static METRICS: [Metric; 9] = [
     Metric {
         name: "standby_replication_up",
         kind: Kind::Gauge,
@@ -35,6 +35,19 @@ pub(super) static METRICS: [Metric; 8] = [
             for channel in input.pair.channels() {
                 let up = replication_up(input, channel);
                 emit.put_known([channel.as_str().into()], up.map(state));
+            }
+        }),
+    },
+    Metric {
+        name: "standby_replication_changes",
+        kind: Kind::Gauge,
+        help: "How often the channel has changed between proven and not proven in the last 15 minutes, each time for 5 seconds or more.",
+        labels: &["pair", "channel"],
+        unit: Unit::Count,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for (channel, changes) in &input.evidence.flaps {
+                emit.put([channel.as_str().into()], count(*changes as u64));
             }
         }),
     },

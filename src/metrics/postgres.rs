@@ -6,7 +6,7 @@ use crate::evidence::{PostgresEvidence, StandbyEvidence};
 use crate::names::{Reason, ReplayState, Role};
 
 /// One number of each standby, where it is known.
-fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
+pub(super) fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
     for standby in input.evidence.postgres.iter().flat_map(|postgres| &postgres.standbys) {
         emit.put_known([text(&standby.node)], value(standby));
     }
@@ -18,7 +18,7 @@ fn of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&PostgresEviden
 }
 
 /// One state of the pair that is always told while the channel is configured: what is not proven is 0.
-fn proven_of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, holds: fn(&PostgresEvidence) -> bool) {
+pub(super) fn proven_of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, holds: fn(&PostgresEvidence) -> bool) {
     if input.pair.postgres.is_some() {
         emit.put([], state(input.evidence.postgres.as_ref().is_some_and(holds)));
     }

@@ -138,6 +138,15 @@ pub struct PostgresNodeDocument {
     /// Why no new session could be opened beside the one that answers; left out while there is nothing to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_new_session: Option<String>,
+    /// Its major version is none of those that this agent was tried on.
+    #[serde(default)]
+    pub untested_version: Option<bool>,
+    /// Files in the directory of its WAL.
+    #[serde(default)]
+    pub wal_directory_bytes: Option<u64>,
+    /// Files of WAL that wait to be archived.
+    #[serde(default)]
+    pub archive_ready_files: Option<u64>,
 }
 
 /// One standby.
@@ -157,10 +166,16 @@ pub struct StandbyDocument {
     pub total_lag_bytes: Option<u64>,
     /// The same in seconds.
     pub lag_seconds: Option<f64>,
-    /// The lag exceeds what is remembered: at least this many seconds.
+    /// The lag exceeds what is remembered: at least this many seconds. With `lag_seconds` beside it, that is an upper bound.
     pub lag_seconds_at_least: Option<f64>,
     /// Not received: what a failover would lose.
     pub gap_bytes: Option<u64>,
+    /// What may not be lower than, or must be the same as, on the primary and is not; each with both values.
+    #[serde(default)]
+    pub settings_differ: Option<Vec<String>>,
+    /// WAL that the primary keeps for its slot.
+    #[serde(default)]
+    pub slot_retained_bytes: Option<u64>,
     /// What replay does.
     pub replay_state: Option<ReplayState>,
     /// Change of the total lag.

@@ -108,6 +108,9 @@ fn node_document(node: &NodeEvidence) -> PostgresNodeDocument {
         version: node.version,
         position: node.position.map(|position| position.to_string()),
         no_new_session: node.no_new_session.clone(),
+        untested_version: node.told.untested_version,
+        wal_directory_bytes: node.told.wal_directory.map(|size| size.0),
+        archive_ready_files: node.told.archive_ready,
     }
 }
 
@@ -123,6 +126,8 @@ fn standby_document(standby: &StandbyEvidence, now: Moment) -> StandbyDocument {
         lag_seconds: standby.lag_seconds,
         lag_seconds_at_least: standby.lag_seconds_at_least,
         gap_bytes: standby.gap.map(|gap| gap.0),
+        settings_differ: standby.told.settings_differ.clone(),
+        slot_retained_bytes: standby.told.slot_retained.map(|retained| retained.0),
         replay_state: standby.replay_state,
         lag_slope_bytes_per_second: standby.lag_slope,
         catch_up_seconds: standby.catch_up_seconds.map(|seconds| match seconds.is_finite() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, PairEvidence, PostgresEvidence, Roles, SearchEvidence,
-    SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, Verdict,
+    ConfigEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence, PostgresEvidence, Roles,
+    SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
 };
 use crate::facts::Failure;
 use crate::level::Level;
@@ -63,6 +63,7 @@ pub fn ok() -> View {
             primary: Some(name("alpha")),
             nodes: vec![search_node("alpha", 120_000), search_node("beta", 119_998)],
         }),
+        flaps: Vec::new(),
         next_change: None,
     };
     view("catalog", evidence, Vec::new())
@@ -109,6 +110,7 @@ pub fn unknown() -> View {
         position: None,
         not_accepting: None,
         no_new_session: None,
+        told: NodeTold::default(),
     };
     let standby = |node: &str| StandbyEvidence {
         node: name(node),
@@ -119,6 +121,8 @@ pub fn unknown() -> View {
         lag_seconds_at_least: None,
         gap: None,
         slot_lost: None,
+        told: StandbyTold::default(),
+        outlook: Outlook::default(),
         replay_state: None,
         lag_slope: None,
         catch_up_seconds: None,
@@ -140,7 +144,9 @@ pub fn unknown() -> View {
             wal_rate: None,
             at_low_load: None,
             growing: false,
+            established: true,
             commits_blocked: None,
+            archiver_failing: None,
             contradiction: None,
         }),
         config: Some(ConfigEvidence {
@@ -165,6 +171,7 @@ pub fn unknown() -> View {
             primary: Some(name("alpha")),
             nodes: vec![blind_search_node("alpha"), blind_search_node("beta")],
         }),
+        flaps: Vec::new(),
         next_change: None,
     };
     view("far-away", evidence, vec![replication_unknown(), watchdog()])
@@ -197,6 +204,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         position: Some(Lsn(position.0 - behind)),
         not_accepting: Some(false),
         no_new_session: None,
+        told: NodeTold { untested_version: Some(false), wal_directory: Some(Bytes::mib(80)), archive_ready: Some(0) },
     };
     let replay = Bytes(total.0 - gap.0);
     PostgresEvidence {
@@ -218,6 +226,14 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
             lag_seconds_at_least: None,
             gap: Some(gap),
             slot_lost: Some(false),
+            told: StandbyTold {
+                slot_active: Some(true),
+                slot_retained: Some(Bytes::mib(3)),
+                slot_wal_status: Some(WalStatus::Reserved),
+                conflicts: Some(2),
+                settings_differ: Some(Vec::new()),
+            },
+            outlook: Outlook::default(),
             replay_state: Some(ReplayState::Applying),
             lag_slope: Some(-12.5),
             catch_up_seconds: Some(0.1),
@@ -231,7 +247,9 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
         wal_rate: Some(2.5e6),
         at_low_load: Some(false),
         growing: false,
+        established: true,
         commits_blocked: Some(false),
+        archiver_failing: Some(false),
         contradiction: None,
     }
 }

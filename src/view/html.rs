@@ -158,12 +158,14 @@ fn nodes(pair: &PairDocument, nodes: &[PostgresNodeDocument]) -> Html {
             }
             None => UNKNOWN.to_owned(),
         };
+        let version = |number| postgres_version(number, node.untested_version);
+        let version = node.version.map_or_else(|| UNKNOWN.to_owned(), version);
         vec![
             Html::text(node.node.as_str()),
             value(&role),
             value(&node.timeline.map_or_else(|| UNKNOWN.to_owned(), |timeline| timeline.to_string())),
             value(node.position.as_deref().unwrap_or(UNKNOWN)),
-            value(&node.version.map_or_else(|| UNKNOWN.to_owned(), postgres_version)),
+            value(&version),
         ]
     };
     let rows: Vec<_> = nodes.iter().map(row).collect();
@@ -199,7 +201,17 @@ fn standbys(standbys: &[StandbyDocument]) -> Html {
         "replay",
         "caught up in",
     ];
-    table("Standbys", &head, &rows)
+    Html::joined(&[table("Standbys", &head, &rows), differences(standbys)])
+}
+
+/// What a standby has otherwise than its primary though it may not; nothing while there is nothing to say.
+fn differences(standbys: &[StandbyDocument]) -> Html {
+    let told = |standby: &StandbyDocument| {
+        let differ = standby.settings_differ.as_ref().filter(|differ| !differ.is_empty())?;
+        Some(vec![Html::text(standby.node.as_str()), Html::text(&differ.join("; "))])
+    };
+    let rows: Vec<_> = standbys.iter().filter_map(told).collect();
+    if rows.is_empty() { Html::default() } else { table("Settings that differ", &["standby", "what"], &rows) }
 }
 
 fn kvstore(pair: &PairDocument) -> Html {

@@ -71,10 +71,11 @@ pub fn oldest_evidence(status: &StatusDocument) -> String {
     }
 }
 
-/// Lag of a standby in time: exact, a lower bound, or unknown.
+/// Lag of a standby in time: exact, an upper bound, a lower bound, or unknown.
 pub fn lag_time(standby: &StandbyDocument) -> String {
     match (standby.lag_seconds, standby.lag_seconds_at_least) {
         (None, Some(least)) => format!("over {}", seconds(Some(least))),
+        (Some(most), Some(_)) => format!("at most {}", seconds(Some(most))),
         (exact, _) => seconds(exact),
     }
 }
@@ -204,8 +205,9 @@ pub fn words(closed: &str) -> String {
 }
 
 /// A PostgreSQL version number (`150013`) as people write it (`15.13`).
-pub fn postgres_version(number: u32) -> String {
-    format!("{}.{}", number / 10_000, number % 10_000)
+pub fn postgres_version(number: u32, untested: Option<bool>) -> String {
+    let version = format!("{}.{}", number / 10_000, number % 10_000);
+    if untested == Some(true) { format!("{version} (untested version)") } else { version }
 }
 
 #[cfg(test)]

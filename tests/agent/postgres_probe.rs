@@ -19,6 +19,8 @@ fn channel(timeout: Duration) -> PostgresChannel {
         schedule: Schedule::new(Duration::from_secs(1), timeout),
         lag_large: Bytes::mib(64),
         trend_window: Duration::from_secs(300),
+        slot_window: Duration::from_secs(600),
+        initial_sync: Duration::from_hours(24),
         low_load: Bytes::mib(1),
         stall_after: Duration::from_secs(15),
         stuck_after: Duration::from_secs(600),

@@ -94,7 +94,8 @@ async fn address_leads_to(site: &Site, row: &mut Row<'_>, target: SocketAddr) ->
 #[tokio::test]
 async fn p8_standby_from_another_cluster() -> Result<()> {
     let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
-    let foreign = PgPair::builder().fresh_cluster().named("foreign-").slot(None).start(&site.lab).await?;
+    let foreign = PgPair::builder().version(crate::MAJOR).fresh_cluster().named("foreign-").slot(None);
+    let foreign = foreign.start(&site.lab).await?;
     let mut row = Row::of(&site, "P8", "standby is one of another cluster", POSTGRES).await?;
     address_leads_to(&site, &mut row, foreign.standby.address()).await?;
     is_told(&site, &mut row, "wrong_cluster", "standby_postgres_wrong_cluster").await?;

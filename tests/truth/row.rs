@@ -69,6 +69,11 @@ impl<'a> Row<'a> {
         Ok(row)
     }
 
+    /// Whole seconds since the fault.
+    pub fn passed(&self) -> u64 {
+        self.begun.elapsed().as_secs()
+    }
+
     /// The fault happens now.
     pub fn fault(&mut self) {
         self.begun = Instant::now();
@@ -183,8 +188,11 @@ impl<'a> Row<'a> {
         std::fs::create_dir_all(&directory)?;
         let slug: String =
             self.fault.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-        let text = json!({ "row": self.id, "fault": self.fault, "measured": self.measured });
-        std::fs::write(directory.join(format!("{}-{slug}.json", self.id)), serde_json::to_string_pretty(&text)?)?;
+        let text = json!({ "row": self.id, "postgres": crate::MAJOR, "fault": self.fault, "measured": self.measured });
+        std::fs::write(
+            directory.join(format!("{}-{}-{slug}.json", crate::MAJOR, self.id)),
+            serde_json::to_string_pretty(&text)?,
+        )?;
         Ok(())
     }
 }

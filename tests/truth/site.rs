@@ -78,13 +78,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts what is planned. `None`: a server is missing here, which was said.
+    /// Starts what is planned, on the version of PostgreSQL that this program plays. `None`: a server is missing here, which was said.
     pub async fn start(plan: Plan) -> Result<Option<Self>> {
-        let mut needs = vec![Need::Postgres, Need::Monitoring];
+        let mut needs = vec![Need::PostgresVersion(crate::MAJOR), Need::Monitoring];
         needs.extend(plan.kvstore.then_some(Need::Redis));
         needs.extend(plan.config.map(|_| Need::Rsync));
         let Some(lab) = Lab::open(&needs)? else { return Ok(None) };
-        let postgres = plan.postgres.clone().start(&lab).await?;
+        let postgres = plan.postgres.clone().version(crate::MAJOR).start(&lab).await?;
         let authority = if plan.verified { Some(certify(&lab, &postgres).await?) } else { None };
         let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
         let sync = plan.config.map(|period| start_sync(&lab, period, plan.wrapped)).transpose()?;

@@ -5,9 +5,11 @@
 
 mod access;
 mod nodes;
+mod outlook;
 mod position;
 mod proof;
 mod recognise;
+mod servers;
 mod standby;
 
 use std::collections::BTreeMap;
@@ -83,17 +85,20 @@ pub fn evidence(
     let wal_rate = primary.and_then(|_| history.ring.rate());
     let (growing, held_until) = growing(channel, &counted, history, lag, now);
     changes.extend(held_until);
+    let established = established(channel, &counted, history, now);
     let evidence = PostgresEvidence {
         verdict,
         primary: primary.map(|primary| primary.name.clone()),
         primary_seen,
-        nodes: nodes.evidence(),
+        nodes: nodes.evidence(now),
         lag,
         lag_seconds,
         wal_rate,
         at_low_load: wal_rate.map(|rate| rate < channel.low_load.as_f64()),
         growing,
+        established,
         commits_blocked: primary.and_then(|primary| commits_blocked(&primary, history)),
+        archiver_failing: primary.and_then(|primary| primary.primary.archiver_failing),
         contradiction: contradicts,
         standbys,
     };
@@ -149,6 +154,23 @@ fn is_growing(channel: &PostgresChannel, standby: &StandbyEvidence, history: &Po
             let rise = slope.median * channel.trend_window.as_secs_f64();
             slope.lower > 0.0 && rise > RISE_SHARE * channel.lag_large.as_f64()
         })
+}
+
+/// Whether the standbys whose lag grows (all, while none does) have been standbys for longer than a first copy may take. What is not
+/// known is not past it: a rule tells of a growing lag in either case.
+fn established(
+    channel: &PostgresChannel,
+    standbys: &[&StandbyEvidence],
+    history: &PostgresHistory,
+    now: Moment,
+) -> bool {
+    let past = |standby: &&&StandbyEvidence| standby.outlook.set_up_age.is_some_and(|age| age >= channel.initial_sync);
+    let mut grow = standbys.iter().filter(|standby| is_growing(channel, standby, history, now)).peekable();
+    if grow.peek().is_some() {
+        grow.any(|standby| past(&standby))
+    } else {
+        standbys.iter().all(|standby| past(&standby))
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::servers;
 use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{NodeEvidence, Roles};
@@ -178,7 +179,7 @@ impl<'a> Nodes<'a> {
     }
 
     /// Each node as its server describes itself.
-    pub(super) fn evidence(&self) -> Vec<NodeEvidence> {
+    pub(super) fn evidence(&self, now: Moment) -> Vec<NodeEvidence> {
         let of = |&(name, node): &(&Name, Node)| NodeEvidence {
             node: name.clone(),
             role: node.role(),
@@ -191,6 +192,7 @@ impl<'a> Nodes<'a> {
             },
             not_accepting: access::not_accepting(node),
             no_new_session: access::no_new_session(name, node),
+            told: servers::node_told(node, now),
         };
         self.all.iter().map(of).collect()
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Moment;
-use crate::config::{PairConfig, PostgresChannel, ReplicaMatch};
+use crate::config::{PairConfig, PostgresChannel};
 use crate::evidence::{Recognised, StandbyEvidence, Verdict};
 use crate::facts::{Latest, PostgresFacts, PostgresSettings, StandbyFacts, Walsender};
+use crate::history::catch_up::Course;
 use crate::history::lsn_ring::Passed;
 use crate::history::postgres::{PostgresHistory, sender_key};
 use crate::names::{Name, Reason, ReplayState};
@@ -13,7 +14,7 @@ use crate::units::Bytes;
 
 use super::nodes::{Node, Nodes, Primary};
 use super::proof::{self, Proof};
-use super::{position, recognise};
+use super::{outlook, position, recognise, servers};
 
 /// All that a standby's evidence is derived from.
 pub(super) struct Surroundings<'a> {
@@ -37,10 +38,10 @@ pub(super) struct Derived {
 
 /// The standby's own facts, while it can be asked.
 #[derive(Clone, Copy)]
-struct Own<'a> {
-    facts: &'a PostgresFacts,
-    standby: &'a StandbyFacts,
-    asked: Moment,
+pub(super) struct Own<'a> {
+    pub(super) facts: &'a PostgresFacts,
+    pub(super) standby: &'a StandbyFacts,
+    pub(super) asked: Moment,
 }
 
 pub(super) fn derive(
@@ -73,11 +74,14 @@ pub(super) fn derive(
     let hears_primary = matches!(receiver, Some(Ok(_)));
     let heard = [&walsender, &receiver].into_iter().filter_map(|half| Some(half.as_ref()?.as_ref().ok()?.heard)).max();
     let row = row.and_then(Result::ok);
+    let slot = outlook::slot(view, name, own.map(|own| own.standby));
     let mut evidence = StandbyEvidence {
         node: name.clone(),
         // Positions of histories that have parted cannot be compared: a standby that is "ahead" would seem to lose nothing.
         gap: if contradiction.is_some() { None } else { gap(view, name, row) },
-        slot_lost: slot_lost(view, name, own),
+        slot_lost: outlook::slot_lost(view, slot),
+        outlook: outlook::outlook(view, name, slot, row),
+        told: servers::standby_told(view, name, own),
         replay_state,
         last_heartbeat: heard,
         recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),
@@ -262,21 +266,6 @@ fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<R
     position::replay_state(own.standby, &own.facts.settings, primary, since, view.channel, view.now)
 }
 
-/// Whether the primary has thrown away WAL that this standby's slot was to keep. The standby itself cannot be asked any more once it
-/// has gone for that reason, so the slot's name may come from the configuration or from what it said last.
-fn slot_lost(view: &Surroundings<'_>, name: &Name, own: Option<Own<'_>>) -> Option<bool> {
-    let replica = view.pair.node(name).and_then(|node| node.postgres.as_ref()).and_then(|node| node.replica.as_ref());
-    let configured = match replica {
-        Some(ReplicaMatch::Slot(slot)) => Some(slot),
-        _ => None,
-    };
-    let named = own.and_then(|own| own.standby.receiver.as_ref()).and_then(|receiver| receiver.slot.as_ref());
-    let remembered = view.history.nodes.get(name).and_then(|memory| memory.slot.as_ref());
-    let slot = configured.or(named).or(remembered)?;
-    let row = view.primary?.primary.slots.iter().find(|row| row.name == *slot)?;
-    Some(row.wal_status.as_deref()? == "lost")
-}
-
 /// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs.
 fn gap(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>) -> Option<Bytes> {
     let primary = view.primary?;
@@ -301,18 +290,27 @@ fn measure(
     evidence.total = Some(total);
     match position::replayed(row, standby).and_then(|lsn| view.history.ring.passed(lsn)) {
         Some(Passed::Ago(seconds)) => evidence.lag_seconds = Some(seconds),
-        Some(Passed::AtLeast(seconds)) => evidence.lag_seconds_at_least = Some(seconds),
+        Some(Passed::AtLeast(seconds)) => {
+            evidence.lag_seconds_at_least = Some(seconds);
+            evidence.lag_seconds = at_most(view, primary, standby).filter(|at_most| *at_most >= seconds);
+        }
         None => {}
     }
     let slope = view.history.trends.get(&evidence.node).and_then(|trend| trend.slope(view.now));
     evidence.lag_slope = slope.map(|slope| slope.median);
-    evidence.catch_up_seconds = if total.0 == 0 {
-        Some(0.0)
-    } else {
-        slope.and_then(|slope| {
-            let shrinking = (slope.median < 0.0).then(|| total.as_f64() / -slope.median);
-            // Small lags come and go with each write; only a large one that does not shrink is never caught up.
-            shrinking.or_else(|| (total > view.channel.lag_large).then_some(f64::INFINITY))
-        })
+    let course = view.history.catch_ups.get(&evidence.node).and_then(|catch_up| catch_up.course(view.now, total));
+    evidence.catch_up_seconds = match course {
+        _ if total.0 == 0 => Some(0.0),
+        Some(Course::Shrinks(rate)) => Some(total.as_f64() / rate),
+        // Small lags come and go with each write; only a large one that does not shrink is never caught up.
+        Some(Course::Stays) => (total > view.channel.lag_large).then_some(f64::INFINITY),
+        None => None,
     };
+}
+
+/// An upper bound of the lag in seconds, while the agent has not known this primary for long (it was restarted): the last transaction
+/// that the standby has replayed was committed so long ago, both by the primary's own clock. It counts with bytes outstanding only.
+fn at_most(view: &Surroundings<'_>, primary: Primary<'_>, standby: Option<&StandbyFacts>) -> Option<f64> {
+    let ago = primary.facts.server_clock? - standby?.last_replayed_commit?;
+    (view.history.ring.is_young() && ago.is_finite()).then_some(ago)
 }

@@ -1,7 +1,9 @@
 //! The rules: each is declared once, judged in the agent and printed for Prometheus.
 
 mod access;
+mod forecast;
 mod postgres;
+mod settings;
 
 use std::time::Duration;
 
@@ -68,6 +70,7 @@ pub static RULES: &[Rule] = &[
                  3. Follow the runbook for that reason. 4. Do not promote before you know what would be lost.",
         reason: None,
     },
+    forecast::FLAPPING,
     Rule {
         name: RuleName::PostgresNoPrimary,
         severity: Severity::Critical,
@@ -116,11 +119,15 @@ pub static RULES: &[Rule] = &[
                  replay: at long queries and replay's state on the standby. 3. Wait out a bulk load that is known.",
         reason: Some(Reason::LagHigh),
     },
+    forecast::LAG_CEILING,
     Rule {
         name: RuleName::PostgresLagGrowing,
         severity: Severity::Warning,
         about: About::Channel(Channel::Postgres),
-        condition: Condition::All(&[Compare::holds("standby_postgres_lag_growing")]),
+        condition: Condition::All(&[
+            Compare::holds("standby_postgres_lag_growing"),
+            Compare::holds("standby_postgres_established"),
+        ]),
         threshold: None,
         hold: minutes(10),
         keep: AT_ONCE,
@@ -157,12 +164,17 @@ pub static RULES: &[Rule] = &[
                  paused replay, a conflict with a long query, a failing disk on the standby.",
         reason: Some(Reason::LagGrowing),
     },
+    forecast::INITIAL_SYNC_NOT_CATCHING_UP,
     postgres::REPLAY_PAUSED,
     postgres::REPLAY_BLOCKED_BY_SETTINGS,
     postgres::REPLAY_STUCK,
     postgres::COMMITS_BLOCKED,
+    forecast::SLOT_LOSS_SOON,
     postgres::SLOT_LOST,
     access::NOT_ACCEPTING,
+    settings::ARCHIVER_FAILING,
+    settings::SETTINGS_PARITY,
+    forecast::WAL_DISK_FULL_SOON,
     Rule {
         name: RuleName::ConfigSyncStale,
         severity: Severity::Warning,

@@ -22,16 +22,19 @@ pub enum About {
 pub enum Condition {
     /// All of the comparisons hold; the first one's value is the alert's.
     All(&'static [Compare]),
+    /// All of the comparisons hold for one and the same standby; the first one's value, folded over such standbys, is the alert's.
+    OfOneStandby(&'static [Compare]),
     /// Always.
     Always,
     /// Only Prometheus can tell, by this expression.
     PrometheusOnly(&'static str),
 }
 
-/// A metric, folded by `max` over all that the alert does not tell apart, compared with a number.
+/// A metric, folded over all that the alert does not tell apart, compared with a number.
 ///
 /// Folding by `max` is right for each kind of series: of proofs (0 only if nobody proves it), of contradictions (1 if
-/// anybody sees it) and of quantities (the worst).
+/// anybody sees it) and of quantities (the worst). Of a time that is left, the worst is the least: what is compared by `Below` is folded
+/// by `min`.
 #[derive(Clone, Copy, Debug)]
 pub struct Compare {
     /// A metric of the catalogue.
@@ -51,6 +54,7 @@ pub enum Operator {
     Equal,
     Above,
     AtLeast,
+    Below,
 }
 
 impl Operator {
@@ -59,6 +63,7 @@ impl Operator {
             Self::Equal => "==",
             Self::Above => ">",
             Self::AtLeast => ">=",
+            Self::Below => "<",
         }
     }
 
@@ -68,6 +73,15 @@ impl Operator {
             Self::Equal => value == bound,
             Self::Above => value > bound,
             Self::AtLeast => value >= bound,
+            Self::Below => value < bound,
+        }
+    }
+
+    /// The name of the fold, and the fold of two values.
+    const fn fold(self) -> (&'static str, fn(f64, f64) -> f64) {
+        match self {
+            Self::Equal | Self::Above | Self::AtLeast => ("max", f64::max),
+            Self::Below => ("min", f64::min),
         }
     }
 }
@@ -110,6 +124,11 @@ impl Compare {
         Self { metric, labels: &[], operator: Operator::Above, bound: Bound::Threshold { plus: 0.0 } }
     }
 
+    /// A time that is left, less than the rule's threshold.
+    pub const fn below_threshold(metric: &'static str) -> Self {
+        Self { metric, labels: &[], operator: Operator::Below, bound: Bound::Threshold { plus: 0.0 } }
+    }
+
     /// The folded values that meet it, by channel where the alert tells channels apart.
     fn met(&self, about: About, threshold: Option<f64>, samples: &[Sample]) -> BTreeMap<Option<Channel>, f64> {
         let mut folded = BTreeMap::new();
@@ -118,8 +137,8 @@ impl Compare {
                 About::EachChannel => sample.label("channel").and_then(Channel::from_text),
                 About::Channel(_) | About::Agent => None,
             };
-            let greatest = folded.entry(channel).or_insert(sample.value);
-            *greatest = sample.value.max(*greatest);
+            let worst = folded.entry(channel).or_insert(sample.value);
+            *worst = (self.operator.fold().1)(sample.value, *worst);
         }
         let bound = self.bound.number(threshold);
         folded.retain(|_, value| self.operator.holds(*value, bound));
@@ -130,14 +149,24 @@ impl Compare {
         sample.metric == self.metric && self.labels.iter().all(|(label, value)| sample.label(label) == Some(*value))
     }
 
+    /// Whether this one sample meets it.
+    fn is_met_by(&self, sample: &Sample, threshold: Option<f64>) -> bool {
+        self.selects(sample) && self.operator.holds(sample.value, self.bound.number(threshold))
+    }
+
     fn promql(&self, about: About, threshold: Option<f64>) -> String {
-        let by = if about == About::EachChannel { "pair, channel" } else { "pair" };
+        let (fold, _) = self.operator.fold();
+        let bound = self.bound.number(threshold);
+        format!("{fold} by ({}) ({}) {} {bound}", about.by(), self.selector(), self.operator.as_str())
+    }
+
+    fn selector(&self) -> String {
         let mut selector = self.metric.to_owned();
         if !self.labels.is_empty() {
             let matchers: Vec<_> = self.labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
             let _ = write!(selector, "{{{}}}", matchers.join(","));
         }
-        format!("max by ({by}) ({selector}) {} {}", self.operator.as_str(), self.bound.number(threshold))
+        selector
     }
 }
 
@@ -155,7 +184,22 @@ impl Condition {
                 }
                 met.into_iter().map(|(channel, value)| (about.channel(channel), value)).collect()
             }
+            Self::OfOneStandby(comparisons) => {
+                let value = Self::met_by_one(comparisons, threshold, samples);
+                value.map(|value| (about.channel(None), value)).into_iter().collect()
+            }
         }
+    }
+
+    /// The value of the first comparison, folded over the standbys that meet all of them.
+    fn met_by_one(comparisons: &[Compare], threshold: Option<f64>, samples: &[Sample]) -> Option<f64> {
+        let (first, others) = comparisons.split_first()?;
+        let meets = |standby: Option<&str>, compare: &Compare| {
+            samples.iter().any(|sample| sample.label("standby") == standby && compare.is_met_by(sample, threshold))
+        };
+        let met = samples.iter().filter(|sample| first.is_met_by(sample, threshold));
+        let of_all = met.filter(|sample| others.iter().all(|other| meets(sample.label("standby"), other)));
+        of_all.map(|sample| sample.value).reduce(first.operator.fold().1)
     }
 
     /// The same as PromQL.
@@ -167,13 +211,22 @@ impl Condition {
                 let each: Vec<_> = comparisons.iter().map(|compare| compare.promql(about, threshold)).collect();
                 each.join(" and ")
             }
+            Self::OfOneStandby(comparisons) => {
+                let each = |compare: &Compare| {
+                    let bound = compare.bound.number(threshold);
+                    format!("{} {} {bound}", compare.selector(), compare.operator.as_str())
+                };
+                let joined = comparisons.iter().map(each).collect::<Vec<_>>().join(" and on (pair, standby) ");
+                let fold = comparisons.first().map_or("max", |first| first.operator.fold().0);
+                format!("{fold} by ({}) ({joined})", about.by())
+            }
         }
     }
 
     /// The metrics that it reads.
     pub fn metrics(&self) -> impl Iterator<Item = &'static str> {
         let comparisons: &[Compare] = match self {
-            Self::All(comparisons) => comparisons,
+            Self::All(comparisons) | Self::OfOneStandby(comparisons) => comparisons,
             Self::Always | Self::PrometheusOnly(_) => &[],
         };
         comparisons.iter().map(|compare| compare.metric)
@@ -181,6 +234,14 @@ impl Condition {
 }
 
 impl About {
+    /// The labels that an alert's series keep.
+    const fn by(self) -> &'static str {
+        match self {
+            Self::EachChannel => "pair, channel",
+            Self::Channel(_) | Self::Agent => "pair",
+        }
+    }
+
     /// The alert's channel, given the one that its series had.
     const fn channel(self, of_series: Option<Channel>) -> Option<Channel> {
         match self {

@@ -24,6 +24,8 @@ pub enum Part {
 pub enum Form {
     /// Binary units, as Prometheus's `humanize1024` writes them.
     Bytes,
+    /// A time in seconds, as Prometheus's `humanizeDuration` writes it.
+    Duration,
     /// Four significant digits.
     Plain,
 }
@@ -33,6 +35,7 @@ impl Form {
         match self {
             Self::Plain => four_digits(value),
             Self::Bytes => format!("{}B", humanize1024(value)),
+            Self::Duration => humanize_duration(value),
         }
     }
 
@@ -40,6 +43,7 @@ impl Form {
         match self {
             Self::Plain => r#"{{ $value | printf "%.4g" }}"#,
             Self::Bytes => "{{ $value | humanize1024 }}B",
+            Self::Duration => "{{ $value | humanizeDuration }}",
         }
     }
 }
@@ -100,6 +104,33 @@ fn humanize1024(value: f64) -> String {
     format!("{}{prefix}", four_digits(scaled))
 }
 
+/// As Prometheus does it (`template/template.go`): whole seconds from a minute on, four digits below.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time that is left: whole seconds of it")]
+fn humanize_duration(value: f64) -> String {
+    if !value.is_finite() {
+        return four_digits(value);
+    }
+    if value.abs() < 1.0 {
+        let (mut scaled, mut prefix) = (value, "");
+        for next in ["m", "u", "n"] {
+            if scaled == 0.0 || scaled.abs() >= 1.0 {
+                break;
+            }
+            (scaled, prefix) = (scaled * 1000.0, next);
+        }
+        return format!("{}{prefix}s", four_digits(scaled));
+    }
+    let sign = if value < 0.0 { "-" } else { "" };
+    let whole = value.abs() as u64;
+    let (days, hours, minutes, seconds) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{sign}{}s", four_digits(value.abs())),
+        (0, 0, _) => format!("{sign}{minutes}m {seconds}s"),
+        (0, _, _) => format!("{sign}{hours}h {minutes}m {seconds}s"),
+        _ => format!("{sign}{days}d {hours}h {minutes}m {seconds}s"),
+    }
+}
+
 /// C's and Go's `%.4g`: four significant digits, no trailing zeros, an exponent where the number is very large or small.
 fn four_digits(value: f64) -> String {
     if value.is_infinite() {
@@ -155,6 +186,22 @@ mod tests {
             [(0.5, "0.5B"), (512.0, "512B"), (268_435_456.0, "256MiB"), (300e6, "286.1MiB"), (5.0e12, "4.547TiB")];
         for (value, expected) in cases {
             assert_eq!(Form::Bytes.written(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_prometheus_writes_them() {
+        let cases = [
+            (0.0, "0s"),
+            (0.25, "250ms"),
+            (9.87654, "9.877s"),
+            (61.9, "1m 1s"),
+            (14_400.0, "4h 0m 0s"),
+            (93_784.5, "1d 2h 3m 4s"),
+            (f64::INFINITY, "+Inf"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(Form::Duration.written(value), expected, "{value}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::condition::Bound;
+use super::condition::{Bound, Compare};
 use super::description::Part;
 use super::*;
 use crate::clock::{Moment, WallTime};
@@ -47,6 +47,14 @@ fn every_rule_reads_metrics_of_the_catalogue_with_the_labels_that_it_needs() {
             let metric = metrics::find(name).unwrap_or_else(|| panic!("{} reads {name}", rule.name));
             assert_eq!(metric.labels.first(), Some(&"pair"), "{name}");
             assert!(rule.about != About::EachChannel || metric.labels.contains(&"channel"), "{name}");
+        }
+        if let Condition::OfOneStandby(comparisons) = rule.condition {
+            let joined = |compare: &Compare| {
+                metrics::find(compare.metric).is_some_and(|metric| metric.labels.contains(&"standby"))
+            };
+            assert!(comparisons.iter().all(joined), "{}: joined by standby", rule.name);
+            let over_threshold = |compare: &Compare| matches!(compare.bound, Bound::Threshold { .. });
+            assert_eq!(comparisons.iter().any(over_threshold), rule.threshold.is_some(), "{}", rule.name);
         }
         let Condition::All(comparisons) = rule.condition else { continue };
         for compare in comparisons {
@@ -124,10 +132,14 @@ fn growing_at_low_load_needs_both() {
     let told = |samples: &[Sample]| -> Vec<_> {
         Timeline::new(&[]).at(0, samples).0.into_iter().map(|(rule, _)| rule).collect()
     };
+    let established = |value| sample("standby_postgres_established", &[], value);
     let (at_any, at_low) = ("StandbyPostgresLagGrowing", "StandbyPostgresLagGrowingAtLowLoad");
-    assert_eq!(told(&[growing(1.0), low_load(1.0)]), [at_any, at_low]);
-    assert_eq!(told(&[growing(1.0), low_load(0.0)]), [at_any]);
-    assert_eq!(told(&[growing(1.0)]), [at_any], "load not known");
+    assert_eq!(told(&[growing(1.0), established(1.0), low_load(1.0)]), [at_any, at_low]);
+    assert_eq!(told(&[growing(1.0), established(1.0), low_load(0.0)]), [at_any]);
+    assert_eq!(told(&[growing(1.0), established(1.0)]), [at_any], "load not known");
+    let initial = "StandbyPostgresInitialSyncNotCatchingUp";
+    assert_eq!(told(&[growing(1.0), established(0.0), low_load(1.0)]), [at_low, initial], "a new standby");
+    assert_eq!(told(&[growing(1.0), established(0.0), established(1.0)]), [at_any], "who knows its age counts");
     assert_eq!(told(&[growing(0.0), low_load(1.0)]), [""; 0]);
 }
 

@@ -68,9 +68,9 @@ impl Answer {
             server_clock: self.server_clock,
             role,
             settings: self.settings.facts(),
+            slow: SlowFacts::default(),
             // Not the statement's to tell.
             new_sessions: None,
-            slow: SlowFacts::default(),
         })
     }
 }
@@ -102,6 +102,8 @@ impl Primary {
             walsenders: self.walsenders.into_iter().map(Walsender::from).collect(),
             slots: self.slots.into_iter().map(|row| row.slot(self.wal_lsn)).collect(),
             synchronous_standby_names: self.synchronous_standby_names,
+            // Not the server's to say.
+            wal_disk_free: None,
             commits_waiting: self.commits_waiting,
             longest_commit_wait: self.longest_commit_wait.and_then(seconds),
             archiver_failing,
@@ -298,6 +300,7 @@ impl Settings {
             recovery_min_apply_delay: self.recovery_min_apply_delay.and_then(seconds),
             // -1 stands for "no limit".
             max_slot_wal_keep_size: self.max_slot_wal_keep_size.and_then(|size| u64::try_from(size).ok()).map(Bytes),
+            slots_keep_all: self.max_slot_wal_keep_size.map(|size| size < 0),
             must_not_be_lower: self
                 .must_not_be_lower
                 .into_iter()

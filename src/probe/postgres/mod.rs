@@ -5,6 +5,7 @@
 
 mod answer;
 mod conninfo;
+mod disk;
 mod failure;
 mod pace;
 mod pgpass;
@@ -19,6 +20,7 @@ use crate::clock::{self, Moment};
 use crate::config::{PostgresChannel, PostgresNode, SecretSource};
 use crate::facts::{Failure, PostgresFacts, Reading};
 use crate::names::FailureKind;
+use disk::WalDisk;
 use pace::Pace;
 use replacement::Replacement;
 use session::{Credentials, NoAnswer, ServerLimits, Session, failed};
@@ -39,6 +41,7 @@ pub struct PostgresProbe {
     refused: Option<Credentials>,
     replacement: Replacement,
     slow: SlowQuestions,
+    disk: WalDisk,
 }
 
 impl PostgresProbe {
@@ -53,6 +56,7 @@ impl PostgresProbe {
             limits: ServerLimits { statement: schedule.timeout, idle },
             session: None,
             pace: Pace::new(idle),
+            disk: WalDisk::default(),
             refused: None,
             replacement: Replacement::new(channel.reconnect_every),
             slow: SlowQuestions::default(),
@@ -131,6 +135,7 @@ impl PostgresProbe {
         let result = match result {
             Ok(mut facts) => {
                 self.slow.add_to(&mut facts, asked);
+                self.disk.look(&self.node, &mut facts).await;
                 self.pace.succeeded();
                 self.refused = None;
                 Ok(PostgresFacts { new_sessions: Some(self.replacement.told(asked)), ..facts })

@@ -61,7 +61,9 @@ pub use find::Need;
 pub use lab::Lab;
 pub use machine::Machine;
 pub use monitoring::{Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample};
-pub use postgres::{Authority, Certificate, Load, OpenTransaction, PgPair, PgPairBuilder, PgServer, Rows, Writer};
+pub use postgres::{
+    Authority, Certificate, Load, OpenTransaction, PgPair, PgPairBuilder, PgServer, Rows, Taker, Writer,
+};
 pub use process::Server;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{Runs, SyncLoop};

@@ -20,6 +20,8 @@ fn channel() -> PostgresChannel {
         schedule: Schedule::new(SECOND, 3 * SECOND),
         lag_large: Bytes::mib(64),
         trend_window: 300 * SECOND,
+        slot_window: 600 * SECOND,
+        initial_sync: Duration::from_hours(24),
         low_load: Bytes::mib(1),
         stall_after: 15 * SECOND,
         stuck_after: 600 * SECOND,
@@ -81,8 +83,8 @@ fn facts(role: PostgresRole, start: &str) -> PostgresFacts {
         server_clock: None,
         role,
         settings: settings(),
-        new_sessions: None,
         slow: SlowFacts::default(),
+        new_sessions: None,
     }
 }
 
@@ -419,6 +421,7 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
 
 mod access;
 mod commits;
+mod outlook;
 mod properties;
 mod replay;
 mod slots;

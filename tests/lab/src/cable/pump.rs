@@ -20,17 +20,22 @@ const CHUNKS_UNDER_WAY: usize = 32;
 /// A throttled cable delivers this many pieces a second, so that it trickles instead of bursting.
 const PIECES_PER_SECOND: u64 = 20;
 
+/// So late a throttled way may be and still keep its rate.
+const LATE: Duration = Duration::from_millis(50);
+
 /// When a throttled way is free again; shared by the connections of a cable.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<Option<Instant>>);
 
 impl Pace {
-    /// Books the time that `bytes` need at `rate`, and returns when they have arrived.
+    /// Books the time that `bytes` need at `rate`, and returns when they have arrived. A way that was woken late makes up for it: timers
+    /// are coarser than the pieces of a fast way.
     fn book(&self, bytes: usize, rate: u64) -> Instant {
         let mut free = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let now = Instant::now();
         let takes = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-        let arrived = free.map_or(now, |free| free.max(now)) + takes;
+        let late = now.checked_sub(LATE).unwrap_or(now);
+        let arrived = free.map_or(now, |free| free.max(late)) + takes;
         *free = Some(arrived);
         arrived
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod certificates;
+mod copying;
 mod pair;
 mod server;
 mod template;
@@ -11,6 +12,7 @@ mod writer;
 pub use certificates::{Authority, Certificate};
 pub use pair::{PgPair, PgPairBuilder};
 pub use server::{OpenTransaction, PgServer, Rows};
+pub use tools::Taker;
 pub use writer::{Load, Writer};
 
 /// The lab's superuser; comes in through the server's socket, without a password.

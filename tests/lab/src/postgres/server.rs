@@ -270,18 +270,7 @@ impl PgServer {
     pub async fn sql(&self, statements: &str) -> Result<Rows> {
         let run = async {
             let mut connection = self.connect().await?;
-            let rows = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).fetch_all(&mut connection).await?;
-            let rows = rows
-                .iter()
-                .map(|row| {
-                    (0..row.len())
-                        .map(|column| {
-                            let value = row.try_get_raw(column)?;
-                            Ok(value.as_str().ok().map(str::to_owned))
-                        })
-                        .collect()
-                })
-                .collect::<Result<Rows>>()?;
+            let rows = ask(&mut connection, statements).await?;
             connection.close().await?;
             anyhow::Ok(rows)
         };
@@ -305,7 +294,7 @@ impl PgServer {
     }
 
     /// A connection as superuser through the socket.
-    async fn connect(&self) -> Result<PgConnection> {
+    pub(super) async fn connect(&self) -> Result<PgConnection> {
         self.superuser().connect().await.with_context(|| format!("connect to {}", self.name))
     }
 
@@ -374,4 +363,13 @@ impl PgServer {
     pub(super) fn kill_now(&self) {
         signal_inside(self.server.dir(), Signal::KILL);
     }
+}
+
+/// Runs statements on a connection; the rows of all of them, as text.
+pub(super) async fn ask(connection: &mut PgConnection, statements: &str) -> Result<Rows> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).fetch_all(connection).await?;
+    let texts = |row: &sqlx::postgres::PgRow| {
+        (0..row.len()).map(|column| Ok(row.try_get_raw(column)?.as_str().ok().map(str::to_owned))).collect()
+    };
+    rows.iter().map(texts).collect()
 }

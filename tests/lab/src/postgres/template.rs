@@ -88,22 +88,27 @@ fn make(lab: &Lab, bin: &Path, archive: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_data_dir(lab: &Lab, data: &Path) -> Result<()> {
+pub(super) fn make_data_dir(lab: &Lab, data: &Path) -> Result<()> {
     crate::user::ServerUser::make_dir(lab.user(), data, 0o700)
 }
 
 /// Runs a short program to its end as the servers' user. Its standard output is kept out of ours.
 pub(super) fn run_as_server(lab: &Lab, mut command: Command) -> Result<()> {
-    use std::os::unix::process::CommandExt;
-    if let Some(user) = lab.user() {
-        command.uid(user.uid).gid(user.gid);
-    }
     let ended =
-        command.current_dir(lab.dir()).stderr(Stdio::piped()).output().with_context(|| format!("start {command:?}"))?;
+        as_server(lab, &mut command).stderr(Stdio::piped()).output().with_context(|| format!("start {command:?}"))?;
     if !ended.status.success() {
         bail!("{command:?}: {}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
     }
     Ok(())
+}
+
+/// The command as the servers' user, in the lab's directory.
+pub(super) fn as_server<'a>(lab: &Lab, command: &'a mut Command) -> &'a mut Command {
+    use std::os::unix::process::CommandExt;
+    if let Some(user) = lab.user() {
+        command.uid(user.uid).gid(user.gid);
+    }
+    command.current_dir(lab.dir())
 }
 
 fn output(command: &mut Command) -> Result<String> {

@@ -1,16 +1,52 @@
 //! Other receivers of the primary's WAL: what must not be taken for the standby.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
+use super::copying::copy_running;
 use super::pair::PgPair;
 use super::server::PgServer;
 use super::template;
+use crate::find::is_program;
 use crate::process::{As, Server};
 use crate::wait::wait_until;
+
+/// Takes the primary's WAL, or a copy of it, and is not the pair's standby. Ends when dropped.
+#[derive(Debug)]
+pub enum Taker {
+    /// PostgreSQL's own program.
+    Program(Server),
+    /// A second standby of the program's name, where the version comes without its programs.
+    Standby(PgServer),
+}
+
+impl Taker {
+    /// True while it runs.
+    pub fn is_running(&self) -> bool {
+        match self {
+            Self::Program(program) => program.is_running(),
+            Self::Standby(standby) => standby.is_running(),
+        }
+    }
+
+    /// SIGKILL; waits until it is gone.
+    pub async fn kill(&self) -> Result<()> {
+        match self {
+            Self::Program(program) => program.kill().await,
+            Self::Standby(standby) => standby.kill().await,
+        }
+    }
+
+    /// Asks it to end and waits until it is gone.
+    pub async fn stop(&self) -> Result<()> {
+        match self {
+            Self::Program(program) => program.stop().await.map(|_| ()),
+            Self::Standby(standby) => standby.stop().await,
+        }
+    }
+}
 
 impl PgPair {
     /// Adds and starts another physical standby, directly on the primary, without a slot unless one is named
@@ -20,8 +56,10 @@ impl PgPair {
         if let Some(slot) = slot {
             primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         }
+        let copy = self.lab.dir().join(format!("{name}.copy"));
+        copy_running(&self.lab, primary, &copy).await?;
         let standby = PgServer::prepare(&self.lab, name, primary.bin_dir(), &[], |data| {
-            template::run_as_server(&self.lab, base_backup(primary, data))
+            std::fs::rename(&copy, data).context("move the copy in")
         })?;
         standby.follow(primary.port(), slot)?;
         standby.start().await?;
@@ -33,10 +71,22 @@ impl PgPair {
         Ok(standby)
     }
 
-    /// Rewinds the ended old primary to where the promoted standby parted from it, makes it that one's standby, without a
-    /// slot, and starts it. The pair must have been started with `full_page_writes` on.
+    /// Rewinds the ended old primary to where the promoted standby parted from it (where the version comes without `pg_rewind`,
+    /// it is copied anew), makes it that one's standby, without a slot, and starts it. The pair must have been started with
+    /// `full_page_writes` on.
     pub async fn rejoin_old_primary(&self) -> Result<()> {
         let (old, new) = (&self.primary, &self.standby);
+        if is_program(&old.bin_dir().join("pg_rewind")) {
+            self.rewind(old, new).await?;
+        } else {
+            std::fs::remove_dir_all(old.data_dir()).context("remove the old primary")?;
+            copy_running(&self.lab, new, &old.data_dir()).await?;
+        }
+        old.follow(new.port(), None)?;
+        old.start().await
+    }
+
+    async fn rewind(&self, old: &PgServer, new: &PgServer) -> Result<()> {
         // pg_rewind goes by the control file, which is late after a promotion.
         new.sql("CHECKPOINT").await?;
         let source = format!(
@@ -47,9 +97,7 @@ impl PgPair {
         );
         let mut rewind = std::process::Command::new(old.bin_dir().join("pg_rewind"));
         rewind.args(["--no-sync", "--source-server", &source, "--target-pgdata"]).arg(old.data_dir());
-        template::run_as_server(&self.lab, rewind)?;
-        old.follow(new.port(), None)?;
-        old.start().await
+        template::run_as_server(&self.lab, rewind)
     }
 
     /// Makes the stopped standby anew from a base backup of the primary, with its slot made anew too, and starts it.
@@ -58,24 +106,27 @@ impl PgPair {
         primary.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await?;
         primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         std::fs::remove_dir_all(&data).context("remove the old standby")?;
-        template::run_as_server(&self.lab, base_backup(primary, &data))?;
+        copy_running(&self.lab, primary, &data).await?;
         self.standby.follow(self.repl.port(), Some(slot))?;
         self.standby.start().await
     }
 
-    /// Starts a `pg_receivewal` on the primary and waits until it is connected. Ends when dropped.
-    pub async fn receivewal(&self) -> Result<Server> {
+    /// Starts a `pg_receivewal` on the primary and waits until it is connected.
+    pub async fn receivewal(&self) -> Result<Taker> {
         self.tool("pg_receivewal", &["--no-sync"]).await
     }
 
     /// Starts a `pg_basebackup` of the primary that takes at most `kib_per_second` (32 at least) and waits
-    /// until it is connected. [`Server::wait`] waits for its end.
-    pub async fn basebackup(&self, kib_per_second: u32) -> Result<Server> {
+    /// until it is connected.
+    pub async fn basebackup(&self, kib_per_second: u32) -> Result<Taker> {
         let rate = format!("--max-rate={}k", kib_per_second.max(32));
         self.tool("pg_basebackup", &["--no-sync", "--checkpoint=fast", "-X", "fetch", &rate]).await
     }
 
-    async fn tool(&self, program: &str, args: &[&str]) -> Result<Server> {
+    async fn tool(&self, program: &str, args: &[&str]) -> Result<Taker> {
+        if !is_program(&self.primary.bin_dir().join(program)) {
+            return self.add_standby(program, None).await.map(Taker::Standby);
+        }
         let dir = self.lab.server_dir(program)?;
         let tool = Server::new(&self.lab, program, &dir);
         let mut command = Command::new(self.primary.bin_dir().join(program));
@@ -96,16 +147,6 @@ impl PgPair {
         })
         .await
         .with_context(|| tool.log_tail())?;
-        Ok(tool)
+        Ok(Taker::Program(tool))
     }
-}
-
-fn base_backup(primary: &PgServer, data: &Path) -> std::process::Command {
-    let mut backup = std::process::Command::new(primary.bin_dir().join("pg_basebackup"));
-    backup
-        .args(["--no-sync", "--checkpoint=fast", "-U", super::SUPERUSER, "-h"])
-        .arg(primary.socket_dir())
-        .args(["-p", &primary.port().to_string(), "-D"])
-        .arg(data);
-    backup
 }
