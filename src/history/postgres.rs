@@ -12,10 +12,10 @@ use crate::facts::{
 use crate::history::catch_up::CatchUp;
 use crate::history::lag_trend::LagTrend;
 use crate::history::lsn_ring::LsnRing;
+use crate::history::pulse::{PulseWait, Pulses};
 use crate::history::saved::{RingOf, SavedPostgres};
 use crate::history::set_up::SetUp;
 use crate::history::slot_room::SlotRoom;
-use crate::history::pulse::{PulseWait, Pulses};
 use crate::names::Name;
 use crate::units::Lsn;
 

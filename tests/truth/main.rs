@@ -20,6 +20,7 @@ mod replay;
 mod restart;
 mod row;
 mod search;
+mod sessions;
 mod settings;
 mod site;
 mod slots;

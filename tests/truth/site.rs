@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use standbywatch_lab::{
-    Agent, AgentOptions, Alertmanager, Context, Lab, Monitoring, MonitoringOptions, Need, Persistence, PgPair,
-    PgPairBuilder, RedisPair, Result, SyncLoop,
+    Agent, AgentOptions, Alertmanager, Authority, Context, Lab, Monitoring, MonitoringOptions, Need, Persistence,
+    PgPair, PgPairBuilder, RedisPair, Result, SyncLoop,
 };
 
 /// In the lab `StandbyReplicationUnknown` and its like are held this long instead of a minute.
@@ -31,6 +31,8 @@ pub struct Plan {
     pub limits: &'static str,
     /// The agent under test asks only the page of another agent, which stands for a vendor's and asks the servers.
     pub through_page: bool,
+    /// Both servers have a certificate, and the agent checks it.
+    pub verified: bool,
     pub kvstore: bool,
     /// The period of the synchronisation, if there is one.
     pub config: Option<Duration>,
@@ -53,6 +55,7 @@ impl Plan {
             replica: Some("{ slot: beta }"),
             limits: "{}",
             through_page: false,
+            verified: false,
             kvstore: false,
             config: None,
             wrapped: false,
@@ -71,6 +74,8 @@ pub struct Site {
     pub vendor: Option<Agent>,
     monitoring: Option<Monitoring>,
     alone: Option<Alertmanager>,
+    /// Who signed the servers' certificates, if they have any.
+    pub authority: Option<Authority>,
     pub postgres: PgPair,
     pub stores: Option<RedisPair>,
     pub sync: Option<SyncLoop>,
@@ -85,13 +90,14 @@ impl Site {
         needs.extend(plan.config.map(|_| Need::Rsync));
         let Some(lab) = Lab::open(&needs)? else { return Ok(None) };
         let postgres = plan.postgres.clone().version(crate::MAJOR).start(&lab).await?;
+        let authority = if plan.verified { Some(certify(&lab, &postgres).await?) } else { None };
         let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
         let sync = plan.config.map(|period| start_sync(&lab, period, plan.wrapped)).transpose()?;
         let alone = match plan.paging {
             Paging::Agent => Some(Alertmanager::start(&lab).await?),
             Paging::Prometheus => None,
         };
-        let text = configuration(&plan, &postgres, stores.as_ref(), sync.as_ref(), alone.as_ref());
+        let text = configuration(&plan, &postgres, authority.as_ref(), stores.as_ref(), sync.as_ref(), alone.as_ref());
         let program = env!("CARGO_BIN_EXE_standbywatch");
         let (vendor, text) = if plan.through_page {
             let name = "vendor".to_owned();
@@ -108,7 +114,7 @@ impl Site {
             Paging::Agent => None,
             Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
         };
-        Ok(Some(Self { agent, vendor, monitoring, alone, postgres, stores, sync, lab }))
+        Ok(Some(Self { agent, vendor, monitoring, alone, authority, postgres, stores, sync, lab }))
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {
@@ -119,6 +125,15 @@ impl Site {
     pub fn pushes(&self) -> bool {
         self.alone.is_some()
     }
+}
+
+/// Both servers speak TLS with certificates for the address that the agent connects to.
+async fn certify(lab: &Lab, pair: &PgPair) -> Result<Authority> {
+    let authority = Authority::new(lab, "authority")?;
+    for server in [&pair.primary, &pair.standby] {
+        server.use_certificate(&authority, &authority.for_server(&["127.0.0.1"])?).await?;
+    }
+    Ok(authority)
 }
 
 /// Prometheus scrapes the agent and evaluates the rules that the agent itself prints for this configuration.
@@ -159,6 +174,7 @@ fn page_configuration(plan: &Plan, url: &str) -> String {
 fn configuration(
     plan: &Plan,
     postgres: &PgPair,
+    authority: Option<&Authority>,
     stores: Option<&RedisPair>,
     sync: Option<&SyncLoop>,
     alertmanager: Option<&Alertmanager>,
@@ -170,9 +186,12 @@ fn configuration(
         let address = if standby { postgres.standby_address() } else { postgres.primary_address() };
         let replica =
             plan.replica.filter(|_| standby).map(|replica| format!(", replica: {replica}")).unwrap_or_default();
+        let tls = authority.map_or_else(String::new, |authority| {
+            format!(", tls: {{ mode: verify-full, root_certificate: {} }}", authority.root().display())
+        });
         let _ = writeln!(
             text,
-            "        postgres: {{ host: {}, port: {}, user: {}, password_file: {}{replica} }}",
+            "        postgres: {{ host: {}, port: {}, user: {}, password_file: {}{replica}{tls} }}",
             address.ip(),
             address.port(),
             postgres.user(),

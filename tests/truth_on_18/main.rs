@@ -13,12 +13,20 @@ mod benign;
 mod commits;
 #[path = "../truth/contradictions.rs"]
 mod contradictions;
+#[path = "../truth/forecast.rs"]
+mod forecast;
 #[path = "../truth/postgres.rs"]
 mod postgres;
+#[path = "../truth/pulse.rs"]
+mod pulse;
 #[path = "../truth/replay.rs"]
 mod replay;
+#[path = "../truth/restart.rs"]
+mod restart;
 #[path = "../truth/row.rs"]
 mod row;
+#[path = "../truth/sessions.rs"]
+mod sessions;
 #[path = "../truth/settings.rs"]
 mod settings;
 #[path = "../truth/site.rs"]
