@@ -15,6 +15,9 @@ and all must be well again without a restart. Times count from the fault (`ok ag
 
 An alert's time is measured until it stands in Alertmanager. Rules hold for a shorter time in the laboratory: the last column adds the
 difference to the product's own hold time. \"(pushed)\": brought by the agent itself, without a Prometheus.
+
+Two times side by side were measured on PostgreSQL 15 and on 18, in this order; where the two gave different reasons, each has a row of its
+own. A single time was measured on 15.
 ";
 
 /// Rows of what must stay silent: that they were played to their end says that it did.
@@ -49,6 +52,8 @@ fn document(directory: &Path) -> Result<String> {
 struct Row {
     id: String,
     fault: String,
+    /// Major versions of PostgreSQL that it was played on; none where that was not noted.
+    versions: Vec<u64>,
     lines: Vec<Line>,
 }
 
@@ -56,10 +61,15 @@ struct Row {
 #[derive(Debug, Default, PartialEq)]
 struct Line {
     told: String,
-    after: String,
+    /// Seconds until it was told, one for each version.
+    after: Vec<f64>,
+    /// The bound of these, in words.
+    bound: String,
     alert: String,
-    paged: String,
-    usual: String,
+    /// Seconds until the alert was in Alertmanager, one for each version.
+    paged: Vec<f64>,
+    /// By how many seconds the product holds the alert longer than the laboratory.
+    held_longer: f64,
 }
 
 /// All rows in the directory, sorted by id and fault.
@@ -72,8 +82,44 @@ fn rows(directory: &Path) -> Result<Vec<Row>> {
         }
     }
     (!rows.is_empty()).then_some(()).with_context(|| format!("no row was played in {}", directory.display()))?;
-    rows.sort_by(|one, other| (order(&one.id), &one.fault).cmp(&(order(&other.id), &other.fault)));
-    Ok(rows)
+    let key = |row: &Row| (order(&row.id), row.fault.clone(), row.versions.clone());
+    rows.sort_by_cached_key(key);
+    Ok(side_by_side(rows))
+}
+
+/// Rows of one fault that told the same on several versions become one row. Where they differ, each names its version.
+fn side_by_side(rows: Vec<Row>) -> Vec<Row> {
+    let mut together: Vec<Row> = Vec::new();
+    for row in rows {
+        match together.last_mut() {
+            Some(before) if before.tells_as(&row) => before.join(row),
+            _ => together.push(row),
+        }
+    }
+    let faults: Vec<_> = together.iter().map(|row| (row.id.clone(), row.fault.clone())).collect();
+    for (row, fault) in together.iter_mut().zip(&faults) {
+        let told_apart = faults.iter().filter(|other| *other == fault).count() > 1;
+        if let ([version], true) = (&row.versions[..], told_apart) {
+            row.fault.push_str(&format!(" (PostgreSQL {version})"));
+        }
+    }
+    together
+}
+
+impl Row {
+    fn tells_as(&self, other: &Self) -> bool {
+        let said =
+            |row: &Self| row.lines.iter().map(|line| (line.told.clone(), line.alert.clone())).collect::<Vec<_>>();
+        (&self.id, &self.fault) == (&other.id, &other.fault) && said(self) == said(other)
+    }
+
+    fn join(&mut self, other: Self) {
+        self.versions.extend(other.versions);
+        for (line, more) in self.lines.iter_mut().zip(other.lines) {
+            line.after.extend(more.after);
+            line.paged.extend(more.paged);
+        }
+    }
 }
 
 /// Letters first, then the number as a number: P2, P2b, P12.
@@ -99,7 +145,8 @@ fn row(path: &Path) -> Result<Row> {
             lines.push(told(measured)?);
         }
     }
-    Ok(Row { id, fault: text(&json, "fault")?, lines })
+    let versions = json["postgres"].as_u64().into_iter().collect();
+    Ok(Row { id, fault: text(&json, "fault")?, versions, lines })
 }
 
 fn told(measured: &Value) -> Result<Line> {
@@ -108,17 +155,24 @@ fn told(measured: &Value) -> Result<Line> {
         Some(reason) if !reason.is_empty() => format!(": {reason}"),
         _ => String::new(),
     };
-    let after = format!("{:.1} s (≤ {} s)", number(measured, "seconds")?, number(measured, "within")?);
-    Ok(Line { told: format!("{channel} {says}{reason}"), after, ..Line::default() })
+    let bound = format!(" (≤ {} s)", number(measured, "within")?);
+    let after = vec![number(measured, "seconds")?];
+    Ok(Line { told: format!("{channel} {says}{reason}"), after, bound, ..Line::default() })
 }
 
 /// The line with an alert in it.
 fn page(line: Line, measured: &Value) -> Result<Line> {
     let seconds = number(measured, "seconds")?;
-    let more = number(measured, "usual_hold")? - number(measured, "held")?;
+    let held_longer = number(measured, "usual_hold")? - number(measured, "held")?;
     let pushed = if measured["pushed"] == true { " (pushed)" } else { "" };
     let alert = format!("{}{pushed}", text(measured, "alert")?);
-    Ok(Line { alert, paged: format!("{seconds:.1} s"), usual: format!("{:.0} s", seconds + more), ..line })
+    Ok(Line { alert, paged: vec![seconds], held_longer, ..line })
+}
+
+/// Seconds side by side; empty where there are none.
+fn seconds(each: impl Iterator<Item = f64>, digits: usize) -> String {
+    let each: Vec<String> = each.map(|one| format!("{one:.digits$}")).collect();
+    if each.is_empty() { String::new() } else { format!("{} s", each.join(" / ")) }
 }
 
 fn text(json: &Value, key: &str) -> Result<String> {
@@ -138,8 +192,11 @@ fn table(rows: &[Row]) -> String {
         for (number, line) in row.lines.iter().enumerate() {
             // Who reads down the table sees where a row begins.
             let (id, fault) = if number == 0 { (row.id.as_str(), row.fault.as_str()) } else { ("", "") };
-            let Line { told, after, alert, paged, usual } = line;
-            let cells = [id, fault, told, after, alert, paged, usual].map(|cell| cell.replace('|', "\\|"));
+            let after = seconds(line.after.iter().copied(), 1) + &line.bound;
+            let paged = seconds(line.paged.iter().copied(), 1);
+            let usual = seconds(line.paged.iter().map(|after| after + line.held_longer), 0);
+            let cells =
+                [id, fault, &line.told, &after, &line.alert, &paged, &usual].map(|cell| cell.replace('|', "\\|"));
             text.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
     }
@@ -186,6 +243,26 @@ mod tests {
                 "|  |  | postgres ok again | 6.5 s (≤ 30 s) |  |  |  |",
                 "| P12 | x | config warning | 1.0 s (≤ 5 s) |  |  |  |",
             ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn versions_that_told_the_same_stand_side_by_side_and_others_are_named() -> Result<()> {
+        let on = |version: u64, reason: &str, seconds: f64| {
+            json!({ "row": "P1", "fault": "cut", "postgres": version, "measured": [
+            { "channel": "postgres", "says": "unknown", "reason": reason, "seconds": seconds, "within": 2 },
+            { "alert": "Other", "seconds": seconds + 1.0, "held": 2, "usual_hold": 60, "pushed": false } ] })
+        };
+        let same = written(&[("18.json", on(18, "timeout", 0.5)), ("15.json", on(15, "timeout", 1.0))])?;
+        assert!(table(&rows(same.dir())?).ends_with(
+            "|---|\n| P1 | cut | postgres unknown: timeout | 1.0 / 0.5 s (≤ 2 s) | Other | 2.0 / 1.5 s | 60 / 60 s |\n"
+        ));
+        let apart = written(&[("18.json", on(18, "stale", 0.5)), ("15.json", on(15, "timeout", 1.0))])?;
+        let text = table(&rows(apart.dir())?);
+        assert!(
+            text.contains("| cut (PostgreSQL 15) | postgres unknown: timeout | 1.0 s")
+                && text.contains("18) | postgres unknown: stale")
         );
         Ok(())
     }
