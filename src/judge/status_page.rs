@@ -35,6 +35,8 @@ pub fn evidence(
         },
         unchanged_for: same.map(|(_, since)| now.since(since)),
         growing,
+        // A page tells nothing of a first copy that might excuse a growing lag: the rule that needs this must not stay mute.
+        established: true,
         lag,
         ..PostgresEvidence::nothing_of(PostgresSource::StatusPage)
     };
@@ -208,7 +210,9 @@ mod tests {
         let mut watch = Watch::new();
         let mut last = false;
         for second in 0..90_u32 {
-            last = watch.says(f64::from(second), number((100 << 20) + u64::from(second) * (1 << 20))).growing;
+            let evidence = watch.says(f64::from(second), number((100 << 20) + u64::from(second) * (1 << 20)));
+            last = evidence.growing;
+            assert!(evidence.established, "nothing may mute the rule of a growing lag");
         }
         assert!(last);
         let gone = || Err(Failure::new(FailureKind::Timeout, "gone"));

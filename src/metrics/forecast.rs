@@ -1,8 +1,8 @@
 //! PostgreSQL: what is coming if nothing changes.
 
 use super::Presence::{Always, WhenKnown};
-use super::postgres::{per_standby, proven_of_pair};
-use super::{Kind, Metric, Read, Unit};
+use super::postgres::per_standby;
+use super::{Kind, Metric, Read, Unit, state};
 
 pub(super) static METRICS: [Metric; 5] = [
     Metric {
@@ -50,6 +50,11 @@ pub(super) static METRICS: [Metric; 5] = [
         labels: &["pair"],
         unit: Unit::State,
         presence: Always,
-        read: Read::Evidence(|input, emit| proven_of_pair(input, emit, |postgres| postgres.established)),
+        // Beside `standby_postgres_lag_growing`, wherever that is: a rule needs both.
+        read: Read::Evidence(|input, emit| {
+            if input.pair.postgres.is_some() {
+                emit.put([], state(input.evidence.postgres.as_ref().is_some_and(|postgres| postgres.established)));
+            }
+        }),
     },
 ];

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::fixture::{agent, all_known, name, nothing_known, pair, probes, search_known, views};
 use super::*;
-use crate::evidence::{PairEvidence, SearchEvidence, Verdict};
-use crate::names::{Channel, Outcome, Reason};
+use crate::evidence::{PairEvidence, PostgresEvidence, SearchEvidence, Verdict};
+use crate::names::{Channel, Outcome, PostgresSource, Reason};
 
 fn value(samples: &[Sample], metric: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let fits = |sample: &&Sample| {
@@ -33,6 +33,23 @@ fn every_metric_is_emitted_with_its_own_labels_and_no_other_is() {
     assert_eq!(all().count(), declared.len(), "no name twice");
     let series: BTreeSet<_> = samples.iter().map(|sample| format!("{}{:?}", sample.metric, sample.labels)).collect();
     assert_eq!(series.len(), samples.len(), "no series twice");
+}
+
+#[test]
+fn a_page_shows_both_series_that_the_rule_of_a_growing_lag_reads() {
+    let mut pair = pair(&[Channel::Postgres]);
+    let page =
+        "pairs:\n  - name: p\n    nodes: { alpha: {}, beta: {} }\n    postgres: { status_url: 'https://vendor/' }\n";
+    let read = crate::config::parse(page, "test", &crate::config::Environment::default()).unwrap();
+    pair.postgres.clone_from(&read.pairs[0].postgres);
+    let mut evidence = nothing_known();
+    let told = PostgresEvidence::nothing_of(PostgresSource::StatusPage);
+    evidence.postgres = Some(PostgresEvidence { growing: true, established: true, ..told });
+    let samples = evidence_samples(&pair, &evidence, &[]);
+    for metric in ["standby_postgres_lag_growing", "standby_postgres_established"] {
+        assert_eq!(value(&samples, metric, &[]), Some(1.0), "{metric}");
+    }
+    assert_eq!(value(&samples, "standby_postgres_primary_up", &[]), None, "a page does not tell");
 }
 
 #[test]
