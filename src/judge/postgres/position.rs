@@ -74,7 +74,10 @@ pub(super) fn replay_state(
     } else if waits_on.is_some_and(|event| event.starts_with("RecoveryConflict")) {
         Some(ReplayState::Conflict)
     } else {
-        outstanding.map(|outstanding| if outstanding { ReplayState::Applying } else { ReplayState::CaughtUp })
+        // Not known to be paused is not known to go on.
+        outstanding
+            .filter(|_| standby.replay_paused.is_some())
+            .map(|outstanding| if outstanding { ReplayState::Applying } else { ReplayState::CaughtUp })
     };
     (state, stuck_at)
 }

@@ -109,6 +109,9 @@ pub(super) fn by_receiver(
         }
         Some(other) => return Err((Reason::Starting, format!("the standby's WAL receiver is {other:?}"))),
     }
+    if receiver.timeline.is_none() {
+        return Err((Reason::Protocol, "the standby's WAL receiver does not tell its timeline".into()));
+    }
     if let Some((theirs, ours)) = older_timeline(receiver, primary_timeline) {
         return Err((
             Reason::Starting,

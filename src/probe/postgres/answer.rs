@@ -59,6 +59,15 @@ impl Answer {
                 return Err(Failure::new(FailureKind::Protocol, "the server did not say whether it is in recovery"));
             }
         };
+        // Without these nobody can say that two servers belong together, and what PostgreSQL always knows is never NULL by right.
+        let missing = match (&self.system_identifier, &role, timeline) {
+            (None, ..) => Some("system identifier"),
+            (_, PostgresRole::Primary(_), None) => Some("timeline"),
+            _ => None,
+        };
+        if let Some(missing) = missing {
+            return Err(Failure::new(FailureKind::Protocol, format!("the server did not tell its {missing}")));
+        }
         Ok(PostgresFacts {
             version: self.version,
             system_identifier: self.system_identifier,

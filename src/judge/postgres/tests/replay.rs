@@ -60,3 +60,16 @@ fn a_setting_lower_than_the_primary_s_is_named_with_both_values() {
     assert!(detail.contains("max_connections is 100, on the primary 150"), "{detail}");
     assert_eq!(told(&watch.tick(Ok(alpha), Ok(with(beta, 150)))), (true, Some(Reason::ReplayPaused)));
 }
+
+#[test]
+fn a_pause_or_a_timeline_that_is_not_told_is_not_taken_for_well() {
+    let mut watch = Watch::new(None);
+    watch.healthy(5);
+    let alpha = || Ok(primary(600, vec![sender(7, "6", 600)]));
+    let mut beta = standby("6", 600);
+    standby_of(&mut beta).replay_paused = None;
+    assert_eq!(watch.tick(alpha(), Ok(beta)).standbys[0].replay_state, None);
+    let mut beta = standby("7", 600);
+    standby_of(&mut beta).receiver.as_mut().unwrap().timeline = None;
+    assert_eq!(told(&watch.tick(alpha(), Ok(beta))), (false, Some(Reason::Protocol)));
+}

@@ -120,3 +120,12 @@ fn a_field_that_is_null_makes_its_fact_unknown_or_the_answer_a_failure() {
     println!("{unknown} fields made one fact unknown, {failures} the whole answer");
     assert!(unknown > 60, "{unknown}");
 }
+
+#[test]
+fn an_answer_without_what_tells_two_servers_apart_is_none() {
+    for path in ["/system_identifier", "/primary/timeline"] {
+        let mut nulled = whole_primary();
+        *nulled.pointer_mut(path).unwrap() = Value::Null;
+        assert_eq!(told(&nulled).unwrap_err().kind, FailureKind::Protocol, "{path}");
+    }
+}
