@@ -1,5 +1,11 @@
 //! Every key of the configuration, declared once: the walk, the printed documents and the example read this table.
 
+mod alerts;
+mod config_sync;
+mod kvstore;
+mod postgres;
+mod search;
+
 use super::key::{Key, Kind, SectionKeys};
 
 const INTERVAL: Kind = Kind::Duration { min: "100ms", max: "1h" };
@@ -75,239 +81,18 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ),
         ],
     },
-    SectionKeys {
-        path: "pairs[].nodes.*.postgres",
-        keys: &[
-            Key::new(
-                "url",
-                Kind::Url,
-                "All of it in one: `postgres://user@host:port/database?sslmode=require`, instead of the keys below.",
-            ),
-            Key::new(
-                "host",
-                Kind::Text,
-                "Host name, address, or the directory of a Unix socket. Needed unless `url` is given.",
-            )
-            .example("10.0.0.{n}"),
-            Key::new("port", Kind::Count { min: 1, max: 65_535 }, "Its port.").default("5432"),
-            Key::new("user", Kind::Text, "The role that probes; `deploy/monitoring-role.sql` creates it.")
-                .default("standbywatch"),
-            Key::new("database", Kind::Text, "The database to connect to.").default("postgres"),
-            Key::new("password", Kind::Secret, PASSWORD),
-            Key::new("password_file", Kind::SecretFile, PASSWORD_FILE).example("/etc/standbywatch/pg"),
-            Key::new(
-                "password_env",
-                Kind::Text,
-                "The environment variable that holds the password. With no password at all, `PGPASSWORD` is used, \
-                 then `.pgpass`.",
-            ),
-            Key::new("tls", Kind::Section, "How the connection is encrypted."),
-            Key::new(
-                "replica",
-                Kind::Section,
-                "What this node's walsender is recognised by while it is a standby; one of the three. Without it, \
-                 the slot or name that the standby itself reports is looked for.",
-            ),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].nodes.*.postgres.tls",
-        keys: &[
-            Key::new(
-                "mode",
-                Kind::OneOf(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
-                "libpq's `sslmode`.",
-            )
-            .default("prefer"),
-            Key::new("root_certificate", Kind::Path, "Certificates to trust instead of the system's."),
-            Key::new("certificate", Kind::Path, "Client certificate; needs `key`."),
-            Key::new("key", Kind::Path, "Key of the client certificate."),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].nodes.*.postgres.replica",
-        keys: &[
-            Key::new("slot", Kind::Text, "The replication slot that it streams from."),
-            Key::new("application_name", Kind::Text, "The `application_name` in its `primary_conninfo`."),
-            Key::new("client_addr", Kind::Text, "The address that it connects from."),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].nodes.*.kvstore",
-        keys: &[
-            Key::new("redis", Kind::Section, "A Redis, Valkey or KeyDB server.").required(),
-            Key::later("http"),
-            Key::later("exec"),
-            Key::later("tcp"),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].nodes.*.kvstore.redis",
-        keys: &[
-            Key::new("address", Kind::Text, "`host:port`.").required().example("10.0.0.{n}:6379"),
-            Key::new("user", Kind::Text, "ACL user."),
-            Key::new("password", Kind::Secret, PASSWORD),
-            Key::new("password_file", Kind::SecretFile, PASSWORD_FILE),
-            Key::new("password_env", Kind::Text, PASSWORD_ENV),
-            Key::new("database", Kind::Count { min: 0, max: 1_000_000 }, "Database number.").default("0"),
-            Key::later("tls"),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].nodes.*.search",
-        keys: &[
-            Key::new("url", Kind::Url, "`http://` or `https://`; a path prefix is kept.")
-                .required()
-                .example("http://10.0.0.{n}:9200"),
-            Key::new("user", Kind::Text, "User of the basic authentication."),
-            Key::new("password", Kind::Secret, PASSWORD),
-            Key::new("password_file", Kind::SecretFile, PASSWORD_FILE),
-            Key::new("password_env", Kind::Text, PASSWORD_ENV),
-            Key::later("api_key_file"),
-            Key::later("bearer_file"),
-            Key::later("tls"),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].nodes.*.config",
-        keys: &[
-            Key::new("root", Kind::Path, "The tree that rsync keeps in step.").required().example("/opt/app/conf"),
-            Key::new(
-                "timestamp_file",
-                Kind::Path,
-                "Written by the job on the standby after success: seconds since 1970 or RFC 3339 inside, or empty \
-                 and touched. Not inside `root`.",
-            ),
-            Key::later("beacon"),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].postgres",
-        keys: &[
-            Key::new("interval", INTERVAL, INTERVAL_DOC).default("1s"),
-            Key::new("timeout", TIMEOUT, TIMEOUT_DOC).default("3s"),
-            Key::new("stale_after", LIMIT, STALE_DOC).described_default(STALE_DEFAULT),
-            Key::new(
-                "lag_large",
-                Kind::Size,
-                "A lag from here on counts as large; only a large lag can be a growing one.",
-            )
-            .default("64MiB"),
-            Key::new("trend_window", LIMIT, "The time over which a trend is taken.").default("5m"),
-            Key::new(
-                "slot_window",
-                LIMIT,
-                "The time over which it is measured how fast a replication slot uses up its room; nothing is told before.",
-            )
-            .default("10m"),
-            Key::new(
-                "initial_sync",
-                LIMIT,
-                "A replication that is younger than this may still be catching up with its first copy.",
-            )
-            .default("24h"),
-            Key::new("low_load", Kind::Size, "Less WAL than this per second counts as low load.").default("1MiB"),
-            Key::new("stall_after", LIMIT, "WAL that is sent and not received for this long is a stall.")
-                .default("15s"),
-            Key::new("stuck_after", LIMIT, "Replay that stands still for this long with WAL to replay is stuck.")
-                .default("10m"),
-            Key::new(
-                "reconnect_every",
-                LIMIT,
-                "The session is replaced this often: only a new one sees a changed password or a full server.",
-            )
-            .default("10m"),
-            Key::new(
-                "pulse",
-                Kind::Duration { min: "1s", max: "5m" },
-                "The primary writes an empty message of 64 bytes into its WAL this often, so that a standby which no \
-                 longer answers is told at once. Off if left out: it keeps an idle server from being idle.",
-            ),
-            Key::new(
-                "status_url",
-                Kind::Url,
-                "The vendor's own `/monitor/replication`, for servers that cannot be asked: no node has a `postgres` \
-                 section then. What it says is believed, marked as the vendor's word, and never proven.",
-            ),
-            Key::new("status_access", Kind::Section, "How the page of `status_url` is asked."),
-            Key::later("archive_period"),
-            Key::later("replication"),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].postgres.status_access",
-        keys: &[
-            Key::new("user", Kind::Text, "User of the basic authentication."),
-            Key::new("password", Kind::Secret, PASSWORD),
-            Key::new("password_file", Kind::SecretFile, PASSWORD_FILE),
-            Key::new("password_env", Kind::Text, PASSWORD_ENV),
-            Key::new("root_certificate", Kind::Path, "Certificates to trust instead of the system's, in PEM."),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].config",
-        keys: &[
-            Key::new("interval", INTERVAL, INTERVAL_DOC).default("5s"),
-            Key::new("timeout", TIMEOUT, TIMEOUT_DOC).default("3s"),
-            Key::new("stale_after", LIMIT, STALE_DOC).described_default(STALE_DEFAULT),
-            Key::new("period", Kind::Duration { min: "1s", max: "31d" }, "How often the job runs.").default("1m"),
-            Key::new(
-                "wrapper",
-                Kind::Flag,
-                "The job runs rsync as `standbywatch rsync -- …`, whose record is read from the state directory. \
-                 Without it a node must name a `timestamp_file`.",
-            )
-            .default("false")
-            .example("true"),
-            Key::later("exclude"),
-            Key::later("include"),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].kvstore",
-        keys: &[
-            Key::new("interval", INTERVAL, INTERVAL_DOC).default("5s"),
-            Key::new("timeout", TIMEOUT, TIMEOUT_DOC).default("3s"),
-            Key::new("stale_after", LIMIT, STALE_DOC).described_default(STALE_DEFAULT),
-            Key::new("order", Kind::OneOf(&["standby-first"]), "Which store the application writes first.")
-                .default("standby-first"),
-            Key::new(
-                "sla",
-                Kind::Duration { min: "1ms", max: "1h" },
-                "A write should be on both sides within this time.",
-            )
-            .default("250ms"),
-            Key::new("prefix", Kind::Text, "First part of the keys of the probe's own writes.").default("standbywatch"),
-            Key::later("observe"),
-            Key::later("write_via"),
-        ],
-    },
-    SectionKeys {
-        path: "pairs[].search",
-        keys: &[
-            Key::new("interval", INTERVAL, INTERVAL_DOC).default("5s"),
-            Key::new("timeout", TIMEOUT, TIMEOUT_DOC).default("3s"),
-            Key::new("stale_after", LIMIT, STALE_DOC).described_default(STALE_DEFAULT),
-            Key::new(
-                "indices",
-                Kind::Texts { most: 20 },
-                "Indices or aliases that must be there on the primary; at most 20.",
-            )
-            .default("[]")
-            .example("[catalog]"),
-            Key::new(
-                "yellow_is_ok",
-                Kind::Flag,
-                "Yellow is no warning: a single node with replicas is yellow for ever.",
-            )
-            .default("false"),
-            Key::new(
-                "rebuild_takes",
-                Kind::Duration { min: "1s", max: "365d" },
-                "How long a rebuild on the standby takes, as you know it.",
-            ),
-        ],
-    },
+    postgres::NODE,
+    postgres::TLS,
+    postgres::REPLICA,
+    kvstore::NODE,
+    kvstore::REDIS,
+    search::NODE,
+    config_sync::NODE,
+    postgres::CHANNEL,
+    postgres::STATUS_ACCESS,
+    config_sync::CHANNEL,
+    kvstore::CHANNEL,
+    search::CHANNEL,
     SectionKeys {
         path: "pairs[].rpo",
         keys: &[
@@ -323,42 +108,6 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             Key::later("exec"),
         ],
     },
-    SectionKeys {
-        path: "rules.*",
-        keys: &[
-            Key::new(
-                "for",
-                Kind::Duration { min: "0s", max: "30d" },
-                "How long the condition must hold before the alert fires.",
-            )
-            .described_default("the rule's"),
-            Key::new(
-                "threshold",
-                Kind::Threshold,
-                "The condition's limit where it has one: a size for a rule over bytes, a time for one over seconds, a number \
-                 of periods for `StandbyConfigSyncStale`.",
-            )
-            .described_default("the rule's"),
-            Key::new("enabled", Kind::Flag, "`false` switches the rule off.").default("true"),
-        ],
-    },
-    SectionKeys {
-        path: "alerting",
-        keys: &[
-            Key::new(
-                "alertmanagers",
-                Kind::Texts { most: 20 },
-                "Base URLs of every Alertmanager, never of a balancer.",
-            )
-            .required()
-            .example("[http://10.0.0.9:9093]"),
-            Key::new("external_labels", Kind::Labels, "Labels that are added to every alert; the same on every agent.")
-                .default("{}"),
-            Key::later("on_resolve"),
-            Key::later("heartbeat_url"),
-            Key::later("tls"),
-            Key::later("basic_auth"),
-            Key::later("bearer_file"),
-        ],
-    },
+    alerts::RULE,
+    alerts::ALERTING,
 ];
