@@ -11,6 +11,7 @@ use crate::clock::Moment;
 use crate::facts::Opaque;
 use crate::names::{
     Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, SearchHealth, Stage,
+    StandbyKind,
 };
 use crate::units::{Bytes, Lsn};
 
@@ -116,6 +117,8 @@ pub struct PostgresEvidence {
     pub standbys: Vec<StandbyEvidence>,
     /// Total lag of the worst standby; `None` unless all are running and known.
     pub lag: Option<Bytes>,
+    /// The same without what declared delays hold back; an upper bound where positions are not remembered for that long.
+    pub lag_undelayed: Option<Bytes>,
     /// Lag in seconds of the worst standby; `None` where it is not known exactly.
     pub lag_seconds: Option<f64>,
     /// Bytes of WAL per second on the primary.
@@ -150,6 +153,7 @@ impl PostgresEvidence {
             nodes: Vec::new(),
             standbys: Vec::new(),
             lag: None,
+            lag_undelayed: None,
             lag_seconds: None,
             wal_rate: None,
             at_low_load: None,
@@ -208,6 +212,14 @@ pub struct StandbyEvidence {
     pub stages: Option<[(Stage, Bytes); 4]>,
     /// The primary's position less what the standby has replayed; `None` while unknown.
     pub total: Option<Bytes>,
+    /// The same without what its declared delay holds back: `total` where none is declared.
+    pub undelayed: Option<Bytes>,
+    /// How WAL comes to it; `None` while that is not known.
+    pub kind: Option<StandbyKind>,
+    /// It is declared to replay so much later than it receives.
+    pub apply_delay: Option<Duration>,
+    /// Commits on the primary wait for it. `None`: the primary cannot be asked, or has no walsender for it.
+    pub synchronous: Option<bool>,
     /// How long ago the primary passed what the standby has replayed, in seconds.
     pub lag_seconds: Option<f64>,
     /// If the lag in seconds exceeds what is remembered: it is at least this many seconds, and `lag_seconds` is an upper bound or unknown.
@@ -234,6 +246,9 @@ pub struct StandbyEvidence {
     /// The walsender that was recognised as this standby's, to be remembered.
     #[serde(skip)]
     pub recognised: Option<Recognised>,
+    /// Whether the primary's reading that was asked at this moment has a walsender for it, to be remembered.
+    #[serde(skip)]
+    pub served: Option<(bool, Moment)>,
     /// How far the standby has come by what the primary heard from it, to be remembered.
     #[serde(skip)]
     pub reported: Option<Lsn>,

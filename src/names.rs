@@ -61,7 +61,7 @@ pub(crate) use closed_list;
 
 mod replication;
 mod rules;
-pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage};
+pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage, StandbyKind};
 pub use rules::{RuleName, Severity, ThresholdUnit};
 
 closed_list! {
@@ -118,6 +118,7 @@ closed_list! {
         PeerUnreachable = "peer_unreachable",
         RestoringFromArchive = "restoring_from_archive",
         Cascaded = "cascaded",
+        ArchiveLate = "archive_late",
         ReplayPaused = "paused",
         ReplayConflict = "conflict",
         ReplayDelayed = "delayed",
@@ -218,6 +219,7 @@ impl Channel {
                 R::PeerUnreachable,
                 R::RestoringFromArchive,
                 R::Cascaded,
+                R::ArchiveLate,
                 R::ReplayPaused,
                 R::ReplayConflict,
                 R::ReplayDelayed,

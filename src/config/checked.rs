@@ -160,6 +160,9 @@ pub struct PostgresNode {
     pub tls: PostgresTls,
     /// How its walsender is told from others.
     pub replica: Option<ReplicaMatch>,
+    /// Declared to replay so much later than it receives, as a standby.
+    #[serde(with = "optional_duration_as_text")]
+    pub apply_delay: Option<Duration>,
 }
 
 /// libpq's `sslmode` and the files that go with it.
@@ -276,8 +279,24 @@ pub struct PostgresChannel {
     /// How often the proven primary is made to write a little WAL; `None`: never.
     #[serde(with = "optional_duration_as_text")]
     pub pulse: Option<Duration>,
+    /// How WAL comes to the standbys.
+    pub replication: Replication,
+    /// With log shipping: a standby has replayed what could be shipped so long ago, or is late.
+    #[serde(with = "duration_as_text")]
+    pub archive_period: Duration,
     /// Asked instead of the servers, which cannot be asked.
     pub status_page: Option<StatusPage>,
+}
+
+/// How WAL comes to the standbys of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replication {
+    /// Streamed by the primary.
+    #[default]
+    Streaming,
+    /// Fetched by `restore_command`, a file at a time.
+    Archive,
 }
 
 /// A vendor's own `/monitor/replication`.

@@ -52,7 +52,9 @@ pub(super) fn read<'a>(named: NamedSection<'a>, environment: &Environment) -> No
 
 fn postgres(section: &Section<'_>, environment: &Environment) -> Option<PostgresNode> {
     let secret = password(section, environment);
-    let replica = section.given("replica").and_then(|part| replica(&part));
+    let part = section.given("replica");
+    let replica = part.as_ref().and_then(replica);
+    let apply_delay = part.and_then(|part| part.duration("apply_delay"));
     if section.has("url") {
         for name in ["host", "port", "user", "database", "tls"] {
             if section.has(name) {
@@ -65,7 +67,7 @@ fn postgres(section: &Section<'_>, environment: &Environment) -> Option<Postgres
             section.problem("url", "url: it has a password, and the section names another", cure);
         }
         let password = node.password.clone().or(secret).or_else(|| postgres_password(environment));
-        return Some(PostgresNode { password, replica, ..node });
+        return Some(PostgresNode { password, replica, apply_delay, ..node });
     }
     if !section.has("host") {
         section.missing_key("host");
@@ -78,6 +80,7 @@ fn postgres(section: &Section<'_>, environment: &Environment) -> Option<Postgres
         password: secret.or_else(|| postgres_password(environment)),
         tls: section.given("tls").map(|part| tls(&part)).unwrap_or_default(),
         replica,
+        apply_delay,
     })
 }
 
@@ -128,7 +131,11 @@ fn replica(section: &Section<'_>) -> Option<ReplicaMatch> {
             text.parse().map_err(|_| Wrong::new(said(), "write for example 10.0.0.2"))
         })
         .map(ReplicaMatch::ClientAddr);
-    exactly_one(section, &["slot", "application_name", "client_addr"]);
+    let marks = ["slot", "application_name", "client_addr"];
+    // A delay may stand alone: the standby is recognised by what it says itself then.
+    if marks.iter().any(|mark| section.has(mark)) || !section.has("apply_delay") {
+        exactly_one(section, &marks);
+    }
     slot.or(name).or(address)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::checked::{
-    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, RoleFrom, Rpo, Schedule,
+    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo, Schedule,
     SearchChannel, WriteOrder,
 };
 use super::node::{self, NodeRead, exactly_one};
@@ -169,8 +169,22 @@ fn postgres(pair: &Section<'_>) -> Option<PostgresChannel> {
         stuck_after: section.duration("stuck_after")?,
         reconnect_every: section.duration("reconnect_every")?,
         pulse: pulse(&section, &schedule),
+        replication: replication(&section)?,
+        archive_period: section.duration("archive_period")?,
         status_page: None,
     })
+}
+
+fn replication(section: &Section<'_>) -> Option<Replication> {
+    let word = section.choice("replication")?;
+    if word == "archive" {
+        return Some(Replication::Archive);
+    }
+    if section.has("archive_period") {
+        let said = "archive_period: the standbys stream, and nothing is shipped by files";
+        section.problem("archive_period", said, "add `replication: archive`, or leave it out");
+    }
+    Some(Replication::Streaming)
 }
 
 /// A pulse goes out after a reading, so it cannot come more often than these.

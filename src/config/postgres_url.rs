@@ -105,6 +105,7 @@ impl Parts {
                 client: self.certificate.zip(self.key),
             },
             replica: None,
+            apply_delay: None,
         })
     }
 }

@@ -94,6 +94,9 @@ pub struct PostgresSettings {
     /// `max_slot_wal_keep_size` is -1: slots keep WAL until the disk is full.
     #[serde(default)]
     pub slots_keep_all: Option<bool>,
+    /// `wal_segment_size`: how long one file of WAL is. Only whole files are archived.
+    #[serde(default)]
+    pub wal_segment_size: Option<Bytes>,
     /// The settings that a standby may not have lower than its primary, by name.
     pub must_not_be_lower: BTreeMap<String, i64>,
 }
@@ -210,6 +213,9 @@ pub struct StandbyFacts {
     /// What replay reads ahead; `None` before version 15.
     #[serde(default)]
     pub prefetch: Option<Prefetch>,
+    /// Rows of its own `pg_stat_replication`: standbys that it passes WAL on to.
+    #[serde(default)]
+    pub walsenders: Vec<Walsender>,
 }
 
 /// The row of `pg_stat_recovery_prefetch`: how far replay looks ahead, and what came of it.

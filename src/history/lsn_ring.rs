@@ -27,6 +27,27 @@ pub enum Passed {
     AtLeast(f64),
 }
 
+/// Entries that are further apart have a hole between them: the coarsest step, and a lost reading or two.
+const HOLE: Duration = Duration::from_secs(90);
+
+/// Where the primary stood at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stood {
+    /// There.
+    At(Lsn),
+    /// There or before: what is remembered begins later, or has a hole.
+    AtMost(Lsn),
+}
+
+impl Stood {
+    /// The position, or the bound of it.
+    pub const fn bound(self) -> Lsn {
+        match self {
+            Self::At(lsn) | Self::AtMost(lsn) => lsn,
+        }
+    }
+}
+
 /// A ring of (moment, position), at most 1,920 of them. Positions only grow; a position that falls begins a new ring.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LsnRing {
@@ -70,6 +91,26 @@ impl LsnRing {
             }
         }
         Some(Passed::AtLeast(newest_at.since(after.0).as_secs_f64()))
+    }
+
+    /// Where the primary stood so long before the newest entry. `None` while nothing is remembered.
+    pub fn stood(&self, ago: Duration) -> Option<Stood> {
+        let newest = self.newest?;
+        let then = newest.0.back(ago);
+        let (mut before, mut after) = (None, newest);
+        for tier in &self.tiers {
+            let next = tier.partition_point(|(at, _)| *at <= then);
+            before = before.max(next.checked_sub(1).and_then(|last| tier.get(last)).copied());
+            after = after.min(tier.get(next).copied().unwrap_or(newest));
+        }
+        match before {
+            _ if after.0 <= then => Some(Stood::At(after.1)),
+            Some(before) if after.0.since(before.0) <= HOLE => {
+                let share = then.since(before.0).as_secs_f64() / after.0.since(before.0).as_secs_f64();
+                Some(Stood::At(along(before.1, after.1, share)))
+            }
+            _ => Some(Stood::AtMost(after.1)),
+        }
     }
 
     /// Nothing was forgotten yet, since less than a day is known: what is older was never seen.
@@ -121,6 +162,13 @@ mod compact {
         let entry = |(nanos, lsn)| (Moment::after_boot(Duration::from_nanos(nanos)), Lsn(lsn));
         Ok(plain.map(|tier| tier.into_iter().map(entry).collect()))
     }
+}
+
+/// The position at this share of the way between two, which is taken as even.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the bytes between two positions")]
+fn along(before: Lsn, after: Lsn, share: f64) -> Lsn {
+    let way = (after.bytes_after(before).as_f64() * share.clamp(0.0, 1.0)) as u64;
+    Lsn(before.0.saturating_add(way)).min(after)
 }
 
 /// The moment of passing `lsn`, taking the way between two entries as even.
@@ -180,6 +228,23 @@ mod tests {
             let lsn = Lsn(((7199.0 - seconds_ago) * 10.0) as u64);
             assert!((ago(ring.passed(lsn)) - seconds_ago).abs() < 1.0, "{seconds_ago}: {:?}", ring.passed(lsn));
         }
+    }
+
+    #[test]
+    fn where_it_stood_is_told_as_far_as_it_is_remembered() {
+        let even = ring((0..7200).map(|s| (s, s * 10)));
+        for ago in [0_u64, 1, 60, 119, 300, 3500, 7000] {
+            let Some(Stood::At(lsn)) = even.stood(Duration::from_secs(ago)) else { panic!("{ago}") };
+            assert!(lsn.0.abs_diff((7199 - ago) * 10) <= 10, "{ago} s ago at {lsn}");
+        }
+        let young = ring((100..130).map(|s| (s, s)));
+        assert_eq!(young.stood(Duration::from_secs(60)), Some(Stood::AtMost(Lsn(100))), "it begins later");
+        let hole = ring((0..10).chain(1000..1010).map(|s| (s, s)));
+        assert_eq!(hole.stood(Duration::from_secs(300)), Some(Stood::AtMost(Lsn(1000))), "nobody looked");
+        assert_eq!(hole.stood(Duration::from_secs(1005)), Some(Stood::At(Lsn(4))), "before the hole");
+        let idle = ring((0..1000).map(|s| (s, 7)));
+        assert_eq!(idle.stood(Duration::from_secs(300)), Some(Stood::At(Lsn(7))));
+        assert_eq!(LsnRing::default().stood(Duration::from_secs(1)), None);
     }
 
     #[test]

@@ -10,13 +10,14 @@ use crate::facts::{
     Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender,
 };
 use crate::history::catch_up::CatchUp;
+use crate::history::feed::Feed;
 use crate::history::lag_trend::LagTrend;
 use crate::history::lsn_ring::LsnRing;
 use crate::history::pulse::{PulseWait, Pulses};
 use crate::history::saved::{RingOf, SavedPostgres};
 use crate::history::set_up::SetUp;
 use crate::history::slot_room::SlotRoom;
-use crate::names::Name;
+use crate::names::{Name, StandbyKind};
 use crate::units::Lsn;
 
 /// Readings further apart than this say nothing about when a time stamp changed between them.
@@ -64,7 +65,6 @@ pub struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct NodeMemory {
     last_good: Option<Moment>,
-    was_primary: bool,
     /// Its walsenders in its last good reading as a primary.
     pub senders: HashMap<SenderKey, SenderMemory>,
     /// Its receiver in its last good reading as a standby.
@@ -77,6 +77,8 @@ pub struct NodeMemory {
     pub has: Option<Held>,
     /// Where its replay stands, and since when with WAL to replay.
     pub replay: Option<(Lsn, Moment)>,
+    /// As a standby: how WAL comes to it.
+    pub feed: Feed,
     /// As a primary: since when somebody has been waiting for a synchronous standby, without a reading in which nobody was.
     pub commits_wait_since: Option<Moment>,
     /// How many pairs of readings in a row showed it ahead of its primary.
@@ -142,13 +144,16 @@ impl PostgresHistory {
             PostgresRole::Primary(primary) => {
                 memory.receiver = None;
                 memory.replay = None;
-                memory.record_senders(primary, reading.asked);
+                memory.feed = Feed::default();
+                memory.record_senders(&primary.walsenders, primary.wal_lsn, reading.asked);
                 memory.record_commits(primary, reading.asked);
                 self.record_position(node, facts, primary, reading.asked);
                 self.record_slots(node, facts, primary, reading.asked);
             }
             PostgresRole::Standby(standby) => {
-                memory.senders.clear();
+                // It may pass WAL on to standbys of its own. No pulse is written here, so none is waited for.
+                memory.record_senders(&standby.walsenders, None, reading.asked);
+                memory.feed.record(standby, memory.last_good, reading.asked);
                 memory.commits_wait_since = None;
                 memory.record_receiver(standby, reading.asked);
                 memory.record_has(facts, [standby.receive_lsn, standby.replay_lsn]);
@@ -158,7 +163,6 @@ impl PostgresHistory {
         if let Some(memory) = self.nodes.get_mut(node) {
             memory.last_good = Some(reading.asked);
             memory.answered = Some(reading.answered);
-            memory.was_primary = matches!(facts.role, PostgresRole::Primary(_));
         }
     }
 
@@ -184,6 +188,7 @@ impl PostgresHistory {
         }
         self.ring.push(asked, lsn);
         for (other, memory) in &mut self.nodes {
+            memory.feed.record_primary(lsn, asked);
             let Some(held) = &memory.has else { continue };
             let comparable =
                 held.cluster == facts.system_identifier && held.timeline == facts.timeline && other != node;
@@ -255,10 +260,17 @@ impl PostgresHistory {
             if let Some((of, age)) = standby.outlook.set_up_of.as_ref().zip(standby.outlook.set_up_age) {
                 self.set_ups.insert(standby.node.clone(), SetUp::new(of.clone(), now, age));
             }
-            if let Some(total) = standby.total {
+            if let Some((served, asked)) = standby.served {
+                self.nodes.entry(standby.node.clone()).or_default().feed.record_served(served, asked);
+            }
+            if let Some(kind) = standby.kind {
+                self.nodes.entry(standby.node.clone()).or_default().feed.cascaded = kind == StandbyKind::Cascaded;
+            }
+            // What a declared delay holds back is no lag that could grow.
+            if let Some(lag) = standby.undelayed {
                 let fresh = || LagTrend::new(self.trend_window);
-                self.trends.entry(standby.node.clone()).or_insert_with(fresh).push(now, total);
-                self.catch_ups.entry(standby.node.clone()).or_default().push(now, total);
+                self.trends.entry(standby.node.clone()).or_insert_with(fresh).push(now, lag);
+                self.catch_ups.entry(standby.node.clone()).or_default().push(now, lag);
             }
         }
         if evidence.lag.is_some() {
@@ -297,21 +309,20 @@ fn own_clock(asked: Moment, age: Option<f64>) -> Option<Moment> {
 }
 
 impl NodeMemory {
-    fn record_senders(&mut self, primary: &PrimaryFacts, asked: Moment) {
+    /// `position`: where the server's own WAL stands, by which pulses are told.
+    fn record_senders(&mut self, rows: &[Walsender], position: Option<Lsn>, asked: Moment) {
         let mut before = std::mem::take(&mut self.senders);
-        // As a standby its walsenders were not looked at: one that is seen for the first time need not be new.
-        let last_good = self.last_good.filter(|_| self.was_primary);
-        for row in &primary.walsenders {
+        for row in rows {
             let key = sender_key(row);
             let moved = (row.write, row.flush);
-            let memory = match (before.remove(&key), last_good) {
-                (Some(memory), Some(last_good)) => memory.next(row, primary.wal_lsn, last_good, asked),
+            let memory = match (before.remove(&key), self.last_good) {
+                (Some(memory), Some(last_good)) => memory.next(row, position, last_good, asked),
                 // A row that the last reading did not have, or that is younger than any reading: its reply came since then.
                 (_, last_good) => {
                     let since = own_clock(asked, row.backend_age).max(last_good);
                     let recent = since.filter(|since| asked.since(*since) <= GAP);
                     let mut pulse = PulseWait::default();
-                    pulse.read(row, primary.wal_lsn, false, None, asked);
+                    pulse.read(row, position, false, None, asked);
                     SenderMemory {
                         beat: Beat::first(row.reply_time.clone(), recent, asked),
                         moved,

@@ -38,6 +38,7 @@ pub fn evidence(
         // A page tells nothing of a first copy that might excuse a growing lag: the rule that needs this must not stay mute.
         established: true,
         lag,
+        lag_undelayed: lag,
         ..PostgresEvidence::nothing_of(PostgresSource::StatusPage)
     };
     (evidence, changes.into_iter().flatten().filter(|change| *change > now).min())

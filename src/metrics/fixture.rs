@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{AgentStatus, SnapshotCost, process};
 use crate::clock::{Moment, WallTime};
 use crate::config::{
-    ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Rpo, Schedule, SearchChannel, WriteOrder,
+    ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Replication, Rpo, Schedule, SearchChannel, WriteOrder,
 };
 use crate::evidence::*;
 use crate::level::Level;
@@ -40,6 +40,8 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
             stuck_after: Duration::from_secs(600),
             reconnect_every: Duration::from_secs(600),
             pulse: None,
+            replication: Replication::Streaming,
+            archive_period: Duration::from_secs(300),
             status_page: None,
         }),
         config: has(Channel::Config).then(|| ConfigChannel {
@@ -105,6 +107,11 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
                 (Stage::Replay, Bytes(4)),
             ]),
             total: Some(Bytes(10)),
+            undelayed: Some(Bytes(10)),
+            kind: Some(StandbyKind::Streaming),
+            apply_delay: None,
+            synchronous: Some(false),
+            served: None,
             lag_seconds: Some(0.5),
             lag_seconds_at_least: None,
             gap: Some(Bytes(3)),
@@ -132,6 +139,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
             reported: None,
         }],
         lag: Some(Bytes(10)),
+        lag_undelayed: Some(Bytes(10)),
         lag_seconds: Some(0.5),
         wal_rate: Some(1000.0),
         at_low_load: Some(true),

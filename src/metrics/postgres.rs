@@ -3,7 +3,7 @@
 use super::Presence::{Always, WhenKnown};
 use super::{Emit, Kind, Metric, PairInput, Read, Unit, state, text};
 use crate::evidence::{PostgresEvidence, StandbyEvidence};
-use crate::names::{PostgresSource, Reason, ReplayState, Role};
+use crate::names::{PostgresSource, Reason, ReplayState, Role, StandbyKind};
 
 /// One number of each standby, where it is known.
 pub(super) fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyEvidence) -> Option<f64>) {
@@ -37,7 +37,7 @@ fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
     }
 }
 
-pub(super) static METRICS: [Metric; 21] = [
+pub(super) static METRICS: [Metric; 23] = [
     Metric {
         name: "standby_postgres_primary_up",
         kind: Kind::Gauge,
@@ -94,6 +94,17 @@ pub(super) static METRICS: [Metric; 21] = [
         read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.lag.map(|lag| lag.as_f64()))),
     },
     Metric {
+        name: "standby_replication_undelayed_lag_bytes",
+        kind: Kind::Gauge,
+        help: "The lag of the worst standby without what is younger than the delay declared for it (apply_delay); an upper bound while the primary's positions are not remembered for that long. Without declared delays it is the lag itself.",
+        labels: &["pair"],
+        unit: Unit::Bytes,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            of_pair(input, emit, |postgres| postgres.lag_undelayed.map(|lag| lag.as_f64()));
+        }),
+    },
+    Metric {
         name: "standby_replication_lag_seconds",
         kind: Kind::Gauge,
         help: "How long ago the primary was where the worst standby's replay is now; 0 when nothing is outstanding.",
@@ -140,7 +151,7 @@ pub(super) static METRICS: [Metric; 21] = [
     Metric {
         name: "standby_postgres_lag_slope_bytes_per_second",
         kind: Kind::Gauge,
-        help: "By how much the total lag grows (or, below 0, shrinks) over the trend window.",
+        help: "By how much the lag grows (or, below 0, shrinks) over the trend window, without what a declared delay holds back.",
         labels: &["pair", "standby"],
         unit: Unit::BytesPerSecond,
         presence: WhenKnown,
@@ -167,6 +178,22 @@ pub(super) static METRICS: [Metric; 21] = [
                 let Some(own) = standby.replay_state else { continue };
                 for replay in ReplayState::ALL {
                     emit.put([text(&standby.node), replay.as_str().into()], state(*replay == own));
+                }
+            }
+        }),
+    },
+    Metric {
+        name: "standby_postgres_standby_kind",
+        kind: Kind::Gauge,
+        help: "1 for the way on which WAL comes to this standby now (a stream from the primary, files from an archive, a stream from another server), 0 for the others; absent while that is not known.",
+        labels: &["pair", "standby", "kind"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for standby in input.evidence.postgres.iter().flat_map(|postgres| &postgres.standbys) {
+                let Some(own) = standby.kind else { continue };
+                for kind in StandbyKind::ALL {
+                    emit.put([text(&standby.node), kind.as_str().into()], state(*kind == own));
                 }
             }
         }),

@@ -48,3 +48,15 @@ closed_list! {
         Stuck = "stuck",
     }
 }
+
+closed_list! {
+    /// How WAL comes to a standby.
+    StandbyKind {
+        /// The pair's primary streams to it.
+        Streaming = "streaming",
+        /// `restore_command` fetches it, a file at a time.
+        Archive = "archive",
+        /// Another server than the pair's primary streams to it.
+        Cascaded = "cascaded",
+    }
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::level::Level;
 use crate::names::{
     Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage,
+    Stage, StandbyKind,
 };
 use crate::snapshot::FindingState;
 
@@ -166,6 +166,15 @@ pub struct PostgresNodeDocument {
 pub struct StandbyDocument {
     /// The node.
     pub node: Name,
+    /// How WAL comes to it.
+    #[serde(default)]
+    pub kind: Option<StandbyKind>,
+    /// Commits on the primary wait for it.
+    #[serde(default)]
+    pub synchronous: Option<bool>,
+    /// It is declared to replay so much later than it receives; left out where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply_delay_seconds: Option<f64>,
     /// Proven to replicate.
     pub up: bool,
     /// Why not, or with what warning.
@@ -176,6 +185,9 @@ pub struct StandbyDocument {
     pub stages: Option<Vec<StageDocument>>,
     /// Behind the primary, replay included.
     pub total_lag_bytes: Option<u64>,
+    /// The same without what its declared delay holds back; left out where none is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelayed_lag_bytes: Option<u64>,
     /// The same in seconds.
     pub lag_seconds: Option<f64>,
     /// The lag exceeds what is remembered: at least this many seconds. With `lag_seconds` beside it, that is an upper bound.

@@ -12,7 +12,7 @@ use crate::level::Level;
 use crate::metrics;
 use crate::names::{
     Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage,
+    Stage, StandbyKind,
 };
 use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, Sample, Snapshot, View};
 use crate::units::{Bytes, Lsn};
@@ -118,6 +118,11 @@ pub fn unknown() -> View {
         verdict: verdict.clone(),
         stages: None,
         total: None,
+        undelayed: None,
+        kind: None,
+        apply_delay: None,
+        synchronous: None,
+        served: None,
         lag_seconds: None,
         lag_seconds_at_least: None,
         gap: None,
@@ -144,6 +149,7 @@ pub fn unknown() -> View {
             nodes: vec![node("alpha"), node("beta")],
             standbys: vec![standby("alpha"), standby("beta")],
             lag: None,
+            lag_undelayed: None,
             lag_seconds: None,
             wal_rate: None,
             at_low_load: None,
@@ -229,6 +235,11 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
                 (Stage::Replay, replay),
             ]),
             total: Some(total),
+            undelayed: Some(total),
+            kind: Some(StandbyKind::Streaming),
+            apply_delay: None,
+            synchronous: Some(false),
+            served: None,
             lag_seconds: Some(0.2),
             lag_seconds_at_least: None,
             gap: Some(gap),
@@ -250,6 +261,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
             reported: None,
         }],
         lag: Some(total),
+        lag_undelayed: Some(total),
         lag_seconds: Some(0.2),
         wal_rate: Some(2.5e6),
         at_low_load: Some(false),

@@ -179,7 +179,7 @@ fn standbys(standbys: &[StandbyDocument]) -> Html {
             bytes(standby.stages.as_ref().and_then(of_stage).map(|stage| stage.lag_bytes))
         };
         let mut row =
-            vec![Html::text(standby.node.as_str()), value(&bytes(standby.total_lag_bytes)), value(&lag_time(standby))];
+            vec![Html::text(standby.node.as_str()), value(&kind(standby)), value(&bytes(standby.total_lag_bytes)), value(&lag_time(standby))];
         row.extend(Stage::ALL.iter().map(|wanted| value(&stage(*wanted))));
         row.extend([
             value(&bytes(standby.gap_bytes)),
@@ -191,6 +191,7 @@ fn standbys(standbys: &[StandbyDocument]) -> Html {
     let rows: Vec<_> = standbys.iter().map(row).collect();
     let head = [
         "standby",
+        "kind",
         "behind",
         "in time",
         "not sent",

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::snapshot::FindingState;
 use crate::view::api::{FindingDocument, PairDocument, StandbyDocument, StatusDocument};
 use crate::view::wording::{
-    ago, bytes, catch_up, headline, lag_time, main_number, primary, steps, symbol, words, worst_first,
+    ago, bytes, catch_up, headline, kind, lag_time, main_number, primary, steps, symbol, words, worst_first,
 };
 
 /// The verdict in the first line, then each pair with its channels, failing probes, standbys, and findings with what to do.
@@ -59,10 +59,11 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
 
 fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
     let mut table =
-        Table::new(&["standby", "behind", "in time", "failover loses", "replay", "caught up in", "bottleneck"]);
+        Table::new(&["standby", "kind", "behind", "in time", "failover loses", "replay", "caught up in", "bottleneck"]);
     for standby in standbys {
         table.row([
             standby.node.to_string(),
+            kind(standby),
             bytes(standby.total_lag_bytes),
             lag_time(standby),
             bytes(standby.gap_bytes),

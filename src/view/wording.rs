@@ -71,6 +71,14 @@ pub fn oldest_evidence(status: &StatusDocument) -> String {
     }
 }
 
+/// What kind of standby it is.
+pub fn kind(standby: &StandbyDocument) -> String {
+    let kind = standby.kind.map_or_else(|| UNKNOWN.to_owned(), |kind| kind.to_string());
+    let synchronous = if standby.synchronous == Some(true) { ", synchronous" } else { "" };
+    let delayed = standby.apply_delay_seconds.map(|delay| format!(", delayed by {}", seconds(Some(delay))));
+    format!("{kind}{synchronous}{}", delayed.unwrap_or_default())
+}
+
 /// Lag of a standby in time: exact, an upper bound, a lower bound, or unknown.
 pub fn lag_time(standby: &StandbyDocument) -> String {
     match (standby.lag_seconds, standby.lag_seconds_at_least) {

@@ -209,7 +209,7 @@ const READ: &[(&str, Labels, &[f64])] = &[
     ("standby_postgres_timeline_diverged", &[], &[0.0, 1.0]),
     ("standby_postgres_wrong_cluster", &[], &[0.0, 1.0]),
     ("standby_postgres_same_server", &[], &[0.0, 1.0]),
-    ("standby_replication_lag_bytes", &[], &[0.0, 5e5, 1_048_576.0, 1_048_577.0, 3_333_333.0, 7e13]),
+    ("standby_replication_undelayed_lag_bytes", &[], &[0.0, 5e5, 1_048_576.0, 1_048_577.0, 3_333_333.0, 7e13]),
     ("standby_postgres_lag_growing", &[], &[0.0, 1.0]),
     ("standby_postgres_established", &[], &[0.0, 1.0]),
     ("standby_postgres_low_load", &[], &[0.0, 1.0]),

@@ -91,7 +91,7 @@ pub fn written() -> Vec<Written> {
         one(
             "StandbyPostgresLagHigh",
             "warning",
-            "standby_replication_lag_bytes",
+            "standby_replication_undelayed_lag_bytes",
             &[],
             // Exactly the limit is not above it; five minutes above fire; kept for a minute after.
             lag(&[(3, is(256.0 * mib)), (22, is(257.0 * mib)), (6, is(0.0))]),
@@ -100,7 +100,7 @@ pub fn written() -> Vec<Written> {
         one(
             "StandbyPostgresLagCeiling",
             "critical",
-            "standby_replication_lag_bytes",
+            "standby_replication_undelayed_lag_bytes",
             &[],
             // A minute above the limit fires; kept for a minute after.
             lag(&[(2, is(4096.0 * mib)), (6, is(4097.0 * mib)), (6, is(0.0))]),

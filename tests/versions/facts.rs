@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standbywatch::config::{PostgresChannel, PostgresNode, PostgresTls, Schedule, SecretSource};
+use standbywatch::config::{PostgresChannel, PostgresNode, PostgresTls, Replication, Schedule, SecretSource};
 use standbywatch::facts::{PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Slot, StandbyFacts};
 use standbywatch::probe::postgres::PostgresProbe;
 use standbywatch::secret::Secret;
@@ -216,6 +216,8 @@ pub fn channel() -> PostgresChannel {
         stuck_after: Duration::from_secs(600),
         reconnect_every: Duration::from_secs(600),
         pulse: None,
+        replication: Replication::Streaming,
+        archive_period: Duration::from_secs(300),
         status_page: None,
     }
 }
@@ -229,5 +231,6 @@ pub fn node(pair: &PgPair, port: u16) -> PostgresNode {
         password: Some(SecretSource::Inline(Secret::new(pair.password()))),
         tls: PostgresTls::default(),
         replica: None,
+        apply_delay: None,
     }
 }

@@ -36,8 +36,8 @@ pub(super) const NODE: SectionKeys = SectionKeys {
         Key::new(
             "replica",
             Kind::Section,
-            "What this node's walsender is recognised by while it is a standby; one of the three. Without it, \
-             the slot or name that the standby itself reports is looked for.",
+            "What this node is as a standby: what its walsender is recognised by (at most one of the three; without \
+             one, the slot or name that the standby itself reports is looked for), and its delay, if it has one.",
         ),
     ],
 };
@@ -63,6 +63,12 @@ pub(super) const REPLICA: SectionKeys = SectionKeys {
         Key::new("slot", Kind::Text, "The replication slot that it streams from."),
         Key::new("application_name", Kind::Text, "The `application_name` in its `primary_conninfo`."),
         Key::new("client_addr", Kind::Text, "The address that it connects from."),
+        Key::new(
+            "apply_delay",
+            Kind::Duration { min: "1s", max: "24h" },
+            "It is a delayed standby, its `recovery_min_apply_delay` at most this: lag that is younger raises nothing. \
+             The primary's positions are remembered for 24 hours.",
+        ),
     ],
 };
 
@@ -110,8 +116,19 @@ pub(super) const CHANNEL: SectionKeys = SectionKeys {
              section then. What it says is believed, marked as the vendor's word, and never proven.",
         ),
         Key::new("status_access", Kind::Section, "How the page of `status_url` is asked."),
-        Key::later("archive_period"),
-        Key::later("replication"),
+        Key::new(
+            "replication",
+            Kind::OneOf(&["streaming", "archive"]),
+            "How WAL comes to the standbys. `archive`: by files that `restore_command` fetches (log shipping); a standby \
+             that streams all the same is judged by its stream.",
+        )
+        .default("streaming"),
+        Key::new(
+            "archive_period",
+            LIMIT,
+            "With `replication: archive`: a standby must have replayed what the primary could ship so long ago.",
+        )
+        .default("5m"),
     ],
 };
 

@@ -4,6 +4,8 @@
 //! be asked, its receiver streams and heard from the primary lately. Where only one of them can be asked, its half is enough, with a warning.
 
 mod access;
+mod archive;
+mod feed;
 mod nodes;
 mod outlook;
 mod position;
@@ -83,6 +85,7 @@ pub fn evidence(
     let verdict = with_pulse(channel, verdict, history);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());
     let lag = counted.iter().filter_map(|standby| standby.total).max().filter(|_| all_known);
+    let undelayed = counted.iter().filter_map(|standby| standby.undelayed).max().filter(|_| all_known);
     let lag_seconds = worst_seconds(&counted).filter(|_| all_known);
     let wal_rate = primary.and_then(|_| history.ring.rate());
     let (growing, held_until) = growing(channel, &counted, history, lag, now);
@@ -97,6 +100,7 @@ pub fn evidence(
         primary_seen,
         nodes: nodes.evidence(now),
         lag,
+        lag_undelayed: undelayed,
         lag_seconds,
         wal_rate,
         at_low_load: wal_rate.map(|rate| rate < channel.low_load.as_f64()),
@@ -126,7 +130,13 @@ fn channel_verdict(standbys: &[&StandbyEvidence], contradiction: Option<(Reason,
     if let Some((reason, detail)) = contradiction {
         return Verdict::unproven(reason, detail, None);
     }
-    let badness = |standby: &&&StandbyEvidence| (!standby.verdict.up, standby.verdict.reason.is_some());
+    // That WAL takes another way says less than what is wrong with its replay.
+    let badness = |standby: &&&StandbyEvidence| match (standby.verdict.up, standby.verdict.reason) {
+        (false, _) => 3,
+        (true, Some(Reason::Cascaded | Reason::RestoringFromArchive)) => 1,
+        (true, Some(_)) => 2,
+        (true, None) => 0,
+    };
     match standbys.iter().max_by_key(badness) {
         Some(worst) => worst.verdict.clone(),
         None => Verdict::unproven(Reason::NotSeenYet, "no node has been recognised as a standby yet", None),
@@ -164,7 +174,7 @@ fn growing(
 
 fn is_growing(channel: &PostgresChannel, standby: &StandbyEvidence, history: &PostgresHistory, now: Moment) -> bool {
     let slope = history.trends.get(&standby.node).and_then(|trend| trend.slope(now));
-    is_large_and_growing(channel, standby.total, slope)
+    is_large_and_growing(channel, standby.undelayed, slope)
 }
 
 /// A lag over the configured limit that rises for certain, and not by a trifle.

@@ -42,8 +42,19 @@ pub(super) fn bottleneck(stages: &Stages) -> Option<Stage> {
 }
 
 /// The position that the standby has replayed, by the newer of both servers' words.
-pub(super) fn replayed(row: &Walsender, standby: Option<&StandbyFacts>) -> Option<Lsn> {
-    row.replay.max(standby.and_then(|standby| standby.replay_lsn))
+pub(super) fn replayed(row: Option<&Walsender>, standby: Option<&StandbyFacts>) -> Option<Lsn> {
+    row.and_then(|row| row.replay).max(standby.and_then(|standby| standby.replay_lsn))
+}
+
+/// What is remembered of a replay that does not move.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// Where it stands, and since when with WAL to replay.
+    pub(super) since: Option<(Lsn, Moment)>,
+    /// It has asked for more since it last moved.
+    pub(super) waits_for_more: Option<bool>,
+    /// The delay that was declared for it.
+    pub(super) delay: Duration,
 }
 
 /// What replay does now, and the moment from which it would be called stuck.
@@ -51,17 +62,19 @@ pub(super) fn replay_state(
     standby: &StandbyFacts,
     settings: &PostgresSettings,
     primary: Option<&PostgresSettings>,
-    since: Option<(Lsn, Moment)>,
+    standing: Standing,
     channel: &PostgresChannel,
     now: Moment,
 ) -> (Option<ReplayState>, Option<Moment>) {
-    let outstanding = standby.receive_lsn.zip(standby.replay_lsn).map(|(received, replayed)| received > replayed);
-    let stuck_at = since.filter(|_| outstanding == Some(true)).and_then(|(_, since)| {
+    let received = standby.receive_lsn.zip(standby.replay_lsn).map(|(received, replayed)| received > replayed);
+    let asks = standing.waits_for_more.filter(|_| standby.receiver.is_none() && received != Some(true));
+    let outstanding = asks.map(|asks| !asks).or(received);
+    let stuck_at = standing.since.filter(|_| received == Some(true)).and_then(|(_, since)| {
         let allowed = match settings.standby_waits_for_ever {
             Some(true) => channel.stuck_after,
             _ => settings.max_standby_streaming_delay? + STUCK_MARGIN,
         };
-        Some(since + allowed)
+        Some(since + allowed + standing.delay)
     });
     let waits_on = standby.startup_wait_event.as_deref();
     let state = if standby.replay_paused == Some(true) {

@@ -1,8 +1,8 @@
-//! Which walsender on the primary serves a certain standby. That it is the only row proves nothing.
+//! Which walsender on the primary (or on another standby) serves a certain standby. That it is the only row proves nothing.
 
 use crate::config::ReplicaMatch;
 use crate::evidence::Recognised;
-use crate::facts::{PrimaryFacts, StandbyFacts, Walsender};
+use crate::facts::{Slot, StandbyFacts, Walsender};
 use crate::history::postgres::sender_key;
 use crate::names::Reason;
 
@@ -14,11 +14,12 @@ pub(super) fn recognise<'a>(
     configured: Option<&ReplicaMatch>,
     standby: Option<&StandbyFacts>,
     remembered: Option<&Recognised>,
-    primary: &'a PrimaryFacts,
+    walsenders: &'a [Walsender],
+    slots: &[Slot],
 ) -> Recognition<'a> {
-    let rows: Vec<&Walsender> = primary.walsenders.iter().filter(|row| feeds_a_standby(row, primary)).collect();
+    let rows: Vec<&Walsender> = walsenders.iter().filter(|row| feeds_a_standby(row, slots)).collect();
     if let Some(configured) = configured {
-        return by_configuration(configured, primary, &rows);
+        return by_configuration(configured, slots, &rows);
     }
     let none = |text: &str| Err((Reason::NotConnected, text.to_owned()));
     if let Some(standby) = standby {
@@ -54,8 +55,8 @@ fn by_memory<'a>(remembered: Option<&Recognised>, rows: &[&'a Walsender]) -> Rec
     Err(ambiguous(&candidates))
 }
 
-fn by_configuration<'a>(configured: &ReplicaMatch, primary: &PrimaryFacts, rows: &[&'a Walsender]) -> Recognition<'a> {
-    let active = |slot: &str| primary.slots.iter().find(|row| row.name == slot).and_then(|row| row.active_pid);
+fn by_configuration<'a>(configured: &ReplicaMatch, slots: &[Slot], rows: &[&'a Walsender]) -> Recognition<'a> {
+    let active = |slot: &str| slots.iter().find(|row| row.name == slot).and_then(|row| row.active_pid);
     let (what, fits): (String, Vec<&&'a Walsender>) = match configured {
         ReplicaMatch::Slot(slot) => {
             let ours = |row: &&&Walsender| row.slot.as_ref() == Some(slot) || active(slot) == Some(row.pid);
@@ -79,8 +80,8 @@ fn by_configuration<'a>(configured: &ReplicaMatch, primary: &PrimaryFacts, rows:
 
 /// Logical subscribers and WAL archivers (`pg_receivewal`) are no standbys: the first stream from a logical slot, the others never
 /// report a replayed position, nor a flushed one.
-fn feeds_a_standby(row: &Walsender, primary: &PrimaryFacts) -> bool {
-    let logical = primary.slots.iter().any(|slot| !slot.physical && slot.active_pid == Some(row.pid));
+fn feeds_a_standby(row: &Walsender, slots: &[Slot]) -> bool {
+    let logical = slots.iter().any(|slot| !slot.physical && slot.active_pid == Some(row.pid));
     let archiver = row.reply_time.is_some() && row.replay.is_none() && row.flush.is_none();
     !logical && !archiver
 }

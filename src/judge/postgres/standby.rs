@@ -1,20 +1,22 @@
 //! One standby: both halves of its proof put together, and its numbers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::config::{PairConfig, PostgresChannel};
+use crate::config::{PairConfig, PostgresChannel, Replication};
 use crate::evidence::{Recognised, StandbyEvidence, Verdict};
 use crate::facts::{Latest, PostgresFacts, PostgresSettings, StandbyFacts, Walsender};
 use crate::history::catch_up::Course;
 use crate::history::lsn_ring::Passed;
 use crate::history::postgres::{PostgresHistory, sender_key};
 use crate::names::{Name, Reason, ReplayState};
-use crate::units::Bytes;
+use crate::units::{Bytes, Lsn};
 
+use super::feed::{self, Source, Upstream};
 use super::nodes::{Node, Nodes, Primary};
 use super::proof::{self, Proof};
-use super::{outlook, position, recognise, servers};
+use super::{archive, outlook, position, recognise, servers};
 
 /// All that a standby's evidence is derived from.
 pub(super) struct Surroundings<'a> {
@@ -55,73 +57,119 @@ pub(super) fn derive(
         Node::Primary { .. } | Node::Silent(_) => None,
     };
     let receiver = own.map(|own| half_of_standby(view, name, own));
-    let row = view.primary.map(|primary| recognised_row(view, name, own, primary));
+    let row = view.primary.map(|primary| feed::at_primary(view, name, own, primary));
     let walsender = match (&row, view.primary) {
-        (Some(Ok(row)), Some(primary)) => Some(half_of_primary(view, name, own, row, primary)),
+        (Some(Ok(row)), Some(primary)) => Some(half_of_sender(view, name, own, Sender::primary(primary, row))),
         (Some(Err(why)), _) => Some(Err(why.clone())),
         _ => None,
     };
+    let source = feed::source(view, name, own, row.as_ref(), receiver.as_ref());
+    let served = row.as_ref().zip(view.primary).map(|(row, primary)| (row.is_ok(), primary.asked));
     let mut changes: Vec<Moment> = [&walsender, &receiver]
         .into_iter()
         .filter_map(|half| half.as_ref()?.as_ref().ok().map(|proven| proven.until))
         .collect();
     let (replay_state, stuck_at) = own.map_or((None, None), |own| replay_state(view, name, own));
     changes.extend(stuck_at);
-    let verdict = match contradiction {
-        Some((reason, detail)) => Verdict::unproven(*reason, detail.clone(), None),
-        None => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref(), replay_state),
+    let verdict = match (contradiction, own, source) {
+        (Some((reason, detail)), ..) => Verdict::unproven(*reason, detail.clone(), None),
+        (None, Some(own), Source::Archive) => by_files(view, name, own, &mut changes),
+        (None, Some(own), Source::Another(upstream)) => feed::cascaded(view, name, own, receiver.as_ref(), upstream),
+        (None, ..) => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref()),
     };
-    let hears_primary = matches!(receiver, Some(Ok(_)));
+    let verdict = with_replay(view, name, own, verdict, replay_state);
+    let hears_primary = matches!(receiver, Some(Ok(_))) && !matches!(source, Source::Another(_));
     let heard = [&walsender, &receiver].into_iter().filter_map(|half| Some(half.as_ref()?.as_ref().ok()?.heard)).max();
     let row = row.and_then(Result::ok);
+    let sender = match source {
+        Source::Another(upstream) => upstream.map(|upstream| upstream.row),
+        Source::Primary | Source::Archive => row,
+    };
     let slot = outlook::slot(view, name, own.map(|own| own.standby));
     let mut evidence = StandbyEvidence {
         node: name.clone(),
         // Positions of histories that have parted cannot be compared: a standby that is "ahead" would seem to lose nothing.
-        gap: if contradiction.is_some() { None } else { gap(view, name, row) },
+        gap: if contradiction.is_some() { None } else { gap(view, name, sender) },
         slot_lost: outlook::slot_lost(view, slot),
         outlook: outlook::outlook(view, name, slot, row),
         told: servers::standby_told(view, slot, own),
         replay_state,
         last_heartbeat: heard,
         recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),
-        reported: row.and_then(|row| row.flush.max(row.replay)),
+        reported: sender.and_then(|row| row.flush.max(row.replay)),
+        kind: source.kind(row),
+        apply_delay: view.pair.node(name).and_then(|node| node.postgres.as_ref()?.apply_delay),
+        synchronous: row.and_then(|row| row.sync_state.as_deref()).map(|state| matches!(state, "sync" | "quorum")),
+        served,
         verdict,
         stages: None,
         total: None,
+        undelayed: None,
         lag_seconds: None,
         lag_seconds_at_least: None,
         lag_slope: None,
         catch_up_seconds: None,
         bottleneck: None,
     };
-    if let (true, Some(row), Some(primary)) = (evidence.verdict.up, row, view.primary) {
-        measure(view, &mut evidence, row, primary, own);
+    if let (true, Some(primary)) = (evidence.verdict.up, view.primary) {
+        measure(view, &mut evidence, sender, primary, own);
     }
     Derived { evidence, hears_primary, changes }
 }
 
-fn half_of_standby(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> Proof {
+/// A standby that is fed by files: for good, or until its stream is back.
+fn by_files(view: &Surroundings<'_>, name: &Name, own: Own<'_>, changes: &mut Vec<Moment>) -> Verdict {
+    if view.channel.replication == Replication::Archive {
+        return archive::log_shipping(view, name, own);
+    }
+    match archive::restoring(view, name, own) {
+        Some((verdict, change)) => {
+            changes.push(change);
+            verdict
+        }
+        None => Verdict::unproven(Reason::NotConnected, format!("{name}: the standby has no WAL receiver"), Some(own.asked)),
+    }
+}
+
+pub(super) fn half_of_standby(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> Proof {
     let memory = view.history.nodes.get(name).and_then(|memory| memory.receiver.as_ref());
     let timeline = view.primary.and_then(|primary| primary.facts.timeline);
     proof::by_receiver(own.standby, memory, proof::message_limit(&own.facts.settings), timeline, view.now)
 }
 
-fn half_of_primary(
-    view: &Surroundings<'_>,
-    name: &Name,
-    own: Option<Own<'_>>,
-    row: &Walsender,
-    primary: Primary<'_>,
-) -> Proof {
-    let remembered = view.history.nodes.get(name).and_then(|memory| memory.settings.as_ref());
-    let settings = own.map(|own| &own.facts.settings).or(remembered);
-    let limit = proof::reply_limit(settings, &primary.facts.settings);
-    let memory = view.history.nodes.get(primary.name).and_then(|memory| memory.senders.get(&sender_key(row)));
-    proof::by_walsender(row, memory, primary.primary.wal_lsn, limit, view.channel, view.now)
+/// A server that streams to the standby, and its walsender for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender<'a> {
+    name: &'a Name,
+    settings: &'a PostgresSettings,
+    /// How far its own WAL goes.
+    position: Option<Lsn>,
+    row: &'a Walsender,
 }
 
-fn recognised_row<'a>(
+impl<'a> Sender<'a> {
+    const fn primary(primary: Primary<'a>, row: &'a Walsender) -> Self {
+        Self { name: primary.name, settings: &primary.facts.settings, position: primary.primary.wal_lsn, row }
+    }
+}
+
+impl<'a> From<Upstream<'a>> for Sender<'a> {
+    fn from(upstream: Upstream<'a>) -> Self {
+        let position = upstream.standby.receive_lsn.max(upstream.standby.replay_lsn);
+        Self { name: upstream.name, settings: &upstream.facts.settings, position, row: upstream.row }
+    }
+}
+
+/// The sending server's half of the proof.
+pub(super) fn half_of_sender(view: &Surroundings<'_>, name: &Name, own: Option<Own<'_>>, sender: Sender<'_>) -> Proof {
+    let remembered = view.history.nodes.get(name).and_then(|memory| memory.settings.as_ref());
+    let settings = own.map(|own| &own.facts.settings).or(remembered);
+    let limit = proof::reply_limit(settings, sender.settings);
+    let memory = view.history.nodes.get(sender.name).and_then(|memory| memory.senders.get(&sender_key(sender.row)));
+    proof::by_walsender(sender.row, memory, sender.position, limit, view.channel, view.now)
+}
+
+pub(super) fn recognised_row<'a>(
     view: &Surroundings<'_>,
     name: &Name,
     own: Option<Own<'_>>,
@@ -132,7 +180,8 @@ fn recognised_row<'a>(
         config.and_then(|config| config.replica.as_ref()),
         own.map(|own| own.standby),
         view.history.recognised.get(name),
-        primary.primary,
+        &primary.primary.walsenders,
+        &primary.primary.slots,
     )
 }
 
@@ -150,21 +199,10 @@ fn verdict(
     own: Option<Own<'_>>,
     walsender: Option<&Proof>,
     receiver: Option<&Proof>,
-    replay: Option<ReplayState>,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
     match (walsender, receiver) {
-        (Some(Ok(_)), Some(Ok(_))) => match replay.and_then(replay_warning) {
-            Some((reason, text)) => {
-                let lower = own.filter(|_| reason == Reason::ReplayBlockedBySettings).and_then(|own| lower(view, own));
-                let detail = match lower {
-                    Some(lower) => format!("{name}: {text} ({lower})"),
-                    None => format!("{name}: {text}"),
-                };
-                Verdict { up: true, reason: Some(reason), detail: Some(detail), as_of: asked }
-            }
-            None => Verdict { up: true, reason: None, detail: None, as_of: asked },
-        },
+        (Some(Ok(_)), Some(Ok(_))) => Verdict { up: true, reason: None, detail: None, as_of: asked },
         (Some(Ok(_)), None) => match node {
             Node::Silent(reason) if reason != Reason::NotSeenYet => Verdict {
                 up: true,
@@ -189,6 +227,14 @@ fn verdict(
                 as_of: asked,
             }
         }
+        // Who is fed by files has no walsender, and all that is known of it is its own word.
+        (Some(Err(_)), None) if view.channel.replication == Replication::Archive => {
+            let reason = match node {
+                Node::Silent(reason) => reason,
+                Node::Primary { .. } | Node::Standby { .. } => Reason::NotSeenYet,
+            };
+            Verdict::unproven(reason, format!("{name} cannot be asked: {}", cause(view, name, reason)), asked)
+        }
         (Some(walsender), receiver) => {
             let reasons = [Some(walsender), receiver];
             let first = reasons
@@ -207,6 +253,44 @@ fn verdict(
     }
 }
 
+/// What replay does makes a warning of a proof that has none, or one that only says where the WAL comes from.
+fn with_replay(
+    view: &Surroundings<'_>,
+    name: &Name,
+    own: Option<Own<'_>>,
+    verdict: Verdict,
+    replay: Option<ReplayState>,
+) -> Verdict {
+    let replaceable = matches!(verdict.reason, None | Some(Reason::Cascaded | Reason::RestoringFromArchive));
+    let warning = replay.and_then(replay_warning).filter(|_| verdict.up && replaceable);
+    let Some((reason, text)) = warning else { return verdict };
+    if reason == Reason::ReplayDelayed && is_declared(view, name, own) {
+        return verdict;
+    }
+    let lower = own.filter(|_| reason == Reason::ReplayBlockedBySettings).and_then(|own| lower(view, own));
+    let detail = match lower {
+        Some(lower) => format!("{name}: {text} ({lower})"),
+        None => format!("{name}: {text}"),
+    };
+    Verdict { reason: Some(reason), detail: Some(detail), ..verdict }
+}
+
+/// The standby's delay is no longer than what was declared for it.
+fn is_declared(view: &Surroundings<'_>, name: &Name, own: Option<Own<'_>>) -> bool {
+    let declared = view.pair.node(name).and_then(|node| node.postgres.as_ref()?.apply_delay);
+    let set = own.and_then(|own| own.facts.settings.recovery_min_apply_delay);
+    declared.zip(set).is_some_and(|(declared, set)| set <= declared)
+}
+
+/// The delay that the standby is declared to have: what is younger is no lag. A server that is set to less has less.
+pub(super) fn apply_delay(view: &Surroundings<'_>, name: &Name, own: Option<Own<'_>>) -> Option<Duration> {
+    let declared = view.pair.node(name).and_then(|node| node.postgres.as_ref()?.apply_delay)?;
+    let remembered = view.history.nodes.get(name).and_then(|memory| memory.settings.as_ref());
+    let settings = own.map(|own| &own.facts.settings).or(remembered);
+    let set = settings.and_then(|settings| settings.recovery_min_apply_delay);
+    Some(set.map_or(declared, |set| set.min(declared)))
+}
+
 /// Of the reasons that both halves give, the first in this order is told.
 fn rank(reason: Reason) -> usize {
     const ORDER: [Reason; 8] = [
@@ -223,7 +307,7 @@ fn rank(reason: Reason) -> usize {
 }
 
 /// The node whose silence leaves this standby alone: the presumed primary.
-fn silent_primary(view: &Surroundings<'_>, name: &Name) -> (Name, Reason) {
+pub(super) fn silent_primary(view: &Surroundings<'_>, name: &Name) -> (Name, Reason) {
     let presumed = view.nodes.presumed_primary(&view.history.roles);
     let silence = |(node, state): &(&Name, Node<'_>)| match state {
         Node::Silent(reason) if Some(*node) == presumed => Some(((*node).clone(), *reason)),
@@ -232,14 +316,14 @@ fn silent_primary(view: &Surroundings<'_>, name: &Name) -> (Name, Reason) {
     view.nodes.all.iter().find_map(silence).unwrap_or_else(|| (name.clone(), Reason::NoPrimary))
 }
 
-fn cause(view: &Surroundings<'_>, name: &Name, reason: Reason) -> String {
+pub(super) fn cause(view: &Surroundings<'_>, name: &Name, reason: Reason) -> String {
     match view.latest.get(name).and_then(Latest::failure) {
         Some(failure) => failure.message.clone(),
         None => reason.to_string(),
     }
 }
 
-/// What makes a running channel a warning by itself. A conflict shorter than the allowed delay and a declared delay do not.
+/// What makes a running channel a warning by itself. A conflict shorter than the allowed delay does not.
 fn replay_warning(state: ReplayState) -> Option<(Reason, &'static str)> {
     match state {
         ReplayState::Paused => {
@@ -250,7 +334,11 @@ fn replay_warning(state: ReplayState) -> Option<(Reason, &'static str)> {
             "replay waits because a setting is lower than on the primary: raise it and restart the standby",
         )),
         ReplayState::Stuck => Some((Reason::ReplayStuck, "replay does not move: look for long queries on the standby")),
-        ReplayState::CaughtUp | ReplayState::Applying | ReplayState::Conflict | ReplayState::Delayed => None,
+        ReplayState::Delayed => Some((
+            Reason::ReplayDelayed,
+            "replay is held back by recovery_min_apply_delay: declare it on the node, under postgres: `replica: { apply_delay: … }`",
+        )),
+        ReplayState::CaughtUp | ReplayState::Applying | ReplayState::Conflict => None,
     }
 }
 
@@ -262,8 +350,14 @@ fn lower(view: &Surroundings<'_>, own: Own<'_>) -> Option<String> {
 
 fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<ReplayState>, Option<Moment>) {
     let primary: Option<&PostgresSettings> = view.primary.map(|primary| &primary.facts.settings);
-    let since = view.history.nodes.get(name).and_then(|memory| memory.replay);
-    position::replay_state(own.standby, &own.facts.settings, primary, since, view.channel, view.now)
+    let memory = view.history.nodes.get(name);
+    let standing = position::Standing {
+        since: memory.and_then(|memory| memory.replay),
+        // Without a receiver nothing tells how much has come; that it asks for more, it does tell.
+        waits_for_more: memory.map(|memory| memory.feed.has_replayed_all()),
+        delay: apply_delay(view, name, Some(own)).unwrap_or_default(),
+    };
+    position::replay_state(own.standby, &own.facts.settings, primary, standing, view.channel, view.now)
 }
 
 /// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs.
@@ -278,17 +372,31 @@ fn gap(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>) -> Option<
 fn measure(
     view: &Surroundings<'_>,
     evidence: &mut StandbyEvidence,
-    row: &Walsender,
+    row: Option<&Walsender>,
     primary: Primary<'_>,
     own: Option<Own<'_>>,
 ) {
     let standby = own.map(|own| own.standby);
-    let Some(stages) = position::stages(primary.primary, row, standby) else { return };
-    let total = position::total(&stages);
-    evidence.bottleneck = position::bottleneck(&stages);
-    evidence.stages = Some(stages);
+    let Some(replayed) = position::replayed(row, standby) else { return };
+    let total = match row {
+        Some(row) => {
+            let Some(stages) = position::stages(primary.primary, row, standby) else { return };
+            evidence.bottleneck = position::bottleneck(&stages);
+            evidence.stages = Some(stages);
+            position::total(&stages)
+        }
+        // Nobody tells at which stage it waits.
+        None => {
+            let Some(current) = primary.primary.wal_lsn else { return };
+            current.bytes_after(replayed)
+        }
+    };
     evidence.total = Some(total);
-    match position::replayed(row, standby).and_then(|lsn| view.history.ring.passed(lsn)) {
+    let delay = apply_delay(view, &evidence.node, own);
+    let stood = delay.and_then(|delay| view.history.ring.stood(delay));
+    let undelayed = stood.map_or(total, |stood| stood.bound().bytes_after(replayed).min(total));
+    evidence.undelayed = Some(undelayed);
+    match view.history.ring.passed(replayed) {
         Some(Passed::Ago(seconds)) => evidence.lag_seconds = Some(seconds),
         Some(Passed::AtLeast(seconds)) => {
             evidence.lag_seconds_at_least = Some(seconds);
@@ -298,12 +406,12 @@ fn measure(
     }
     let slope = view.history.trends.get(&evidence.node).and_then(|trend| trend.slope(view.now));
     evidence.lag_slope = slope.map(|slope| slope.median);
-    let course = view.history.catch_ups.get(&evidence.node).and_then(|catch_up| catch_up.course(view.now, total));
+    let course = view.history.catch_ups.get(&evidence.node).and_then(|catch_up| catch_up.course(view.now, undelayed));
     evidence.catch_up_seconds = match course {
-        _ if total.0 == 0 => Some(0.0),
-        Some(Course::Shrinks(rate)) => Some(total.as_f64() / rate),
+        _ if undelayed.0 == 0 => Some(0.0),
+        Some(Course::Shrinks(rate)) => Some(undelayed.as_f64() / rate),
         // Small lags come and go with each write; only a large one that does not shrink is never caught up.
-        Some(Course::Stays) => (total > view.channel.lag_large).then_some(f64::INFINITY),
+        Some(Course::Stays) => (undelayed > view.channel.lag_large).then_some(f64::INFINITY),
         None => None,
     };
 }

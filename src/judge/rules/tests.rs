@@ -165,7 +165,7 @@ fn a_stale_configuration_warns_above_two_periods_and_is_critical_from_three() {
 
 #[test]
 fn a_site_sets_hold_threshold_and_switch() {
-    let lag = [sample("standby_replication_lag_bytes", &[], 2e6)];
+    let lag = [sample("standby_replication_undelayed_lag_bytes", &[], 2e6)];
     let high = "StandbyPostgresLagHigh";
     let shorter = RuleSetting { hold: Some(Duration::ZERO), threshold: Some(1e6), enabled: None };
     let mut timeline = Timeline::new(&[(high, shorter)]);
@@ -183,7 +183,7 @@ fn a_site_sets_hold_threshold_and_switch() {
 #[test]
 fn a_sentence_has_the_pair_s_numbers_in_it() {
     let mut timers = RuleTimers::default();
-    let lag = [sample("standby_replication_lag_bytes", &[], 300e6)];
+    let lag = [sample("standby_replication_undelayed_lag_bytes", &[], 300e6)];
     let pair = fixture::pair(Channel::ALL);
     let (findings, _) =
         RuleBook::new(&BTreeMap::new()).evaluate(&pair, &lag, &mut timers, fixture::at(0), WallTime(0.0));

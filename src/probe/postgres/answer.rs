@@ -42,8 +42,10 @@ struct Answer {
 
 impl Answer {
     fn facts(self) -> Result<PostgresFacts, Failure> {
-        let hidden = |primary: &Primary| primary.walsenders.iter().any(|row| row.state.is_none());
-        if !self.may_read_statistics || self.primary.as_ref().is_some_and(hidden) {
+        let hidden = |rows: &[WalsenderRow]| rows.iter().any(|row| row.state.is_none());
+        let primary_hides = self.primary.as_ref().is_some_and(|primary| hidden(&primary.walsenders));
+        let standby_hides = self.standby.as_ref().is_some_and(|standby| hidden(&standby.walsenders));
+        if !self.may_read_statistics || primary_hides || standby_hides {
             let role = self.asked_as.as_deref().unwrap_or("of the probe");
             return Err(Failure::new(
                 FailureKind::Permission,
@@ -204,6 +206,7 @@ impl SlotRow {
 
 #[derive(Deserialize)]
 struct Standby {
+    walsenders: Vec<WalsenderRow>,
     #[serde(deserialize_with = "lsn")]
     replay_lsn: Option<Lsn>,
     #[serde(deserialize_with = "lsn")]
@@ -251,6 +254,7 @@ impl Standby {
             last_replayed_commit: self.last_replayed_commit,
             conflicts: self.conflicts,
             prefetch: self.prefetch.map(Prefetch::from),
+            walsenders: self.walsenders.into_iter().map(Walsender::from).collect(),
         };
         (PostgresRole::Standby(standby), timeline)
     }
@@ -294,6 +298,7 @@ struct Settings {
     max_standby_streaming_delay: Option<f64>,
     recovery_min_apply_delay: Option<f64>,
     max_slot_wal_keep_size: Option<i64>,
+    wal_segment_size: Option<u64>,
     /// `None`: this version has no such setting.
     must_not_be_lower: BTreeMap<String, Option<i64>>,
 }
@@ -310,6 +315,7 @@ impl Settings {
             // -1 stands for "no limit".
             max_slot_wal_keep_size: self.max_slot_wal_keep_size.and_then(|size| u64::try_from(size).ok()).map(Bytes),
             slots_keep_all: self.max_slot_wal_keep_size.map(|size| size < 0),
+            wal_segment_size: self.wal_segment_size.filter(|size| *size > 0).map(Bytes),
             must_not_be_lower: self
                 .must_not_be_lower
                 .into_iter()

@@ -27,13 +27,13 @@ slots AS MATERIALIZED (
         safe_wal_size,
         {slot_inactive_since} AS inactive_since,
         {slot_invalidation_reason} AS invalidation_reason
-    FROM role, pg_replication_slots
-    WHERE NOT in_recovery
+    FROM pg_replication_slots
 ),
 walsenders AS MATERIALIZED (
     SELECT
         in_recovery,
-        CASE WHEN NOT in_recovery THEN (
+        -- A standby may have standbys of its own.
+        (
             SELECT coalesce(json_agg(one), '[]')
             FROM (
                 SELECT
@@ -58,7 +58,7 @@ walsenders AS MATERIALIZED (
                 -- Base backups and logical subscribers are no standbys.
                 WHERE view.state IS DISTINCT FROM 'backup' AND slots.slot_type IS DISTINCT FROM 'logical'
             ) AS one
-        ) END AS rows
+        ) AS rows
     FROM role
 ),
 commits AS MATERIALIZED (
@@ -122,6 +122,7 @@ FROM (
             'last_archive_failed', {last_archive_failed}
         ) END AS "primary",
         CASE WHEN walsenders.in_recovery THEN json_build_object(
+            'walsenders', walsenders.rows,
             -- Replay before receive: what was replayed had been received.
             'replay_lsn', pg_last_wal_replay_lsn()::text,
             'receive_lsn', pg_last_wal_receive_lsn()::text,
@@ -159,6 +160,7 @@ FROM (
             'wal_sender_timeout', extract(epoch FROM current_setting('wal_sender_timeout', true)::interval)::float8,
             'max_standby_streaming_delay', extract(epoch FROM current_setting('max_standby_streaming_delay', true)::interval)::float8,
             'recovery_min_apply_delay', extract(epoch FROM current_setting('recovery_min_apply_delay', true)::interval)::float8,
+            'wal_segment_size', pg_size_bytes(current_setting('wal_segment_size', true))::bigint,
             'max_slot_wal_keep_size', pg_size_bytes(current_setting('max_slot_wal_keep_size', true))::bigint,
             'must_not_be_lower', json_build_object(
                 'max_connections', current_setting('max_connections', true)::bigint,

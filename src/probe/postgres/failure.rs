@@ -166,6 +166,7 @@ mod tests {
             password: None,
             tls: PostgresTls::default(),
             replica: None,
+            apply_delay: None,
         }
     }
 

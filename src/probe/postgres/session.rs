@@ -215,6 +215,7 @@ mod tests {
             password: Some(SecretSource::Inline(Secret::new("hunter2"))),
             tls: PostgresTls::default(),
             replica: None,
+            apply_delay: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{NodeConfig, PostgresNode, PostgresTls, ReplicaMatch, Rpo, Schedule};
+use crate::config::{NodeConfig, PostgresNode, PostgresTls, ReplicaMatch, Replication, Rpo, Schedule};
 use crate::facts::*;
 use crate::names::{FailureKind, Reason, ReplayState, Stage};
 use crate::units::Lsn;
@@ -27,6 +27,8 @@ fn channel() -> PostgresChannel {
         stuck_after: 600 * SECOND,
         reconnect_every: 600 * SECOND,
         pulse: None,
+        replication: Replication::Streaming,
+        archive_period: Duration::from_secs(300),
         status_page: None,
     }
 }
@@ -40,6 +42,7 @@ fn node(name: &str, replica: Option<ReplicaMatch>) -> NodeConfig {
         password: None,
         tls: PostgresTls::default(),
         replica,
+        apply_delay: None,
     };
     NodeConfig {
         name: Name::new(name),

@@ -37,7 +37,7 @@ pub(super) const LAG_CEILING: Rule = Rule {
     name: RuleName::PostgresLagCeiling,
     severity: Severity::Critical,
     about: About::Channel(Channel::Postgres),
-    condition: Condition::All(&[Compare::above_threshold("standby_replication_lag_bytes")]),
+    condition: Condition::All(&[Compare::above_threshold("standby_replication_undelayed_lag_bytes")]),
     threshold: Some(4_294_967_296.0),
     hold: minutes(1),
     keep: minutes(1),

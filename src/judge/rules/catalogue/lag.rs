@@ -9,7 +9,7 @@ pub(super) const LAG_HIGH: Rule = Rule {
     name: RuleName::PostgresLagHigh,
     severity: Severity::Warning,
     about: About::Channel(Channel::Postgres),
-    condition: Condition::All(&[Compare::above_threshold("standby_replication_lag_bytes")]),
+    condition: Condition::All(&[Compare::above_threshold("standby_replication_undelayed_lag_bytes")]),
     threshold: Some(268_435_456.0),
     hold: minutes(5),
     keep: minutes(1),
