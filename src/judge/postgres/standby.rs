@@ -133,6 +133,7 @@ fn recognised_row<'a>(
         own.map(|own| own.standby),
         view.history.recognised.get(name),
         primary.primary,
+        primary.facts.major(),
     )
 }
 
