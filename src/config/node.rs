@@ -123,7 +123,7 @@ fn tls(section: &Section<'_>) -> PostgresTls {
 }
 
 fn replica(section: &Section<'_>) -> Option<ReplicaMatch> {
-    let slot = section.text("slot").map(ReplicaMatch::Slot);
+    let slot = section.parsed("slot", slot_name).map(ReplicaMatch::Slot);
     let name = section.text("application_name").map(ReplicaMatch::ApplicationName);
     let address = section
         .parsed("client_addr", |text| {
@@ -137,6 +137,22 @@ fn replica(section: &Section<'_>) -> Option<ReplicaMatch> {
         exactly_one(section, &marks);
     }
     slot.or(name).or(address)
+}
+
+/// A name that PostgreSQL lets a slot have (`ReplicationSlotValidateName`): with any other nothing would ever be found.
+fn slot_name(text: &str) -> Result<String, Wrong> {
+    const LONGEST: usize = 63;
+    let text = value::text(text)?;
+    if !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+        let said =
+            format!("{} is not a slot's name: these have a to z, 0 to 9 and _ only", super::wording::shown(&text));
+        return Err(Wrong::new(said, "write it as pg_replication_slots on the primary shows it"));
+    }
+    if text.len() > LONGEST {
+        let said = format!("a slot's name has at most {LONGEST} letters, this one has {}", text.len());
+        return Err(Wrong::new(said, "write it as pg_replication_slots on the primary shows it"));
+    }
+    Ok(text)
 }
 
 /// Notes it if none or several of the keys are written.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Load, PgPair, Result, wait_until};
+use standbywatch_lab::{Cable, Load, Mode, PgPair, Result, wait_until};
 use tokio::time::Instant;
 
 use crate::postgres::stays;
@@ -10,7 +10,7 @@ use crate::row::Row;
 use crate::site::{Plan, Site};
 
 /// Rules at the product's own hold times: what is benign must not need the lab's short ones.
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     Plan { held: Duration::from_secs(60), ..Plan::postgres() }
 }
 
@@ -65,6 +65,82 @@ async fn alone_b9_busy_pair() -> Result<()> {
     println!("B9: {:.0} transactions a second", writer.rate());
     assert!(writer.rate() >= 300.0, "{} transactions a second are not a busy pair", writer.rate());
     writer.stop().await;
+    row.nobody_was_paged().await?;
+    row.finish()
+}
+
+/// Every connection on the cable breaks; the next one is made at once.
+async fn loses_a_sample(site: &Site, cable: &Cable) -> Result<()> {
+    let failed = async || {
+        let metrics = site.agent.metrics().await?;
+        let up = metrics.all("standby_probe_up", &[("channel", "postgres")]);
+        Ok(up.iter().any(|(_, up)| *up < 1.0).then_some(()))
+    };
+    cable.set(Mode::Reset);
+    wait_until("a sample is lost", Duration::from_secs(10), failed).await?;
+    cable.set(Mode::Pass);
+    runs(site, 5).await
+}
+
+/// Logs go to standard error alone: whoever keeps them rotates them, and the agent has no file to open anew.
+#[tokio::test]
+async fn b5_a_sample_lost_and_a_reload() -> Result<()> {
+    let Some(site) = Site::start(plan()).await? else { return Ok(()) };
+    let fault = "one sample of each node lost; a reload with the same and with a changed configuration";
+    let mut row = Row::of(&site, "B5", fault, &["postgres"]).await?;
+    let writer = site.postgres.writer(Load::Light).await?;
+    for cable in [&site.postgres.probe, &site.postgres.probe_primary] {
+        loses_a_sample(&site, cable).await?;
+        row.is_well_again("postgres", None, 10).await?;
+    }
+    let text = std::fs::read_to_string(site.agent.dir().join("standbywatch.yml"))?;
+    for changed in [text.clone(), text.replace("postgres: {}", "postgres: { lag_large: 1GiB }")] {
+        site.agent.write_config(&changed)?;
+        let reloads = site.agent.server.log().matches("configuration reloaded").count();
+        site.agent.hang_up()?;
+        let done =
+            async || Ok((site.agent.server.log().matches("configuration reloaded").count() > reloads).then_some(()));
+        wait_until("it has reloaded", Duration::from_secs(10), done).await?;
+        runs(&site, 10).await?;
+        row.is_well_again("postgres", None, 10).await?;
+    }
+    writer.stop().await;
+    row.nobody_was_paged().await?;
+    row.finish()
+}
+
+/// Housekeeping on the primary makes bursts of WAL and holds replay up for a while; so does a query on the standby that ends in time.
+#[tokio::test]
+async fn b8_vacuum_checkpoints_and_a_query_on_the_standby() -> Result<()> {
+    let Some(site) = Site::start(plan()).await? else { return Ok(()) };
+    let fault = "vacuum, checkpoints, and a query on the standby within max_standby_streaming_delay, under load";
+    let mut row = Row::of(&site, "B8", fault, &["postgres"]).await?;
+    let (primary, standby) = (&site.postgres.primary, &site.postgres.standby);
+    primary.sql("INSERT INTO load (filler) SELECT repeat('much', 100) FROM generate_series(1, 50000)").await?;
+    let writer = site.postgres.writer(Load::Tps(50)).await?;
+    for _ in 0..5 {
+        for statement in
+            ["UPDATE load SET filler = filler || 'x'", "VACUUM (FREEZE) load", "CHECKPOINT", "VACUUM FULL load"]
+        {
+            primary.sql(statement).await?;
+        }
+        runs(&site, 3).await?;
+    }
+    row.is_well_again("postgres", None, 30).await?;
+    // Its replay needs the lock that the query holds; 30 s it may wait.
+    let query = standby.open_transaction("SELECT count(*) FROM load").await?;
+    primary.sql("VACUUM FULL load").await?;
+    let state = [("standby", "beta"), ("state", "conflict")];
+    let conflict = async || {
+        let metrics = site.agent.metrics().await?;
+        Ok(metrics.value("standby_postgres_replay_state", &state)?.filter(|told| *told > 0.5))
+    };
+    wait_until("replay waits for the query", Duration::from_secs(10), conflict).await?;
+    stays(&site, "ok", 15).await?;
+    assert!(conflict().await?.is_some(), "it has waited all the time");
+    drop(query);
+    writer.stop().await;
+    row.is_well_again("postgres", None, 30).await?;
     row.nobody_was_paged().await?;
     row.finish()
 }

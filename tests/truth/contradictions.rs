@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use standbywatch_lab::{PgPair, Result, wait_until};
+use standbywatch_lab::{Load, PgPair, Result, wait_until};
 
 use crate::row::{Row, Tells};
 use crate::site::{Plan, Site};
@@ -81,6 +81,40 @@ async fn p7_failover_and_the_old_primary_rejoins() -> Result<()> {
         Ok((role("alpha", "standby")? == Some(1.0) && role("beta", "primary")? == Some(1.0)).then_some(()))
     };
     wait_until("the roles are swapped", Duration::from_secs(5), swapped).await?;
+    row.finish()
+}
+
+/// A second standby was promoted by mistake, and the pair's own standby has been led to it: both take writes, each for itself, and the
+/// pair's primary and standby are of two histories.
+#[tokio::test]
+async fn p6_standby_follows_the_wrong_server() -> Result<()> {
+    let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
+    let pair = &site.postgres;
+    let gamma = pair.add_standby("gamma", None).await?;
+    let mut row =
+        Row::of(&site, "P6", "standby follows a server on another timeline, the primary goes on", POSTGRES).await?;
+    gamma.promote().await?;
+    let away = format!(
+        "host=127.0.0.1 port={} user=replicator password=''{}'' application_name=beta",
+        gamma.port(),
+        pair.password()
+    );
+    pair.standby.set("primary_slot_name", "")?;
+    pair.standby.set("primary_conninfo", &away)?;
+    row.fault();
+    let writer = pair.writer(Load::Light).await?;
+    let streams = async || Ok((!gamma.sender_pids("beta").await?.is_empty()).then_some(()));
+    wait_until("the standby streams from the wrong server", Duration::from_secs(20), streams).await?;
+    row.fault();
+    is_told(&site, &mut row, "timeline_diverged", "standby_postgres_timeline_diverged").await?;
+    let told = detail(&site).await?;
+    assert!(told.contains("beta is on timeline 2, its primary alpha on 1"), "{told}");
+    // Positions of two histories are not compared: there is no gap that anybody could believe.
+    assert!(!site.agent.metrics().await?.has("standby_postgres_gap_bytes"));
+    writer.stop().await;
+    pair.standby.stop().await?;
+    pair.rebuild_standby("beta").await?;
+    row.is_well_again("postgres", Some("StandbyPostgresTimelineDiverged"), 60).await?;
     row.finish()
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Mode, Result, wait_until};
+use standbywatch_lab::{Context, Mode, Result, wait_until};
 use tokio::time::Instant;
 
 use crate::postgres::stays;
@@ -61,6 +61,65 @@ async fn alone_p4_two_gibibytes_behind() -> Result<()> {
     println!("P4: {:.0} MiB left, {told:.1} s told, it took {took:.1} s", left / 1_048_576.0);
     assert!((took / 2.0..=took * 2.0).contains(&told), "{told} s were told, it took {took} s");
     row.is_well_again("postgres", None, 60).await?;
+    row.finish()
+}
+
+/// Half a mebibyte of WAL.
+const A_LITTLE: &str = "SELECT pg_logical_emit_message(false, 'lab', repeat('x', 512 << 10))";
+
+/// What is told of beta's bottleneck and of the time until it has caught up.
+async fn outlook(site: &Site) -> Result<(Option<String>, bool)> {
+    let page = site.agent.json("/api/v1/status").await?;
+    let standby = &page["pairs"][0]["postgres"]["standbys"][0];
+    let told = site.agent.metrics().await?.value("standby_postgres_catch_up_seconds", &[("standby", "beta")])?;
+    let never = standby["catch_up_seconds"] == "never" && told == Some(f64::INFINITY);
+    Ok((standby["bottleneck"].as_str().map(str::to_owned), never))
+}
+
+/// The link carries a fraction of what the primary writes, for a minute and a half.
+#[tokio::test]
+async fn p4_network_slow_under_load() -> Result<()> {
+    const GROWING: &str = "StandbyPostgresLagGrowing";
+    let limits = "{ lag_large: 4MiB, trend_window: 1m, initial_sync: 1s, low_load: 64KiB }";
+    let rules = "StandbyPostgresLagGrowing: { for: 5s }";
+    let plan = Plan { limits, rules, held: Duration::from_secs(60), ..Plan::postgres() };
+    let Some(site) = Site::start(plan).await? else { return Ok(()) };
+    let mut row = Row::of(&site, "P4", "network slow (30 kB/s) under load", &["postgres"]).await?;
+    site.postgres.repl.set(Mode::Throttle(30_000));
+    row.fault();
+    let (mut seen, mut paged, mut written) = ((false, false), false, Instant::now());
+    let end = Instant::now() + Duration::from_secs(90);
+    let slow = wait_until("the load has run and all was told", Duration::from_secs(150), async || {
+        if written.elapsed() >= Duration::from_millis(500) {
+            site.postgres.primary.sql(A_LITTLE).await?;
+            written = Instant::now();
+        }
+        let metrics = site.agent.metrics().await?;
+        let up = metrics.value("standby_replication_up", &[("channel", "postgres")])?;
+        assert_eq!(up, Some(1.0), "slow is not gone: {}", site.agent.json("/monitor/replication").await?);
+        let (bottleneck, never) = outlook(&site).await?;
+        if lag(&site).await?.is_some_and(|lag| lag > 8e6) {
+            assert_eq!(bottleneck.as_deref(), Some("network"), "where the bytes wait");
+        }
+        seen.0 |= never;
+        seen.1 |= metrics.value("standby_postgres_lag_growing", &[])? == Some(1.0);
+        paged = paged
+            || site
+                .alertmanager()
+                .alerts()
+                .await?
+                .iter()
+                .any(|alert| alert.labels.get("alertname").is_some_and(|name| name == GROWING));
+        Ok((Instant::now() >= end && seen == (true, true) && paged).then_some(()))
+    });
+    slow.await.with_context(|| format!("never caught up, growing: {seen:?}, paged: {paged}"))?;
+    let within = row.passed() + 5;
+    row.tells(Tells::running("postgres", "warning", &["lag_growing"], Number::Known, within)).await?;
+    row.pages(GROWING, Duration::from_secs(5), Duration::from_secs(600), 5).await?;
+    let changes = site.agent.metrics().await?.value("standby_replication_changes", &[("channel", "postgres")])?;
+    assert_eq!(changes, Some(0.0), "it did not flap");
+    site.postgres.repair();
+    row.is_well_again("postgres", Some(GROWING), 90).await?;
     row.finish()
 }
 

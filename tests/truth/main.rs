@@ -9,11 +9,14 @@
 mod access;
 mod benign;
 mod checksums;
+mod clocks;
 mod commits;
+mod company;
 mod config;
 mod contradictions;
 mod forecast;
 mod kvstore;
+mod names;
 mod postgres;
 mod pulse;
 mod replay;

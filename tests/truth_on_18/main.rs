@@ -9,12 +9,18 @@
 mod access;
 #[path = "../truth/benign.rs"]
 mod benign;
+#[path = "../truth/clocks.rs"]
+mod clocks;
 #[path = "../truth/commits.rs"]
 mod commits;
+#[path = "../truth/company.rs"]
+mod company;
 #[path = "../truth/contradictions.rs"]
 mod contradictions;
 #[path = "../truth/forecast.rs"]
 mod forecast;
+#[path = "../truth/names.rs"]
+mod names;
 #[path = "../truth/postgres.rs"]
 mod postgres;
 #[path = "../truth/pulse.rs"]

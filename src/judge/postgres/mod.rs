@@ -12,6 +12,7 @@ mod position;
 mod proof;
 mod recognise;
 mod servers;
+mod shown_name;
 mod standby;
 
 use std::collections::BTreeMap;

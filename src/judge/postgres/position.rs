@@ -36,9 +36,16 @@ pub(super) fn total(stages: &Stages) -> Bytes {
     Bytes(stages.iter().map(|(_, bytes)| bytes.0).sum())
 }
 
-/// The stage with the most bytes, if there are any.
+/// The stage with the most bytes, if there are any. What waits to be sent waits for the network, too: a link that is too slow shows
+/// in what the primary could not send yet.
 pub(super) fn bottleneck(stages: &Stages) -> Option<Stage> {
-    stages.iter().filter(|(_, bytes)| bytes.0 > 0).max_by_key(|(_, bytes)| *bytes).map(|(stage, _)| *stage)
+    let of = |wanted: Stage| stages.iter().find(|(stage, _)| *stage == wanted).map_or(0, |(_, bytes)| bytes.0);
+    let all = [
+        (Stage::Network, of(Stage::Pending) + of(Stage::Network)),
+        (Stage::StandbyDisk, of(Stage::StandbyDisk)),
+        (Stage::Replay, of(Stage::Replay)),
+    ];
+    all.into_iter().filter(|(_, bytes)| *bytes > 0).max_by_key(|(_, bytes)| *bytes).map(|(stage, _)| stage)
 }
 
 /// The position that the standby has replayed, by the newer of both servers' words.
@@ -145,6 +152,19 @@ mod tests {
             Some([0, 0, 0, 0]),
             "read later: caught up"
         );
+    }
+
+    #[test]
+    fn the_bottleneck_is_where_most_bytes_wait() {
+        let most = |bytes: [u64; 4]| {
+            let stages = [Stage::Pending, Stage::Network, Stage::StandbyDisk, Stage::Replay];
+            bottleneck(&[0, 1, 2, 3].map(|at| (stages[at], Bytes(bytes[at]))))
+        };
+        assert_eq!(most([0, 0, 0, 0]), None);
+        assert_eq!(most([900, 0, 0, 10]), Some(Stage::Network), "not sent, since the link does not take it");
+        assert_eq!(most([300, 300, 0, 500]), Some(Stage::Network));
+        assert_eq!(most([10, 0, 20, 5]), Some(Stage::StandbyDisk));
+        assert_eq!(most([10, 10, 10, 500]), Some(Stage::Replay));
     }
 
     #[test]

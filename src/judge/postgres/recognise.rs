@@ -6,20 +6,26 @@ use crate::facts::{Slot, StandbyFacts, Walsender};
 use crate::history::postgres::sender_key;
 use crate::names::Reason;
 
+use super::shown_name::shown_application_name;
+
+const CURE: &str = "Add to its node, under postgres: `replica: { slot: NAME }` (or application_name, or client_addr)";
+
 /// The walsender, or why none can be named.
 pub(super) type Recognition<'a> = Result<&'a Walsender, (Reason, String)>;
 
-/// Looks in the order: configured, the slot that the standby names, the application name that it gives, remembered.
+/// Looks in the order: configured, the slot that the standby names, the application name that it gives, remembered. Names are
+/// compared as a primary of this `major` version shows them.
 pub(super) fn recognise<'a>(
     configured: Option<&ReplicaMatch>,
     standby: Option<&StandbyFacts>,
     remembered: Option<&Recognised>,
     walsenders: &'a [Walsender],
     slots: &[Slot],
+    major: Option<u32>,
 ) -> Recognition<'a> {
     let rows: Vec<&Walsender> = walsenders.iter().filter(|row| feeds_a_standby(row, slots)).collect();
     if let Some(configured) = configured {
-        return by_configuration(configured, slots, &rows);
+        return by_configuration(configured, slots, major, &rows);
     }
     let none = |text: &str| Err((Reason::NotConnected, text.to_owned()));
     if let Some(standby) = standby {
@@ -32,7 +38,16 @@ pub(super) fn recognise<'a>(
                 None => none(&format!("nothing streams from slot {slot:?} on the primary")),
             };
         }
-        let named: Vec<_> = rows.iter().filter(|row| row.application_name == receiver.application_name).collect();
+        let Some(name) = &receiver.application_name else {
+            let text = "the standby does not tell the name that it gives itself";
+            return if rows.is_empty() {
+                none("the primary has no walsender")
+            } else {
+                Err((Reason::Ambiguous, format!("{text}. {CURE}")))
+            };
+        };
+        let name = shown_application_name(name, major);
+        let named: Vec<_> = rows.iter().filter(|row| row.application_name.as_ref() == Some(&name)).collect();
         return match named.as_slice() {
             [] => none("the primary has no walsender for this standby"),
             [row] => Ok(row),
@@ -55,7 +70,12 @@ fn by_memory<'a>(remembered: Option<&Recognised>, rows: &[&'a Walsender]) -> Rec
     Err(ambiguous(&candidates))
 }
 
-fn by_configuration<'a>(configured: &ReplicaMatch, slots: &[Slot], rows: &[&'a Walsender]) -> Recognition<'a> {
+fn by_configuration<'a>(
+    configured: &ReplicaMatch,
+    slots: &[Slot],
+    major: Option<u32>,
+    rows: &[&'a Walsender],
+) -> Recognition<'a> {
     let active = |slot: &str| slots.iter().find(|row| row.name == slot).and_then(|row| row.active_pid);
     let (what, fits): (String, Vec<&&'a Walsender>) = match configured {
         ReplicaMatch::Slot(slot) => {
@@ -63,7 +83,8 @@ fn by_configuration<'a>(configured: &ReplicaMatch, slots: &[Slot], rows: &[&'a W
             (format!("slot {slot:?}"), rows.iter().filter(ours).collect())
         }
         ReplicaMatch::ApplicationName(name) => {
-            let ours = |row: &&&Walsender| row.application_name.as_ref() == Some(name);
+            let shown = shown_application_name(name, major);
+            let ours = |row: &&&Walsender| row.application_name.as_ref() == Some(&shown);
             (format!("application name {name:?}"), rows.iter().filter(ours).collect())
         }
         ReplicaMatch::ClientAddr(address) => {
@@ -96,9 +117,6 @@ fn ambiguous(rows: &[&Walsender]) -> (Reason, String) {
         }
     };
     let candidates: Vec<_> = rows.iter().take(8).map(name).collect();
-    let text = format!(
-        "cannot tell which walsender serves this standby: {}. Add to its node, under postgres: `replica: {{ slot: NAME }}` (or application_name, or client_addr)",
-        candidates.join(", ")
-    );
+    let text = format!("cannot tell which walsender serves this standby: {}. {CURE}", candidates.join(", "));
     (Reason::Ambiguous, text)
 }

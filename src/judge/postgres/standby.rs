@@ -182,6 +182,7 @@ pub(super) fn recognised_row<'a>(
         view.history.recognised.get(name),
         &primary.primary.walsenders,
         &primary.primary.slots,
+        primary.facts.major(),
     )
 }
 

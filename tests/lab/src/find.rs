@@ -17,6 +17,8 @@ pub enum Need {
     Redis,
     /// `rsync`.
     Rsync,
+    /// `faketime`, which gives a program another wall clock.
+    Faketime,
     /// `prometheus` and `prometheus-alertmanager` (or `alertmanager`).
     Monitoring,
     /// OpenSearch's archive in the cache (or Maven to fetch it), `unzip`, and a Java.
@@ -31,6 +33,7 @@ impl Need {
             Need::PostgresVersion(major) => return postgres_of(major).err().map(|error| format!("{error:#}")),
             Need::Redis => &["redis-server"],
             Need::Rsync => &["rsync"],
+            Need::Faketime => &["faketime"],
             Need::Monitoring => {
                 return program("prometheus").and_then(|_| alertmanager()).err().map(|error| format!("{error:#}"));
             }

@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::process::Command;
 
 use super::{AGENT, PASSWORD, REPLICATOR, SUPERUSER, template};
+use crate::find;
 use crate::keeper::{freeze, inside, signal_inside};
 use crate::lab::Lab;
 use crate::ports;
@@ -41,6 +42,7 @@ pub struct PgServer {
     home: PathBuf,
     port: u16,
     settings: Mutex<BTreeMap<String, String>>,
+    clock: Mutex<Vec<(String, String)>>,
     server: Server,
 }
 
@@ -80,6 +82,7 @@ impl PgServer {
             home,
             port,
             settings: Mutex::new(all),
+            clock: Mutex::default(),
         };
         this.write_settings()?;
         Ok(this)
@@ -140,6 +143,7 @@ impl PgServer {
         }
         let mut postgres = Command::new(self.bin.join("postgres"));
         postgres.arg("-D").arg(self.data_dir());
+        postgres.envs(self.clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone());
         self.server.launch(postgres, As::Server)?;
         let pid_file = self.data_dir().join("postmaster.pid");
         let pid = self.pid().context("just started")?.to_string();
@@ -174,6 +178,26 @@ impl PgServer {
     /// SIGKILL to the postmaster and all its processes; waits for the end.
     pub async fn kill(&self) -> Result<()> {
         self.server.kill().await
+    }
+
+    /// From its next start on its wall clock is off by this much, e.g. `+600s`; what it measures time with is left alone.
+    ///
+    /// # Errors
+    /// `faketime` is not installed, or does not say what it would load.
+    pub fn shift_clock(&self, offset: &str) -> Result<()> {
+        // The program is a script around a library: without it, the server's own process is the one that is started.
+        let asked = std::process::Command::new(find::program("faketime")?)
+            .args(["-f", offset, "printenv", "LD_PRELOAD"])
+            .output()
+            .context("ask faketime for its library")?;
+        let library = String::from_utf8(asked.stdout)?.trim().to_owned();
+        if library.is_empty() {
+            bail!("faketime does not name its library: {}", String::from_utf8_lossy(&asked.stderr));
+        }
+        let variables = [("LD_PRELOAD", library.as_str()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        let mut clock = self.clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *clock = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Ok(())
     }
 
     /// Fast shutdown and start on the same port.
