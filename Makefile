@@ -11,7 +11,7 @@ export PATH := $(shell bash $(INSTALL) --where)/tools/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB := $(CARGO) run --quiet --package standbywatch-lab --bin
 
-.PHONY: help test truth demo demo-fault demo-repair bench docs docs-check fmt lint deny
+.PHONY: help test truth demo demo-fault demo-repair bench compare docs docs-check fmt lint deny
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -42,7 +42,15 @@ demo-repair: ## put the running demo right again
 bench: ## memory, CPU and scrape times beside the ordinary exporters, also into docs/bench.md (BENCH_MINUTES=10)
 	@bash $(INSTALL) --bench
 	@$(CARGO) build --release --package standbywatch --package standbywatch-lab --bins
-	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench -- docs/bench.md
+	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench -- '$(TARGET)/bench.md'
+	@{ cat '$(TARGET)/bench.md'; echo; $(CARGO) bench --quiet --bench derive; } >'$(TARGET)/bench-whole.md'
+	@tail -n +2 '$(TARGET)/bench-whole.md' | sed -n '/^## One reading/,$$p'
+	@mv '$(TARGET)/bench-whole.md' docs/bench.md
+
+compare: ## what the usual formula says of a broken pair, beside what the agent says
+	@bash $(INSTALL) --bench
+	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
+	@$(LAB) lab-compare
 
 docs: ## print again the documents that come from the code
 	@bash tests/print-docs.sh

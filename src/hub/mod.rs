@@ -5,6 +5,7 @@ mod derive;
 mod histories;
 mod pulse;
 mod readings;
+pub mod rehearsal;
 mod role_file;
 mod saving;
 mod schedule;

@@ -16,7 +16,20 @@ fn per_standby(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&StandbyTol
     }
 }
 
-pub(super) static METRICS: [Metric; 9] = [
+pub(super) static METRICS: [Metric; 10] = [
+    Metric {
+        name: "standby_postgres_timeline",
+        kind: Kind::Gauge,
+        help: "Timeline of this node's server; a promotion begins a new one.",
+        labels: &["pair", "node"],
+        unit: Unit::Count,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for node in input.evidence.postgres.iter().flat_map(|postgres| &postgres.nodes) {
+                emit.put_known([text(&node.node)], node.timeline.map(f64::from));
+            }
+        }),
+    },
     Metric {
         name: "standby_postgres_slot_active",
         kind: Kind::Gauge,

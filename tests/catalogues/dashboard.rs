@@ -1,4 +1,4 @@
-//! The dashboard's expressions, as Grafana sends them, and what they may use.
+//! The dashboards' expressions, as Grafana sends them, and what they may use.
 
 use std::collections::BTreeSet;
 
@@ -9,32 +9,48 @@ use standbywatch::names::Stage;
 /// One query of one panel.
 #[derive(Clone, Debug)]
 pub struct Panel {
-    /// The panel's title.
+    /// The dashboard's file and the panel's title.
     pub title: String,
     /// With the dashboard's variables filled in.
     pub expression: String,
+    /// How its series are called, with labels in braces.
+    pub legend: String,
 }
 
-/// Every query of `dashboards/pair.json` for a pair named `pair`, rates over a minute.
+/// Every dashboard of the repository: its file's name and its text.
+fn dashboards() -> Vec<(String, Value)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}")) {
+        let path = entry.expect("an entry of the folder").path();
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        all.push((name.clone(), serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))));
+    }
+    assert!(!all.is_empty(), "no dashboard in {folder}");
+    all
+}
+
+/// Every query of every dashboard for a pair named `pair`, rates over a minute.
 pub fn expressions_for(pair: &str) -> Vec<Panel> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/pair.json");
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let dashboard: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut panels = Vec::new();
-    collect(&dashboard, pair, &mut panels);
+    for (file, dashboard) in dashboards() {
+        collect(&file, &dashboard, pair, &mut panels);
+    }
     panels
 }
 
 /// Panels may lie in rows, which are panels themselves.
-fn collect(holder: &Value, pair: &str, panels: &mut Vec<Panel>) {
+fn collect(file: &str, holder: &Value, pair: &str, panels: &mut Vec<Panel>) {
     for panel in holder["panels"].as_array().into_iter().flatten() {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let expression = target["expr"].as_str().unwrap_or_else(|| panic!("{target} has no expression"));
             let expression = expression.replace("$pair", pair).replace("$__rate_interval", "1m");
-            let title = panel["title"].as_str().unwrap_or_else(|| panic!("{panel} has no title")).to_owned();
-            panels.push(Panel { title, expression });
+            let title = panel["title"].as_str().unwrap_or_else(|| panic!("{panel} has no title"));
+            let legend = target["legendFormat"].as_str().unwrap_or_else(|| panic!("{target} has no legend")).to_owned();
+            panels.push(Panel { title: format!("{file}, {title}"), expression, legend });
         }
-        collect(panel, pair, panels);
+        collect(file, panel, pair, panels);
     }
 }
 
@@ -50,10 +66,10 @@ pub(crate) fn metrics_of(expression: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_dashboard_uses_metrics_of_the_catalogue_only() {
+fn dashboards_use_metrics_of_the_catalogue_only() {
     let panels = expressions();
-    assert!(panels.len() > 15, "only {} queries were found", panels.len());
-    for Panel { title, expression } in panels {
+    assert!(panels.len() > 60, "only {} queries were found", panels.len());
+    for Panel { title, expression, .. } in panels {
         let used = metrics_of(&expression);
         assert!(!used.is_empty(), "{title}: no metric of ours in {expression}");
         assert!(!expression.contains('$'), "{title}: a variable is left in {expression}");
@@ -63,13 +79,41 @@ fn the_dashboard_uses_metrics_of_the_catalogue_only() {
     }
 }
 
-/// Both ways: what an operator needs while a rule fires is on the dashboard.
+/// Both ways: what an operator needs while a rule fires is on a dashboard.
 #[test]
-fn what_rules_are_about_is_on_the_dashboard() {
+fn what_rules_are_about_is_on_a_dashboard() {
     let shown: BTreeSet<_> = expressions().iter().flat_map(|panel| metrics_of(&panel.expression)).collect();
     for rule in standbywatch::judge::rules::RULES {
         for name in rule.condition.metrics() {
             assert!(shown.contains(name), "{} is judged over {name}, which no panel shows", rule.name);
+        }
+    }
+}
+
+/// A label that the query has aggregated away leaves a hole in the legend, and two series that nobody can tell apart.
+#[test]
+fn legends_name_labels_that_their_query_keeps() {
+    for Panel { title, expression, legend } in expressions() {
+        // Without an aggregation a series keeps all its labels.
+        let aggregates = expression.contains(" by (");
+        let words: BTreeSet<_> = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        for label in legend.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")) {
+            let label = label.0.trim();
+            assert!(!aggregates || words.contains(label), "{title}: {label} of {legend} is not in {expression}");
+        }
+    }
+}
+
+/// Grafana silently drops the second of two panels with one id, and finds a dashboard again by its uid.
+#[test]
+fn ids_are_not_given_twice() {
+    let mut uids = BTreeSet::new();
+    for (file, dashboard) in dashboards() {
+        assert!(uids.insert(dashboard["uid"].as_str().map(str::to_owned)), "{file}: its uid is another's");
+        let panels = dashboard["panels"].as_array().unwrap_or_else(|| panic!("{file} has no panels"));
+        let mut ids = BTreeSet::new();
+        for panel in panels {
+            assert!(ids.insert(panel["id"].as_u64()), "{file}: id {} is given twice", panel["id"]);
         }
     }
 }

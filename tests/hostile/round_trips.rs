@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Context, Lab, Need, PgPair, Result, Spoken, Wire, wait_until};
+use standbywatch_lab::{Context, Lab, Need, PgPair, PgServer, Result, Spoken, Wire, wait_until};
 
 use crate::watch::{self, SOON, tells_ok};
 
@@ -39,12 +39,37 @@ async fn one_round_trip_at_each_look() -> Result<()> {
         let each = [looks, looks + 1];
         assert!(each.contains(&spoken.count('S')), "and ends its round trip: {spoken:?}");
     }
+    // Between looks the session holds nothing that a vacuum or another session would have to wait for.
+    for server in [&pair.primary, &pair.standby] {
+        holds_nothing(server).await?;
+    }
     // Both servers' own count, at last: nobody but these two sessions.
     for server in [&pair.primary, &pair.standby] {
         let count = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'standbywatch'";
         assert_eq!(server.value(count).await?.as_deref(), Some("1"));
     }
     Ok(())
+}
+
+/// Looks at the agent's session until it was seen idle ten times: no transaction, no snapshot, no lock.
+async fn holds_nothing(server: &PgServer) -> Result<()> {
+    const SESSION: &str = "SELECT state, \
+                           (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL OR xact_start IS NOT NULL)::text, \
+                           (SELECT count(*) FROM pg_locks WHERE pg_locks.pid = session.pid)::text \
+                           FROM pg_stat_activity AS session WHERE application_name = 'standbywatch'";
+    let mut idle = 0;
+    wait_until("the session was seen idle", SOON, async || {
+        let rows = server.sql(SESSION).await?;
+        let [row] = &rows[..] else { return Ok(None) };
+        let row: Vec<&str> = row.iter().flatten().map(String::as_str).collect();
+        match row[..] {
+            ["active", ..] => {}
+            ["idle", "false", "0"] => idle += 1,
+            _ => panic!("{} holds something for the agent between its looks: {row:?}", server.name()),
+        }
+        Ok((idle >= 10).then_some(()))
+    })
+    .await
 }
 
 /// The directory of the WAL takes a minute to be listed. The built-in function makes room for it: it cannot be replaced.

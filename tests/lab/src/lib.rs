@@ -28,6 +28,7 @@
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
 //! | [`demo`] | a watched pair that can be broken from another terminal |
 //! | [`bench`] | how fast and how small the agent is |
+//! | [`compare`] | what the usual formula says beside it |
 //! | [`http`] | a small client |
 //! | [`Machine`] | what measured figures depend on |
 //! | [`wait_until`] | waiting for a condition under a deadline |
@@ -39,6 +40,7 @@
 mod agent;
 pub mod bench;
 mod cable;
+pub mod compare;
 pub mod demo;
 mod find;
 pub mod http;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::backends::{SessionCost, Sessions};
 use super::cadence::{self, Cadences};
 use super::exporters;
 use super::phase::{self, Cost, Subject};
@@ -31,6 +32,8 @@ pub(super) struct Measured {
     pub agent: [Usage; 3],
     /// For each of [`PACES`], the agent first.
     pub phases: [Vec<Cost>; 2],
+    /// On the primary: the agent's and its exporter's.
+    pub sessions: [SessionCost; 2],
     /// `/metrics` over one connection, over a new connection each, and `/-/healthy` over one connection.
     pub scrapes: [Timings; 3],
     /// Before and during the black hole.
@@ -61,6 +64,8 @@ pub async fn run() -> Result<String> {
     let fast = scraped(&subjects, PACES[0], half).await?;
     let slow = scraped(&subjects, PACES[1], half).await?;
     let after = usage(pid)?;
+    let beside = subjects.iter().find(|subject| subject.name == exporters::ON_PRIMARY).context("that exporter")?;
+    let sessions = cost_to_primary(&agent, &watched, beside, half.min(2 * SETTLED)).await?;
     let scrapes = many_scrapes(&agent).await?;
     let cadences = black_hole(&agent, &watched, half.min(SETTLED)).await?;
     let measured = Measured {
@@ -70,6 +75,7 @@ pub async fn run() -> Result<String> {
         without_search: watched.search.as_ref().err().cloned(),
         agent: [at_start, after, usage(pid)?],
         phases: [fast, slow],
+        sessions,
         scrapes,
         cadences,
     };
@@ -92,6 +98,31 @@ fn minutes() -> Result<f64> {
 async fn scraped(subjects: &[Subject], pace: Duration, length: Duration) -> Result<Vec<Cost>> {
     eprintln!("bench: {:.1} minutes, everything scraped each {} s", length.as_secs_f64() / 60.0, pace.as_secs());
     phase::play(subjects, pace, length).await
+}
+
+/// What the sessions of the agent and of PostgreSQL's exporter cost the primary, the exporter scraped as often as the agent looks.
+async fn cost_to_primary(
+    agent: &Agent,
+    watched: &Watched,
+    exporter: &Subject,
+    length: Duration,
+) -> Result<[SessionCost; 2]> {
+    eprintln!("bench: {:.0} s of what sessions cost the primary", length.as_secs_f64());
+    let primary = &watched.postgres.primary;
+    let roles = [watched.postgres.user(), exporters::ROLE];
+    let mut scraper = Scraper::of(&agent.url("/metrics")?)?;
+    let before = [Sessions::of(primary, roles[0]).await?, Sessions::of(primary, roles[1]).await?];
+    let scraped = phase::play(std::slice::from_ref(exporter), PACES[0], length);
+    let (costs, (cadences, _)) = tokio::try_join!(scraped, cadence::observe(&mut scraper, length))?;
+    let after = [Sessions::of(primary, roles[0]).await?, Sessions::of(primary, roles[1]).await?];
+    let used: [Option<Duration>; 2] = std::array::from_fn(|at| after[at].used_since(&before[at]));
+    // There is one look more than there are gaps between looks.
+    let looks = cadences.get(&("postgres".to_owned(), "alpha".to_owned())).map_or(0, |looks| looks.gaps.count() + 1);
+    let scrapes = costs.first().map_or(0, |cost| cost.scrapes.count());
+    Ok([
+        SessionCost { name: "standbywatch", looks, used: used[0] },
+        SessionCost { name: exporters::ON_PRIMARY, looks: scrapes, used: used[1] },
+    ])
 }
 
 /// One after the other, as fast as they are answered.

@@ -9,19 +9,21 @@ use tokio::process::Command;
 
 use crate::demo::Watched;
 use crate::process::{As, Server};
-use crate::{Lab, find, http, ports, wait_until};
+use crate::{Lab, PgPair, find, http, ports, wait_until};
 
 const READY: Duration = Duration::from_secs(30);
 const POSTGRES: &str = "prometheus-postgres-exporter";
 const REDIS: &str = "prometheus-redis-exporter";
+/// What the exporter beside the primary is called in the tables.
+pub(super) const ON_PRIMARY: &str = "postgres_exporter (primary)";
 const NODE: &str = "prometheus-node-exporter";
 
-/// The role of the exporter, and its password.
-const ROLE: &str = "exporter";
+/// The role of PostgreSQL's exporter, and its password.
+pub(super) const ROLE: &str = "exporter";
 
 /// A running exporter. Ends when dropped.
 #[derive(Debug)]
-pub(super) struct Exporter {
+pub(crate) struct Exporter {
     /// What it is called in the tables.
     pub name: &'static str,
     server: Server,
@@ -59,24 +61,8 @@ impl Exporter {
 
 /// Starts an exporter beside each server of the pair, as they are meant to run, and one for the text file.
 pub(super) async fn start(lab: &Lab, watched: &Watched) -> Result<Vec<Exporter>> {
-    let [postgres, redis, node] = programs()?;
-    let pair = &watched.postgres;
-    // Its own role: it cannot read a password with a space.
-    pair.primary.sql(&format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}' IN ROLE pg_monitor")).await?;
-    pair.wait_caught_up(READY).await?;
-    let mut all = Vec::new();
-    for (name, server) in
-        [("postgres_exporter (primary)", &pair.primary), ("postgres_exporter (standby)", &pair.standby)]
-    {
-        let uri = format!("{}/postgres?sslmode=disable", server.address());
-        let make = |address: SocketAddr| {
-            let mut command = Command::new(&postgres);
-            command.arg(format!("--web.listen-address={address}")).env("DATA_SOURCE_URI", uri);
-            command.env("DATA_SOURCE_USER", ROLE).env("DATA_SOURCE_PASS", ROLE);
-            command
-        };
-        all.push(Exporter::start(lab, name, make).await?);
-    }
+    let [_, redis, node] = programs()?;
+    let mut all = of_postgres(lab, &watched.postgres, &[]).await?;
     let stores = [&watched.stores.primary, &watched.stores.standby].map(|store| store.address());
     for (name, store) in ["redis_exporter (primary)", "redis_exporter (standby)"].into_iter().zip(stores) {
         let make = |address: SocketAddr| {
@@ -96,6 +82,26 @@ pub(super) async fn start(lab: &Lab, watched: &Watched) -> Result<Vec<Exporter>>
         command
     };
     all.push(Exporter::start(lab, "node_exporter (textfile only)", make).await?);
+    Ok(all)
+}
+
+/// Starts PostgreSQL's exporter beside the primary and beside the standby, with further arguments.
+pub(crate) async fn of_postgres(lab: &Lab, pair: &PgPair, args: &[String]) -> Result<Vec<Exporter>> {
+    let [postgres, ..] = programs()?;
+    // Its own role: it cannot read a password with a space.
+    pair.primary.sql(&format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}' IN ROLE pg_monitor")).await?;
+    pair.wait_caught_up(READY).await?;
+    let mut all = Vec::new();
+    for (name, server) in [(ON_PRIMARY, &pair.primary), ("postgres_exporter (standby)", &pair.standby)] {
+        let uri = format!("{}/postgres?sslmode=disable", server.address());
+        let make = |address: SocketAddr| {
+            let mut command = Command::new(&postgres);
+            command.arg(format!("--web.listen-address={address}")).args(args).env("DATA_SOURCE_URI", uri);
+            command.env("DATA_SOURCE_USER", ROLE).env("DATA_SOURCE_PASS", ROLE);
+            command
+        };
+        all.push(Exporter::start(lab, name, make).await?);
+    }
     Ok(all)
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::backends::SessionCost;
 use super::course::{Measured, PACES};
 use super::phase::Cost;
 use super::scraper::Timings;
@@ -23,6 +24,7 @@ pub(super) fn text(measured: &Measured) -> String {
     }
     text.push_str(&agent(measured));
     text.push_str(&scrapes(measured));
+    text.push_str(&sessions(&measured.sessions));
     text.push_str(&black_hole(measured));
     for (pace, costs) in PACES.iter().zip(&measured.phases) {
         text.push_str(&beside(*pace, measured.minutes / 2.0, costs));
@@ -71,6 +73,21 @@ fn scrapes(measured: &Measured) -> String {
         .collect();
     let title = "Scrapes, one after the other, seen by the client";
     section(title, ["what", "how many", "half within", "99 % within", "slowest"], &rows)
+}
+
+fn sessions(costs: &[SessionCost; 2]) -> String {
+    let [own, _] = costs;
+    let seconds = |took: Duration| took.as_secs_f64();
+    let row = |cost: &SessionCost| {
+        [
+            cost.name.to_owned(),
+            cost.looks.to_string(),
+            cost.each().map_or_else(|| "not measured".to_owned(), |each| format!("{:.3} ms", seconds(each) * 1000.0)),
+            ratio(cost.each().map(seconds), own.each().map(seconds)),
+        ]
+    };
+    let title = "What it costs the primary: processor time of the sessions held there, each second a look and a scrape";
+    section(title, ["sessions of", "looks or scrapes", "processor for each", "times the agent's"], &costs.each_ref().map(row))
 }
 
 fn black_hole(measured: &Measured) -> String {
@@ -209,6 +226,17 @@ mod tests {
         assert_eq!(cells("all exporters")[2..6], ["3.00 % of a core", "30.0 MiB", "3.0", "3.0"]);
         assert_eq!(cells("one exporter of each")[2..6], ["2.00 % of a core", "20.0 MiB", "2.0", "2.0"]);
         assert_eq!(cells("own")[4..8], ["1.0", "1.0", "0.500 ms", "0.500 ms"]);
+    }
+
+    #[test]
+    fn what_one_look_costs_the_primary_is_compared_with_one_scrape() {
+        let cost = |name, looks, used| SessionCost { name, looks, used };
+        let used = |millis| Some(Duration::from_millis(millis));
+        let text = sessions(&[cost("own", 300, used(60)), cost("other", 100, used(200))]);
+        assert!(text.contains("| own         | 300              | 0.200 ms           | 1.0               |"), "{text}");
+        assert!(text.contains("| other       | 100              | 2.000 ms           | 10.0              |"), "{text}");
+        let text = sessions(&[cost("own", 300, None), cost("other", 100, used(200))]);
+        assert_eq!(text.matches("not measured").count(), 3, "{text}");
     }
 
     #[test]
