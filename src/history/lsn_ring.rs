@@ -165,7 +165,11 @@ mod compact {
 }
 
 /// The position at this share of the way between two, which is taken as even.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the bytes between two positions")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of the bytes between two positions"
+)]
 fn along(before: Lsn, after: Lsn, share: f64) -> Lsn {
     let way = (after.bytes_after(before).as_f64() * share.clamp(0.0, 1.0)) as u64;
     Lsn(before.0.saturating_add(way)).min(after)

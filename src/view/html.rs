@@ -2,6 +2,7 @@
 //!
 //! Templates and style are files in `assets`; whatever comes from outside passes through [`Html::text`].
 
+mod config;
 mod markup;
 
 use crate::level::Level;
@@ -91,6 +92,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
+            ("config", config::config(pair.config.as_ref())),
             ("kvstore", kvstore(pair)),
             ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
         ],
@@ -178,8 +180,12 @@ fn standbys(standbys: &[StandbyDocument]) -> Html {
             let of_stage = |stages: &Vec<StageDocument>| stages.iter().find(|stage| stage.stage == wanted).copied();
             bytes(standby.stages.as_ref().and_then(of_stage).map(|stage| stage.lag_bytes))
         };
-        let mut row =
-            vec![Html::text(standby.node.as_str()), value(&kind(standby)), value(&bytes(standby.total_lag_bytes)), value(&lag_time(standby))];
+        let mut row = vec![
+            Html::text(standby.node.as_str()),
+            value(&kind(standby)),
+            value(&bytes(standby.total_lag_bytes)),
+            value(&lag_time(standby)),
+        ];
         row.extend(Stage::ALL.iter().map(|wanted| value(&stage(*wanted))));
         row.extend([
             value(&bytes(standby.gap_bytes)),

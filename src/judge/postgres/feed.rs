@@ -100,7 +100,8 @@ fn upstream<'a>(view: &Surroundings<'a>, name: &Name, own: Own<'_>) -> Option<Up
     let configured = view.pair.node(name).and_then(|node| node.postgres.as_ref()?.replica.as_ref());
     let mut found = view.nodes.all.iter().filter_map(|&(other, node)| {
         let Node::Standby { facts, standby, asked } = node else { return None };
-        let row = recognise::recognise(configured, Some(own.standby), None, &standby.walsenders, &[], facts.major()).ok()?;
+        let row =
+            recognise::recognise(configured, Some(own.standby), None, &standby.walsenders, &[], facts.major()).ok()?;
         (other != name).then_some(Upstream { name: other, facts, standby, asked, row })
     });
     found.next().filter(|_| found.next().is_none())

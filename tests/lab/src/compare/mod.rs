@@ -124,12 +124,7 @@ fn config(pair: &PgPair) -> String {
 }
 
 /// What everybody says now. While all is well, once the agent has told so.
-async fn look(
-    fault: &'static str,
-    agent: &Agent,
-    on_primary: &Exporter,
-    on_standby: &Exporter,
-) -> Result<Row> {
+async fn look(fault: &'static str, agent: &Agent, on_primary: &Exporter, on_standby: &Exporter) -> Result<Row> {
     if fault == "none" {
         all_is_well(agent).await?;
     }
