@@ -2,6 +2,8 @@
 
 #[path = "catalogues/dashboard.rs"]
 mod dashboard;
+#[path = "catalogues/equality.rs"]
+mod equality;
 #[path = "catalogues/printed.rs"]
 mod printed;
 #[path = "catalogues/promtool.rs"]
@@ -10,6 +12,8 @@ mod promtool;
 mod runbooks;
 #[path = "catalogues/timelines.rs"]
 mod timelines;
+#[path = "catalogues/written.rs"]
+mod written;
 
 use std::path::PathBuf;
 
