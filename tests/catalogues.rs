@@ -8,6 +8,8 @@ mod equality;
 mod printed;
 #[path = "catalogues/promtool.rs"]
 mod promtool;
+#[path = "catalogues/rule_tests.rs"]
+mod rule_tests;
 #[path = "catalogues/runbooks.rs"]
 mod runbooks;
 #[path = "catalogues/timelines.rs"]

@@ -23,6 +23,9 @@ use crate::written::written;
 /// One step of every timeline, in seconds.
 pub(crate) const STEP: u64 = 15;
 
+/// Sentences are compared at each so many steps.
+const SENTENCES_EVERY: usize = 4;
+
 /// Labels as they are written.
 pub(crate) type Labels = &'static [(&'static str, &'static str)];
 
@@ -102,7 +105,7 @@ fn alert(pair: &Name, finding: &Finding) -> Alert {
 }
 
 /// What the agent tells at each step.
-fn told_by_the_agent(book: &RuleBook, timeline: &Timeline) -> Vec<Vec<Alert>> {
+pub(crate) fn told_by_the_agent(book: &RuleBook, timeline: &Timeline) -> Vec<Vec<Alert>> {
     let mut told = vec![Vec::new(); steps(timeline)];
     let pairs: BTreeSet<_> = timeline.iter().filter_map(|series| series.pair).collect();
     let mut timers_of_the_agent = RuleTimers::default();
@@ -127,7 +130,9 @@ fn promtool_test(timeline: &Timeline, told: &[Vec<Alert>]) -> Value {
     let (mut sentences, mut states) = (Vec::new(), Vec::new());
     for (step, alerts) in told.iter().enumerate() {
         let at = format!("{}s", STEP * step as u64);
-        for rule in RULES.iter().filter(|rule| judged_by_the_agent(rule)).map(|rule| rule.name) {
+        // To ask for each alert by its name takes promtool long; that they are the same is asked at each step below.
+        let all = RULES.iter().filter(|rule| judged_by_the_agent(rule) && step % SENTENCES_EVERY == 0);
+        for rule in all.map(|rule| rule.name) {
             let own = alerts.iter().filter(|alert| alert.fires && alert.labels["alertname"] == rule.as_str());
             let expected: Vec<_> = own
                 .map(|Alert { labels, annotations, .. }| {
