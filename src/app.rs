@@ -1,6 +1,7 @@
 //! Builds everything from a configuration, reloads it, stops it in order. Tests start it in their own process, with port 0.
 
-use std::collections::BTreeMap;
+mod agent_rules;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,19 +9,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::clock::{self, BootId, Moment, WallTime};
-use crate::config::{Config, RuleSetting};
+use crate::clock::{self, BootId, WallTime};
+use crate::config::Config;
 use crate::hub::{Common, Hub, Keeping, StateWrites};
 use crate::judge::rules::RuleBook;
 use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
 use crate::names::WriteOutcome;
 use crate::push::{self, Push, PushCounters};
-use crate::serve::{ServeState, WebSettings, serve};
+use crate::serve::{ReloadRequest, ServeState, WebSettings, serve};
 use crate::snapshot::{Sample, Snapshot};
+use agent_rules::AgentRules;
 
 /// After a reload, pairs that have changed may take this long for their first complete snapshot before they are shown.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -34,6 +36,8 @@ pub struct Options {
     pub web: WebSettings,
     /// Where state is kept over restarts.
     pub state_directory: PathBuf,
+    /// Where `POST /-/reload` asks for a reload; `None` where that is not enabled.
+    pub lifecycle: Option<mpsc::Sender<ReloadRequest>>,
 }
 
 /// Why the agent did not start.
@@ -60,13 +64,14 @@ fn cure(cause: &io::Error) -> &'static str {
 /// A running agent.
 pub struct App {
     options: Options,
-    rules: BTreeMap<String, RuleSetting>,
     hubs: Vec<Hub>,
     agent: Arc<Agent>,
     state: Arc<ServeState>,
     addresses: Vec<SocketAddr>,
     stop_serving: watch::Sender<bool>,
     servers: JoinSet<()>,
+    /// Judges the agent's own rules; ends when this is dropped.
+    judging: JoinSet<()>,
     pushing: Option<Pushing>,
 }
 
@@ -83,7 +88,7 @@ impl Pushing {
             alerting: config.alerting.clone()?,
             external_url: external_url(address),
             pairs: receivers(hubs).to_vec(),
-            standing: RuleBook::new(&config.rules).watchdog(agent.began, agent.started).into_iter().collect(),
+            standing: agent.rules.found(),
             counters: agent.pushes.clone(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
@@ -124,15 +129,18 @@ impl App {
             listeners.push(listener.map_err(|cause| StartError::Listen { address: address.clone(), cause })?);
         }
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let agent = Arc::new(Agent::new());
+        let agent = Arc::new(Agent::new(&config));
         let common = agent.common(&options, &config);
         let mut hubs = Vec::new();
         for pair in &config.pairs {
             hubs.push(Hub::start(pair.clone(), &common, None).await);
         }
-        agent.watch(&hubs);
+        agent.watch(&hubs, common.rules);
         let samples = agent.clone();
-        let state = Arc::new(ServeState::new(options.web.clone(), receivers(&hubs), move || samples.samples()));
+        let state = ServeState::new(options.web.clone(), receivers(&hubs), move || samples.samples())
+            .with_findings(agent.rules.found())
+            .with_reload(options.lifecycle.clone());
+        let state = Arc::new(state);
         let (stop_serving, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         for listener in listeners {
@@ -142,8 +150,11 @@ impl App {
             };
             servers.spawn(serve(listener, state.clone(), shutdown));
         }
+        let mut judging = JoinSet::new();
+        let judge = agent.clone();
+        judging.spawn(async move { judge.rules.run(|| judge.samples()).await });
         let pushing = Pushing::start(&config, &agent, &hubs, addresses.first().copied());
-        Ok(Self { options, rules: config.rules, hubs, agent, state, addresses, stop_serving, servers, pushing })
+        Ok(Self { options, hubs, agent, state, addresses, stop_serving, servers, judging, pushing })
     }
 
     /// Where it listens, in the order of the flags.
@@ -156,10 +167,10 @@ impl App {
         receivers(&self.hubs)
     }
 
-    /// Takes another configuration into use. Pairs that have not changed run on. The others are shown as they were (and run
+    /// Takes another configuration into use. Pairs that have not changed run on, with their connections and the timers of
+    /// rules that are still there, whatever becomes of rules and Alertmanagers. The others are shown as they were (and run
     /// out as they would) until their new hub has asked everything once.
     pub async fn reload(&mut self, config: Config) {
-        let same_rules = self.rules == config.rules;
         let common = self.agent.common(&self.options, &config);
         let mut before = std::mem::take(&mut self.hubs);
         let mut hubs = Vec::new();
@@ -167,7 +178,10 @@ impl App {
             let position = before.iter().position(|hub| hub.pair().name == pair.name);
             let old = position.map(|at| before.swap_remove(at));
             hubs.push(match old {
-                Some(old) if same_rules && **old.pair() == **pair => old,
+                Some(old) if **old.pair() == **pair => {
+                    old.judge_by(common.rules.clone());
+                    old
+                }
                 // The old hub stops first: two of them would overwrite each other's canaries.
                 old => {
                     let before = match old {
@@ -186,7 +200,7 @@ impl App {
             all.spawn(one);
         }
         let _ = tokio::time::timeout(WARM_UP, all.join_all()).await;
-        self.agent.watch(&hubs);
+        self.agent.watch(&hubs, common.rules);
         // Shown together: who sees the new pairs sees that the reload succeeded.
         self.state.replace_pairs(receivers(&hubs));
         self.agent.reloaded(true);
@@ -198,7 +212,6 @@ impl App {
             removed.stop().await;
         }
         self.hubs = hubs;
-        self.rules = config.rules;
     }
 
     /// A reload that failed before anything was changed: the configuration in use stays, and the agent says so.
@@ -214,6 +227,7 @@ impl App {
         if let Some(pushing) = self.pushing {
             pushing.stop().await;
         }
+        self.judging.shutdown().await;
         for hub in self.hubs {
             hub.stop().await;
         }
@@ -241,7 +255,7 @@ type Cost = Box<dyn Fn() -> SnapshotCost + Send + Sync>;
 
 /// What the agent knows of itself.
 struct Agent {
-    began: Moment,
+    rules: AgentRules,
     started: WallTime,
     pushes: Arc<PushCounters>,
     boot: Option<BootId>,
@@ -251,11 +265,11 @@ struct Agent {
 }
 
 impl Agent {
-    fn new() -> Self {
-        let started = clock::wall();
+    fn new(config: &Config) -> Self {
+        let (began, started) = (clock::now(), clock::wall());
         let boot = clock::boot_id().inspect_err(|error| tracing::warn!(%error, "no boot id: saved state is not used"));
         Self {
-            began: clock::now(),
+            rules: AgentRules::new((began, started), Arc::new(RuleBook::new(&config.rules))),
             started,
             pushes: Arc::default(),
             boot: boot.ok(),
@@ -273,14 +287,16 @@ impl Agent {
         }
     }
 
-    fn watch(&self, hubs: &[Hub]) {
+    fn watch(&self, hubs: &[Hub], rules: Arc<RuleBook>) {
         let costs = hubs.iter().map(|hub| Box::new(hub.cost()) as Cost).collect();
         *self.costs.write().unwrap_or_else(PoisonError::into_inner) = costs;
+        self.rules.judge(rules, receivers(hubs));
     }
 
     fn reloaded(&self, ok: bool) {
         let mut reload = self.reload.write().unwrap_or_else(PoisonError::into_inner);
         *reload = (ok, if ok { clock::wall() } else { reload.1 });
+        self.rules.look_again();
     }
 
     fn samples(&self) -> Vec<Sample> {

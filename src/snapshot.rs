@@ -59,7 +59,7 @@ pub enum FindingState {
 }
 
 /// A rule that is met, with since-when.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// The alert's name.
     pub rule: &'static str,

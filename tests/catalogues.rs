@@ -2,14 +2,20 @@
 
 #[path = "catalogues/dashboard.rs"]
 mod dashboard;
+#[path = "catalogues/equality.rs"]
+mod equality;
 #[path = "catalogues/printed.rs"]
 mod printed;
 #[path = "catalogues/promtool.rs"]
 mod promtool;
+#[path = "catalogues/rule_tests.rs"]
+mod rule_tests;
 #[path = "catalogues/runbooks.rs"]
 mod runbooks;
 #[path = "catalogues/timelines.rs"]
 mod timelines;
+#[path = "catalogues/written.rs"]
+mod written;
 
 use std::path::PathBuf;
 

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::log::{self, LogArgs};
 use super::source::SourceArgs;
 use crate::app::{App, Options};
 use crate::config::Config;
-use crate::serve::WebSettings;
+use crate::serve::{ReloadRequest, WebSettings};
 
 /// Threads for files and names; each lives only while it is needed.
 const BLOCKING_THREADS: usize = 16;
@@ -29,6 +30,9 @@ pub struct RunArgs {
     /// Requests that are served at the same time.
     #[arg(long = "web.max-requests", value_name = "COUNT", default_value_t = WebSettings::default().max_requests)]
     max_requests: usize,
+    /// Let this machine ask for a reload by `POST /-/reload`.
+    #[arg(long = "web.enable-lifecycle")]
+    enable_lifecycle: bool,
     /// Where state is kept over restarts.
     #[arg(
         long = "state.directory",
@@ -98,13 +102,14 @@ impl RunArgs {
         }
     }
 
-    fn options(&self) -> Options {
+    fn options(&self, lifecycle: &mpsc::Sender<ReloadRequest>) -> Options {
         let web = WebSettings {
             telemetry_path: self.telemetry_path.clone(),
             max_requests: self.max_requests,
             ..WebSettings::default()
         };
-        Options { listen: self.listen.clone(), web, state_directory: self.state_directory.clone() }
+        let lifecycle = self.enable_lifecycle.then(|| lifecycle.clone());
+        Options { listen: self.listen.clone(), web, state_directory: self.state_directory.clone(), lifecycle }
     }
 }
 
@@ -136,23 +141,30 @@ impl Signals {
 async fn agent(args: &RunArgs, config: Config) -> Result<(), String> {
     let mut signals = Signals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
     warn(&config);
-    let mut app = App::start(config, args.options()).await.map_err(|error| error.to_string())?;
+    // Whoever asks while a reload runs waits for the next one.
+    let (ask, mut asked) = mpsc::channel(1);
+    let mut app = App::start(config, args.options(&ask)).await.map_err(|error| error.to_string())?;
     for address in app.addresses() {
         tracing::info!(%address, "listening");
     }
     tell_systemd(NotifyState::Ready);
     loop {
-        tokio::select! {
+        let waiting = tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => {}
-        }
+            _ = signals.hangup.recv() => None,
+            Some(waiting) = asked.recv() => Some(waiting),
+        };
         // A file system that hangs while the file is read must not keep the agent from stopping.
         let loaded = tokio::select! {
             () = signals.stop() => break,
             loaded = load(args) => loaded,
         };
-        reload(loaded, &mut app).await;
+        let became = reload(loaded, &mut app).await;
+        if let Some(waiting) = waiting {
+            // Whoever asked may have gone.
+            let _ = waiting.send(became);
+        }
     }
     tracing::info!("stopping");
     tell_systemd(NotifyState::Stopping);
@@ -167,16 +179,18 @@ async fn load(args: &RunArgs) -> Result<Config, String> {
     loaded.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-async fn reload(loaded: Result<Config, String>, app: &mut App) {
+async fn reload(loaded: Result<Config, String>, app: &mut App) -> Result<(), String> {
     match loaded {
         Ok(config) => {
             warn(&config);
             app.reload(config).await;
             tracing::info!("configuration reloaded");
+            Ok(())
         }
         Err(error) => {
             app.reload_failed();
             tracing::error!(error, "configuration not reloaded; the one before stays in use");
+            Err(error)
         }
     }
 }

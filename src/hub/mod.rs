@@ -53,6 +53,7 @@ pub struct Hub {
     pair: Arc<PairConfig>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     took: Arc<AtomicU64>,
+    rules: watch::Sender<Arc<RuleBook>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Saved>,
     saving: Option<JoinHandle<()>>,
@@ -95,8 +96,15 @@ impl Hub {
         let took = core.took.clone();
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(core.run(publish, stopped));
-        Self { pair, snapshots, took, stop, task, saving }
+        let (rules, other_rules) = watch::channel(common.rules.clone());
+        let task = tokio::spawn(core.run(publish, other_rules, stopped));
+        Self { pair, snapshots, took, rules, stop, task, saving }
+    }
+
+    /// From now on judges by these rules. Probes and their connections go on, and so do the timers of rules that are still
+    /// switched on.
+    pub fn judge_by(&self, rules: Arc<RuleBook>) {
+        self.rules.send_replace(rules);
     }
 
     /// The pair that it watches.
@@ -197,7 +205,12 @@ impl Core {
         (core, first)
     }
 
-    async fn run(mut self, publish: watch::Sender<Arc<Snapshot>>, mut stopped: oneshot::Receiver<()>) -> Saved {
+    async fn run(
+        mut self,
+        publish: watch::Sender<Arc<Snapshot>>,
+        mut other_rules: watch::Receiver<Arc<RuleBook>>,
+        mut stopped: oneshot::Receiver<()>,
+    ) -> Saved {
         let (inbox, mut told) = mpsc::channel(INBOX);
         // Ended with the task: dropping the set aborts the probes.
         let _probes = self.start_probes(&inbox);
@@ -212,6 +225,11 @@ impl Core {
                     publish.send_replace(self.advance(all, now, wall));
                 }
                 () = until(self.next_change) => {
+                    let (now, wall) = (clock::now(), clock::wall());
+                    publish.send_replace(self.advance(Vec::new(), now, wall));
+                }
+                Ok(()) = other_rules.changed() => {
+                    self.rules = other_rules.borrow_and_update().clone();
                     let (now, wall) = (clock::now(), clock::wall());
                     publish.send_replace(self.advance(Vec::new(), now, wall));
                 }

@@ -47,6 +47,8 @@ closed_list! {
         SearchUnknown = "StandbySearchUnknown",
         SearchRed = "StandbySearchRed",
         SearchIndexMissing = "StandbySearchIndexMissing",
+        AgentProbeFailing = "StandbyAgentProbeFailing",
+        AgentReloadFailed = "StandbyAgentReloadFailed",
         AgentDown = "StandbyAgentDown",
         Watchdog = "StandbyWatchdog",
     }

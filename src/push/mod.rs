@@ -45,8 +45,8 @@ pub struct Push {
     pub external_url: String,
     /// The snapshots of all pairs.
     pub pairs: Vec<watch::Receiver<Arc<Snapshot>>>,
-    /// What fires in the agent itself, whatever becomes of pairs: the dead-man's switch.
-    pub standing: Vec<Finding>,
+    /// What fires in the agent itself, whatever becomes of pairs; the dead-man's switch among it.
+    pub standing: watch::Receiver<Arc<Vec<Finding>>>,
     /// Counted here.
     pub counters: Arc<PushCounters>,
 }
@@ -95,15 +95,16 @@ async fn run_timed(push: Push, timing: Timing, shutdown: impl Future<Output = ()
     for pair in &push.pairs {
         tasks.spawn(forward(pair.clone(), changed.clone()));
     }
+    tasks.spawn(forward(push.standing.clone(), changed.clone()));
     tokio::select! {
         () = compose(&push, &batches, &changed, timing) => {}
         () = shutdown => {}
     }
 }
 
-/// Tells of each new snapshot; ends when its hub does.
-async fn forward(mut pair: watch::Receiver<Arc<Snapshot>>, changed: Arc<Notify>) {
-    while pair.changed().await.is_ok() {
+/// Tells of each new snapshot (or finding of the agent itself); ends when its hub does.
+async fn forward<T>(mut news: watch::Receiver<T>, changed: Arc<Notify>) {
+    while news.changed().await.is_ok() {
         changed.notify_one();
     }
 }
@@ -132,7 +133,7 @@ async fn compose(push: &Push, batches: &watch::Sender<Batch>, changed: &Notify, 
 
 /// What fires now, over all pairs.
 fn firing(push: &Push, now: Moment) -> Vec<Alert> {
-    let mut alerts = alerts_of(None, &push.standing, &push.alerting.external_labels);
+    let mut alerts = alerts_of(None, &push.standing.borrow(), &push.alerting.external_labels);
     for pair in &push.pairs {
         let snapshot = pair.borrow().clone();
         let view = snapshot.at(now);

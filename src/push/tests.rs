@@ -91,7 +91,7 @@ impl Pushing {
     fn start(alertmanagers: Vec<String>, view: View, timing: Timing) -> Self {
         let (publish, pair) = watch::channel(snapshot(view));
         let counters = Arc::new(PushCounters::default());
-        let standing = vec![fixture::watchdog()];
+        let standing = watch::channel(Arc::new(vec![fixture::watchdog()])).1;
         let external_labels = [("site", "fra1"), ("severity", "mine")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         let push = Push {
             alerting: Alerting { alertmanagers, external_labels: external_labels.into() },

@@ -84,6 +84,13 @@ pub(super) fn wrong_method() -> Answer {
     answer
 }
 
+/// The path takes nothing but POST.
+pub(super) fn only_post() -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Only POST is answered here.");
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    answer
+}
+
 /// No request here has a body; the connection is closed instead of reading it.
 pub(super) fn body_refused() -> Answer {
     let mut answer = text(StatusCode::PAYLOAD_TOO_LARGE, "No request here takes a body.");

@@ -1,6 +1,6 @@
 //! HTTP: which path answers what (`routes`), who may ask (`openness`), how answers look (`answer`), and the limits here.
 //!
-//! A request only renders published snapshots: it touches no server and waits for nothing.
+//! A request only renders published snapshots: it touches no server and waits for nothing. (One waits: `POST /-/reload`.)
 
 mod answer;
 mod openness;
@@ -18,10 +18,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::snapshot::{Sample, Snapshot};
+use crate::snapshot::{Finding, Sample, Snapshot};
 
 /// A request's head may be this long, in bytes; longer ones are answered with 431.
 const MAX_HEAD: usize = 16 * 1024;
@@ -57,11 +57,16 @@ impl Default for WebSettings {
 /// The published snapshots of all pairs.
 pub type Pairs = Arc<[watch::Receiver<Arc<Snapshot>>]>;
 
+/// A reload that somebody waits for: is told what became of it, in words where it failed.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
 /// What requests are answered from.
 pub struct ServeState {
     settings: WebSettings,
     pairs: RwLock<Pairs>,
     agent_samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+    agent_findings: watch::Receiver<Arc<Vec<Finding>>>,
+    reload: Option<mpsc::Sender<ReloadRequest>>,
 }
 
 impl ServeState {
@@ -71,7 +76,25 @@ impl ServeState {
         pairs: impl Into<Pairs>,
         agent_samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
     ) -> Self {
-        Self { settings, pairs: RwLock::new(pairs.into()), agent_samples: Box::new(agent_samples) }
+        Self {
+            settings,
+            pairs: RwLock::new(pairs.into()),
+            agent_samples: Box::new(agent_samples),
+            agent_findings: watch::channel(Arc::default()).1,
+            reload: None,
+        }
+    }
+
+    /// Shows what fires in the agent itself, too.
+    #[must_use]
+    pub fn with_findings(self, agent_findings: watch::Receiver<Arc<Vec<Finding>>>) -> Self {
+        Self { agent_findings, ..self }
+    }
+
+    /// Who reloads when asked to by `POST /-/reload`; nobody, unless it is enabled.
+    #[must_use]
+    pub fn with_reload(self, reload: Option<mpsc::Sender<ReloadRequest>>) -> Self {
+        Self { reload, ..self }
     }
 
     /// After a reload: other pairs are watched from now on.
@@ -136,9 +159,15 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let settings = state.settings.clone();
     let service = service_fn(|request| {
-        let response =
-            if over_limit { answer::too_many_connections() } else { routes::respond(&request, peer, &state) };
-        std::future::ready(Ok::<_, Infallible>(response))
+        let state = state.clone();
+        async move {
+            let response = match routes::asks_to_reload(&request) {
+                _ if over_limit => answer::too_many_connections(),
+                true => routes::reload(&request, peer, &state).await,
+                false => routes::respond(&request, peer, &state),
+            };
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

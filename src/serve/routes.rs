@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Body;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, ORIGIN};
 use hyper::{Method, Request, StatusCode};
+use tokio::sync::oneshot;
 
 use crate::clock::{self, Moment};
 use crate::http_client::percent_decoded;
@@ -22,6 +23,8 @@ use crate::view::{html, prometheus};
 
 /// A snapshot that ran out this long ago, with none after it: its hub has stopped.
 const HUB_STOPPED_AFTER: Duration = Duration::from_secs(60);
+
+const RELOAD: &str = "/-/reload";
 
 /// What a path leads to.
 enum Route<'a> {
@@ -82,9 +85,49 @@ pub(super) fn respond<B: Body>(request: &Request<B>, peer: SocketAddr, state: &S
         Route::Replication => replication(request.uri().query().unwrap_or_default(), &shown, now),
         Route::Healthy => healthy(&shown, now),
         Route::Ready => ready(&shown, now),
-        Route::Page => answer::html(html::render(&status_document(&shown, now), &state.settings.telemetry_path)),
-        Route::Status => as_json(&status_document(&shown, now)),
+        Route::Page => answer::html(html::render(&status_document(state, &shown, now), &state.settings.telemetry_path)),
+        Route::Status => as_json(&status_document(state, &shown, now)),
         Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
+    }
+}
+
+/// Whether this is for [`reload`].
+pub(super) fn asks_to_reload<B>(request: &Request<B>) -> bool {
+    request.uri().path() == RELOAD
+}
+
+/// `POST /-/reload`: as SIGHUP, and waits for what becomes of it.
+pub(super) async fn reload<B: Body>(request: &Request<B>, peer: SocketAddr, state: &ServeState) -> Answer {
+    if *request.method() != Method::POST {
+        return answer::only_post();
+    }
+    if !request.body().is_end_stream() {
+        return answer::body_refused();
+    }
+    if !is_this_machine(request, peer) {
+        return answer::text(StatusCode::FORBIDDEN, HOW_TO_OPEN);
+    }
+    // A page of a stranger may send a POST here through the user's browser; the browser then says from where.
+    if request.headers().contains_key(ORIGIN) {
+        return answer::text(StatusCode::FORBIDDEN, "No web page may ask for a reload.");
+    }
+    let Some(reload) = &state.reload else {
+        let line = "Not enabled: start with --web.enable-lifecycle, or send SIGHUP.";
+        return answer::text(StatusCode::FORBIDDEN, line);
+    };
+    let (tell, told) = oneshot::channel();
+    // Neither fails but while the agent stops.
+    let became = match reload.send(tell).await {
+        Ok(()) => told.await.ok(),
+        Err(_) => None,
+    };
+    match became {
+        Some(Ok(())) => answer::text(StatusCode::OK, "Reloaded."),
+        Some(Err(problems)) => {
+            let line = format!("Not reloaded; the configuration before stays in use.\n{problems}");
+            answer::text(StatusCode::INTERNAL_SERVER_ERROR, &line)
+        }
+        None => answer::text(StatusCode::SERVICE_UNAVAILABLE, "Not reloaded: the agent is stopping."),
     }
 }
 
@@ -170,9 +213,9 @@ fn no_such_pair() -> Answer {
     answer::json_error(StatusCode::NOT_FOUND, "No pair of this name is being watched.")
 }
 
-fn status_document(shown: &Shown, now: Moment) -> StatusDocument {
+fn status_document(state: &ServeState, shown: &Shown, now: Moment) -> StatusDocument {
     let views = shown.snapshots().map(|snapshot| (snapshot.at(now), snapshot.complete));
-    StatusDocument::new(views, now, clock::wall())
+    StatusDocument::new(views, now, clock::wall()).with_agent_findings(&state.agent_findings.borrow(), now)
 }
 
 fn as_json(document: &impl serde::Serialize) -> Answer {

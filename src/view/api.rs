@@ -31,6 +31,9 @@ pub struct StatusDocument {
     pub level: Level,
     /// In the order of the configuration.
     pub pairs: Vec<PairDocument>,
+    /// What fires in the agent itself, whatever becomes of pairs; the dead-man's switch is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_findings: Vec<FindingDocument>,
 }
 
 /// Everything known of one pair, as a document of its own.

@@ -8,6 +8,7 @@ use crate::evidence::{
     SearchNodeEvidence, StandbyEvidence,
 };
 use crate::level::Level;
+use crate::names::Severity;
 use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
 use crate::view::api::{
     CatchUp, ChannelDocument, ConfigDocument, DriftDocument, DriftedFileDocument, FailureDocument, FindingDocument,
@@ -27,7 +28,15 @@ impl StatusDocument {
             // Nothing watched is nothing known.
             level: pairs.iter().map(|pair| pair.level).max().unwrap_or(Level::Unknown),
             pairs,
+            agent_findings: Vec::new(),
         }
+    }
+
+    /// The same with what was found in the agent itself.
+    #[must_use]
+    pub fn with_agent_findings(self, findings: &[Finding], now: Moment) -> Self {
+        let told = findings.iter().filter(|finding| finding.severity != Severity::None);
+        Self { agent_findings: told.map(|finding| finding_document(finding, now)).collect(), ..self }
     }
 }
 

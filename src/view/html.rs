@@ -39,6 +39,7 @@ pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
             ("time", Html::text(&status.time)),
             ("evidence", Html::text(&oldest_evidence(status))),
             ("contents", contents(&worst_first)),
+            ("agent", agent(&status.agent_findings)),
             ("pairs", Html::joined(&pairs)),
             ("version", Html::text(&status.agent_version)),
             ("metrics", Html::text(metrics_path)),
@@ -121,6 +122,15 @@ fn channels(pair: &PairDocument) -> Html {
 }
 
 /// What to do comes right after what is wrong. The heartbeat of alerting says nothing about the pair and is left out.
+/// What is wrong with whoever tells all this.
+fn agent(told: &[FindingDocument]) -> Html {
+    if told.is_empty() {
+        return Html::default();
+    }
+    let inside = [("findings", findings(told))];
+    Html::fill("<section>\n<h2>The agent itself</h2>\n{{findings}}</section>\n", &inside)
+}
+
 fn findings(findings: &[FindingDocument]) -> Html {
     let shown: Vec<_> = findings.iter().filter(|finding| finding.severity != Severity::None).map(finding).collect();
     if shown.is_empty() {

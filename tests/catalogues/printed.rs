@@ -12,7 +12,7 @@ pub(crate) fn default_book() -> RuleBook {
     RuleBook::new(&BTreeMap::new())
 }
 
-fn assert_printed(path: &str, printed: &str) {
+pub(crate) fn assert_printed(path: &str, printed: &str) {
     let file = repository(path);
     if std::env::var_os("UPDATE_PRINTED").is_some() {
         std::fs::write(&file, printed).unwrap_or_else(|error| panic!("{path}: {error}"));

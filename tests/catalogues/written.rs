@@ -1,6 +1,6 @@
 //! One written timeline for each rule: when it fires, and when it must not.
 
-use super::Labels;
+use crate::timelines::Labels;
 
 /// Values as they are written: `(how often, value)` one after another.
 pub fn runs(parts: &[(usize, Option<f64>)]) -> Vec<Option<f64>> {
@@ -278,6 +278,23 @@ pub fn written() -> Vec<Written> {
             &[],
             runs(&[(1, NO), (1, is(1.0)), (1, is(0.0))]),
             &[1],
+        ),
+        one(
+            "StandbyAgentProbeFailing",
+            "warning",
+            "standby_probe_up",
+            &[("channel", "search"), ("node", "beta")],
+            // A reboot is no fault; a quarter of an hour is.
+            runs(&[(2, is(1.0)), (20, is(0.0)), (1, is(1.0)), (62, is(0.0)), (2, is(1.0))]),
+            &[83, 84],
+        ),
+        one(
+            "StandbyAgentReloadFailed",
+            "warning",
+            "standby_agent_reload_successful",
+            &[],
+            runs(&[(2, is(1.0)), (3, is(0.0)), (1, is(1.0))]),
+            &[2, 3, 4],
         ),
     ]
 }

@@ -72,6 +72,27 @@ impl RuleBook {
         (findings, next)
     }
 
+    /// Judges the rules about the agent itself over its own samples and those of all its pairs, as [`Self::evaluate`] does
+    /// those about a pair. The dead-man's switch is not among them.
+    pub fn evaluate_agent(
+        &self,
+        samples: &[Sample],
+        timers: &mut RuleTimers,
+        now: Moment,
+        wall: WallTime,
+    ) -> (Vec<Finding>, Option<Moment>) {
+        let (nobody, mut findings) = (Name::new(""), Vec::new());
+        let mut next: Option<Moment> = None;
+        timers.retain(|key| self.rules.iter().any(|booked| booked.judges(key)));
+        for booked in self.rules.iter().filter(|booked| booked.rule.is_about_the_agent_s_samples()) {
+            for timer in booked.advance(samples, timers, Instant { now, wall }) {
+                next = next.into_iter().chain(booked.runs_out(&timer)).min();
+                findings.push(booked.finding(&nobody, &timer));
+            }
+        }
+        (findings, next)
+    }
+
     /// The dead-man's switch, one for the whole agent: fires from its start on, unless it is switched off.
     pub fn watchdog(&self, started: Moment, started_wall: WallTime) -> Option<Finding> {
         let booked = self.rules.iter().find(|booked| booked.rule.name == RuleName::Watchdog)?;

@@ -44,6 +44,13 @@ pub struct Rule {
     pub reason: Option<Reason>,
 }
 
+impl Rule {
+    /// Whether the agent judges it over its own samples, instead of over those of one pair.
+    pub fn is_about_the_agent_s_samples(&self) -> bool {
+        self.about == About::Agent && matches!(self.condition, Condition::All(_))
+    }
+}
+
 const AT_ONCE: Duration = Duration::ZERO;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -86,6 +93,8 @@ pub static RULES: &[Rule] = &[
     search::UNKNOWN,
     search::RED,
     search::INDEX_MISSING,
+    agent::PROBE_FAILING,
+    agent::RELOAD_FAILED,
     agent::DOWN,
     agent::WATCHDOG,
 ];

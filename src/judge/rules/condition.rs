@@ -124,6 +124,11 @@ impl Compare {
         Self { metric, labels: &[], operator: Operator::Above, bound: Bound::Threshold { plus: 0.0 } }
     }
 
+    /// A 0/1 series that is 0 anywhere: what one agent's word is enough for.
+    pub const fn holds_not_everywhere(metric: &'static str) -> Self {
+        Self { metric, labels: &[], operator: Operator::Below, bound: Bound::Fixed(1.0) }
+    }
+
     /// A time that is left, less than the rule's threshold.
     pub const fn below_threshold(metric: &'static str) -> Self {
         Self { metric, labels: &[], operator: Operator::Below, bound: Bound::Threshold { plus: 0.0 } }
@@ -157,7 +162,11 @@ impl Compare {
     fn promql(&self, about: About, threshold: Option<f64>) -> String {
         let (fold, _) = self.operator.fold();
         let bound = self.bound.number(threshold);
-        format!("{fold} by ({}) ({}) {} {bound}", about.by(), self.selector(), self.operator.as_str())
+        let by = match about.by() {
+            "" => String::new(),
+            by => format!(" by ({by})"),
+        };
+        format!("{fold}{by} ({}) {} {bound}", self.selector(), self.operator.as_str())
     }
 
     fn selector(&self) -> String {
@@ -238,7 +247,8 @@ impl About {
     const fn by(self) -> &'static str {
         match self {
             Self::EachChannel => "pair, channel",
-            Self::Channel(_) | Self::Agent => "pair",
+            Self::Channel(_) => "pair",
+            Self::Agent => "",
         }
     }
 

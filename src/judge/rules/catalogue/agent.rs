@@ -1,9 +1,46 @@
 //! Rules about the agent itself.
 
 use super::{AT_ONCE, Rule, minutes};
-use crate::judge::rules::condition::{About, Condition};
+use crate::judge::rules::condition::{About, Compare, Condition};
 use crate::judge::rules::description::Part;
 use crate::names::{RuleName, Severity};
+
+pub(super) const PROBE_FAILING: Rule = Rule {
+    name: RuleName::AgentProbeFailing,
+    severity: Severity::Warning,
+    about: About::Agent,
+    // Long enough for a reboot: what a failing probe means for its channel is told at once by that channel's own rules.
+    condition: Condition::All(&[Compare::holds_not_everywhere("standby_probe_up")]),
+    threshold: None,
+    hold: minutes(15),
+    keep: AT_ONCE,
+    summary: "Something that is to be watched cannot be asked, for a quarter of an hour.",
+    description: &[Part::Text(
+        "At least one probe brings nothing: a part of what is configured is not watched. standby_probe_up and the status \
+         page tell which, and why.",
+    )],
+    remedy: "1. Read on the status page which probe fails and with what. 2. Mend that: service, way, password or right. \
+             3. If it is no longer there, take it out of the configuration.",
+    reason: None,
+};
+
+pub(super) const RELOAD_FAILED: Rule = Rule {
+    name: RuleName::AgentReloadFailed,
+    severity: Severity::Warning,
+    about: About::Agent,
+    condition: Condition::All(&[Compare::holds_not_everywhere("standby_agent_reload_successful")]),
+    threshold: None,
+    hold: AT_ONCE,
+    keep: AT_ONCE,
+    summary: "An agent could not read its new configuration and goes on with the old one.",
+    description: &[Part::Text(
+        "The configuration file was changed and an agent was told to read it, but there is a mistake in it. What was \
+         configured before stays in use, and the next start would fail.",
+    )],
+    remedy: "1. standbywatch check-config on the agent's machine names every mistake. 2. Mend them. 3. systemctl reload \
+             standbywatch.",
+    reason: None,
+};
 
 pub(super) const DOWN: Rule = Rule {
     name: RuleName::AgentDown,
