@@ -61,8 +61,10 @@ pub(crate) use closed_list;
 
 mod replication;
 mod rules;
+mod search;
 pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage};
 pub use rules::{RuleName, Severity, ThresholdUnit};
+pub use search::{EstimateBy, ExpectedBy, RebuildState};
 
 closed_list! {
     /// One of the four ways by which data travels from primary to standby.

@@ -45,6 +45,12 @@ closed_list! {
         SearchUnknown = "StandbySearchUnknown",
         SearchRed = "StandbySearchRed",
         SearchIndexMissing = "StandbySearchIndexMissing",
+        SearchReadOnly = "StandbySearchReadOnly",
+        SearchDiskHigh = "StandbySearchDiskHigh",
+        SearchYellow = "StandbySearchYellow",
+        SearchDocumentsDrift = "StandbySearchDocumentsDrift",
+        SearchStandbyUnknown = "StandbySearchStandbyUnknown",
+        SearchRebuildStalled = "StandbySearchRebuildStalled",
         AgentDown = "StandbyAgentDown",
         Watchdog = "StandbyWatchdog",
     }

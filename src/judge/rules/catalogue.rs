@@ -84,6 +84,12 @@ pub static RULES: &[Rule] = &[
     search::UNKNOWN,
     search::RED,
     search::INDEX_MISSING,
+    search::READ_ONLY,
+    search::DISK_HIGH,
+    search::YELLOW,
+    search::DOCUMENTS_DRIFT,
+    search::STANDBY_UNKNOWN,
+    search::REBUILD_STALLED,
     agent::DOWN,
     agent::WATCHDOG,
 ];
