@@ -1,6 +1,7 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
 mod drift;
+mod search;
 mod told;
 
 use std::collections::HashSet;
@@ -11,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::facts::Opaque;
 use crate::names::{
-    Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, SearchHealth, Stage,
-    StandbyKind,
+    Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, Stage, StandbyKind,
 };
 use crate::units::{Bytes, Lsn};
 
 pub use drift::*;
+pub use search::*;
 pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
@@ -319,47 +320,4 @@ pub struct KvstoreEvidence {
     pub blocked_for: Option<Duration>,
     /// Each store: could it be asked.
     pub stores: Vec<(Name, bool)>,
-}
-
-/// The search engines of all nodes.
-#[derive(Clone, Debug, Serialize)]
-pub struct SearchEvidence {
-    /// Of the node with the primary's role.
-    pub verdict: Verdict,
-    /// The node with the primary's role, if the roles are known.
-    pub primary: Option<Name>,
-    /// Each configured node.
-    pub nodes: Vec<SearchNodeEvidence>,
-}
-
-/// One node's search engine.
-#[derive(Clone, Debug, Serialize)]
-pub struct SearchNodeEvidence {
-    /// The node.
-    pub node: Name,
-    /// Its engine answered lately.
-    pub up: bool,
-    /// Why not.
-    pub reason: Option<Reason>,
-    /// Its colour.
-    pub health: Option<SearchHealth>,
-    /// Of the shards that should be there.
-    pub active_shards_percent: Option<f64>,
-    /// Configured indices: name, there or not, documents.
-    pub indices: Vec<SearchIndexEvidence>,
-}
-
-/// One configured index on one node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SearchIndexEvidence {
-    /// As configured.
-    pub name: String,
-    /// It is there.
-    pub exists: Option<bool>,
-    /// Its colour.
-    pub health: Option<SearchHealth>,
-    /// Its documents.
-    pub documents: Option<u64>,
-    /// A block keeps it from being written.
-    pub read_only: Option<bool>,
 }

@@ -2,6 +2,7 @@
 
 pub mod manifest;
 mod postgres;
+mod search;
 mod slow;
 mod status_page;
 
@@ -11,11 +12,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
-use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
+use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason};
 use crate::units::Lsn;
 
 pub use manifest::Manifest;
 pub use postgres::*;
+pub use search::*;
 pub use slow::*;
 pub use status_page::StatusPageFacts;
 
@@ -131,6 +133,8 @@ pub enum Observation {
     Kvstore(Reading<KvstoreFacts>),
     /// One node's search engine.
     Search(Name, Reading<SearchFacts>),
+    /// How many documents the database says that this index should hold.
+    SearchExpected(String, Reading<u64>),
 }
 
 impl Observation {
@@ -140,7 +144,7 @@ impl Observation {
             Self::Postgres(..) | Self::StatusPage(..) | Self::Pulse(..) => Channel::Postgres,
             Self::Config(..) | Self::Tree(..) => Channel::Config,
             Self::Kvstore(..) => Channel::Kvstore,
-            Self::Search(..) => Channel::Search,
+            Self::Search(..) | Self::SearchExpected(..) => Channel::Search,
         }
     }
 }
@@ -263,42 +267,4 @@ pub struct StoreAnswer {
     pub holds: Option<bool>,
     /// Why it could not be written or read.
     pub failure: Option<Failure>,
-}
-
-/// What one node's search engine says.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SearchFacts {
-    /// `elasticsearch` or `opensearch`.
-    pub distribution: Option<String>,
-    /// Its version.
-    pub version: Option<String>,
-    /// The cluster's colour.
-    pub health: Option<SearchHealth>,
-    /// The cluster's answer is a guess: it timed out.
-    pub timed_out: Option<bool>,
-    /// Of the shards that should be there.
-    pub active_shards_percent: Option<f64>,
-    /// Shards without a home.
-    pub unassigned_shards: Option<u64>,
-    /// Shards that are being made.
-    pub initializing_shards: Option<u64>,
-    /// Nodes of the cluster.
-    pub nodes: Option<u64>,
-    /// The configured indices, in the order of the configuration.
-    pub indices: Vec<IndexFacts>,
-}
-
-/// One configured index or alias.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct IndexFacts {
-    /// As configured.
-    pub name: String,
-    /// It is there. A 404 is `Some(false)`; not learned is `None`.
-    pub exists: Option<bool>,
-    /// Its own colour.
-    pub health: Option<SearchHealth>,
-    /// Documents by `_count`, and how old that count is (counting is not done each time).
-    pub documents: Option<u64>,
-    /// A block keeps it from being written (`read_only_allow_delete`, `read_only`, `write`).
-    pub read_only: Option<bool>,
 }

@@ -180,6 +180,30 @@ impl Connection {
         (self.endpoint.authorization, self.endpoint.hidden) = basic_authorization(user, password);
     }
 
+    /// Sends `scheme` (`Bearer`, `ApiKey`) and this secret with every request, and never shows the secret.
+    ///
+    /// # Errors
+    /// A secret that cannot stand in a header: `authentication`.
+    pub fn authorize(&mut self, scheme: &str, secret: &Secret) -> Result<(), HttpError> {
+        let value = HeaderValue::try_from(format!("{scheme} {}", secret.expose()));
+        let mut value = value.map_err(|_| {
+            let message = format!("the {scheme} secret has characters that no header takes; write it on one line");
+            HttpError::new(FailureKind::Authentication, message)
+        })?;
+        value.set_sensitive(true);
+        (self.endpoint.authorization, self.endpoint.hidden) = (Some(value), vec![secret.clone()]);
+        Ok(())
+    }
+
+    /// Trusts the certificates in `root` (without it, the system's), and shows the client's certificate with its key.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds nothing of that kind: `tls`.
+    pub fn secure(&mut self, root: Option<&Path>, client: Option<(&Path, &Path)>) -> Result<(), HttpError> {
+        self.endpoint.trusts = Some(trust::with(root, client)?);
+        Ok(())
+    }
+
     /// Trusts the certificates in this file instead of the system's.
     ///
     /// # Errors

@@ -64,7 +64,9 @@ mod replication;
 mod rules;
 pub use drift::{DriftKind, TreeBound};
 pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage, StandbyKind};
+mod search;
 pub use rules::{RuleName, Severity, ThresholdUnit};
+pub use search::{EstimateBy, ExpectedBy, RebuildState};
 
 closed_list! {
     /// One of the four ways by which data travels from primary to standby.

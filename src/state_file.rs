@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{BootId, Moment, WallTime};
 use crate::history::rules::RuleTimers;
 use crate::history::saved::SavedPostgres;
+use crate::history::search::SavedSearch;
 use crate::names::Name;
 
 /// Of the file's format. A file of another version is set aside as one that cannot be read.
@@ -29,6 +30,9 @@ pub struct Saved {
     /// Where the primary stood and when, slots, ages: what PostgreSQL's servers themselves do not tell.
     #[serde(default)]
     pub postgres: Option<SavedPostgres>,
+    /// What the search engines held, and the rebuild that is under way.
+    #[serde(default)]
+    pub search: Option<SavedSearch>,
 }
 
 /// The instant of saving or loading, on the clocks of this machine.
@@ -163,16 +167,17 @@ impl Document {
     fn saved_for(self, present: &Present) -> Saved {
         let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
         let gap = present.now.since(self.saved_at);
-        let Saved { mut timers, postgres } = self.saved;
+        let Saved { mut timers, postgres, search } = self.saved;
+        let search = search.map(|search| search.in_boot(same_boot, present.now));
         let postgres = postgres.map(|postgres| match same_boot {
             true => postgres.in_same_boot(present.now),
             false => postgres.in_other_boot(self.saved_at, present.now),
         });
         if !same_boot || gap > LONGEST_GAP {
-            return Saved { timers: RuleTimers::default(), postgres };
+            return Saved { timers: RuleTimers::default(), postgres, search };
         }
         timers.unobserved(gap);
-        Saved { timers, postgres }
+        Saved { timers, postgres, search }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::glob::Glob;
+use super::search::{SearchChannel, SearchNode};
 use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;
@@ -139,8 +140,8 @@ impl NodeConfig {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
         let postgres = self.postgres.as_ref().and_then(|server| server.password.as_ref());
         let kvstore = self.kvstore.as_ref().and_then(|KvstoreNode::Redis(store)| store.password.as_ref());
-        let search = self.search.as_ref().and_then(|engine| engine.password.as_ref());
-        [postgres, kvstore, search].into_iter().flatten()
+        let search = self.search.iter().flat_map(SearchNode::secrets);
+        [postgres, kvstore].into_iter().flatten().chain(search)
     }
 }
 
@@ -235,17 +236,6 @@ pub struct RedisNode {
     pub password: Option<SecretSource>,
     /// Database number.
     pub database: u32,
-}
-
-/// A node's search engine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SearchNode {
-    /// `http://` or `https://`, a path prefix is kept.
-    pub url: String,
-    /// Basic authentication.
-    pub user: Option<String>,
-    /// Its password.
-    pub password: Option<SecretSource>,
 }
 
 /// A node's copy of the configuration.
@@ -375,21 +365,6 @@ pub enum WriteOrder {
     StandbyFirst,
 }
 
-/// The `search` channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names of the fields say it all")]
-pub struct SearchChannel {
-    #[serde(flatten)]
-    pub schedule: Schedule,
-    /// Indices or aliases to look at, at most 20.
-    pub indices: Vec<String>,
-    /// A single node with replicas is yellow for ever.
-    pub yellow_is_ok: bool,
-    /// How long a rebuild takes, as the operator declares it.
-    #[serde(with = "optional_duration_as_text")]
-    pub rebuild_takes: Option<Duration>,
-}
-
 /// Recovery point objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names of the fields say it all")]
@@ -432,19 +407,19 @@ pub struct RuleSetting {
     pub enabled: Option<bool>,
 }
 
-mod duration_as_text {
+pub(super) mod duration_as_text {
     use std::time::Duration;
 
-    pub(super) fn serialize<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&crate::units::duration_text(*value))
     }
 }
 
-mod optional_duration_as_text {
+pub(super) mod optional_duration_as_text {
     use std::time::Duration;
 
     #[allow(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: serde::Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => serializer.serialize_some(&crate::units::duration_text(*value)),
             None => serializer.serialize_none(),

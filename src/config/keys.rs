@@ -87,12 +87,14 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
     kvstore::NODE,
     kvstore::REDIS,
     search::NODE,
+    search::TLS,
     config_sync::NODE,
     postgres::CHANNEL,
     postgres::STATUS_ACCESS,
     config_sync::CHANNEL,
     kvstore::CHANNEL,
     search::CHANNEL,
+    search::EXPECTED,
     SectionKeys {
         path: "pairs[].rpo",
         keys: &[

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use super::checked::{
-    ConfigNode, KvstoreNode, NodeConfig, PostgresNode, PostgresTls, RedisNode, ReplicaMatch, SearchNode, SecretSource,
+    ConfigNode, KvstoreNode, NodeConfig, PostgresNode, PostgresTls, RedisNode, ReplicaMatch, SecretSource,
     SslMode,
 };
 use super::postgres_url::{self, ssl_mode};
 use super::secrets::{Environment, password, postgres_password};
+use super::search;
 use super::section::{NamedSection, Section};
 use super::value::{self, Wrong, lies_in};
 use crate::names::{Channel, Name};
@@ -47,7 +48,7 @@ pub(super) fn read<'a>(named: NamedSection<'a>, environment: &Environment) -> No
         agent: None,
         postgres: section.given("postgres").and_then(|part| postgres(&part, environment)),
         kvstore: section.given("kvstore").and_then(|part| kvstore(&part, environment)),
-        search: section.given("search").and_then(|part| search(&part, environment)),
+        search: section.given("search").and_then(|part| search::node(&part, environment)),
         config: tree.and_then(|tree| config_tree(&tree)),
     };
     NodeRead { config, names_timestamp_file, names_beacon, section }
@@ -197,15 +198,6 @@ pub(super) fn credentials(section: &Section<'_>, environment: &Environment) -> (
         section.problem("user", "user: there is no password", "add password_file");
     }
     (user, secret)
-}
-
-fn search(section: &Section<'_>, environment: &Environment) -> Option<SearchNode> {
-    let (user, password) = credentials(section, environment);
-    if password.is_some() && !section.has("user") {
-        let said = format!("{}: there is a password, but no user", section.label);
-        section.found.problem(section.place, said, "add user: basic authentication needs both");
-    }
-    Some(SearchNode { url: section.parsed("url", value::http_url)?, user, password })
 }
 
 fn config_tree(section: &Section<'_>) -> Option<ConfigNode> {

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use super::checked::{
-    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo,
-    Schedule, SearchChannel, WriteOrder,
+    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo, Schedule, WriteOrder,
 };
 use super::glob::Glob;
 use super::node::{self, NodeRead, exactly_one};
 use super::problems::{Found, Place};
+use super::search;
 use super::secrets::Environment;
 use super::section::Section;
 use super::status_page;
-use super::value;
 use super::wording::{nearest, shown};
 use crate::names::{Channel, Name};
 
@@ -34,8 +33,9 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
     check_replicas(&nodes);
     let has = |channel: Channel| nodes.iter().any(|node| node.names(channel));
     // Every section is read, also of a channel that no node has, so that its mistakes are told too.
-    let (postgres, config, kvstore, search) =
-        (postgres(section)?, config(section, &nodes)?, kvstore(section)?, search(section)?);
+    let (postgres, config, kvstore) = (postgres(section)?, config(section, &nodes)?, kvstore(section)?);
+    let search = section.child("search");
+    let search = search::channel(&search, schedule(&search)?, has(Channel::Postgres))?;
     Some(PairConfig {
         postgres: (has(Channel::Postgres) || status_page.is_some())
             .then_some(PostgresChannel { status_page, ..postgres }),
@@ -262,16 +262,6 @@ fn kvstore(pair: &Section<'_>) -> Option<KvstoreChannel> {
         order,
         sla: section.duration("sla")?,
         prefix: section.text("prefix")?,
-    })
-}
-
-fn search(pair: &Section<'_>) -> Option<SearchChannel> {
-    let section = pair.child("search");
-    Some(SearchChannel {
-        schedule: schedule(&section)?,
-        indices: section.texts("indices", value::index),
-        yellow_is_ok: section.flag("yellow_is_ok")?,
-        rebuild_takes: section.duration("rebuild_takes"),
     })
 }
 

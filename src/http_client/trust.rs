@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
@@ -16,6 +16,11 @@ pub(super) fn of_the_system() -> Result<Arc<ClientConfig>, HttpError> {
     if let Some(config) = CONFIG.get() {
         return Ok(config.clone());
     }
+    let config = config(system_roots()?, None)?;
+    Ok(CONFIG.get_or_init(|| config).clone())
+}
+
+fn system_roots() -> Result<RootCertStore, HttpError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -23,12 +28,40 @@ pub(super) fn of_the_system() -> Result<Arc<ClientConfig>, HttpError> {
             "no trusted certificates on this machine; install the package ca-certificates or set SSL_CERT_FILE";
         return Err(HttpError::new(FailureKind::Tls, message));
     }
-    let config = config(roots)?;
-    Ok(CONFIG.get_or_init(|| config).clone())
+    Ok(roots)
+}
+
+/// The certificates of `root`, or else the system's, and the client's own certificate with its key.
+pub(super) fn with(root: Option<&Path>, client: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, HttpError> {
+    let roots = root.map_or_else(system_roots, roots_of)?;
+    config(roots, client.map(|(certificate, key)| identity(certificate, key)).transpose()?)
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn identity(certificate: &Path, key: &Path) -> Result<Identity, HttpError> {
+    let wrong = |file: &Path, what: &str, error: &dyn std::fmt::Display| {
+        let message = format!("{} {what}: {error}; name a PEM file that this user can read", file.display());
+        HttpError::new(FailureKind::Tls, message)
+    };
+    let chain: Result<Vec<_>, _> = match CertificateDer::pem_file_iter(certificate) {
+        Ok(chain) => chain.collect(),
+        Err(error) => Err(error),
+    };
+    let chain = chain.map_err(|error| wrong(certificate, "holds no certificate that can be read", &error))?;
+    if chain.is_empty() {
+        return Err(wrong(certificate, "holds no certificate", &"there is none in it"));
+    }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, "holds no key that can be read", &error))?;
+    Ok((chain, key))
 }
 
 /// The certificates of one PEM file.
 pub(super) fn of_file(file: &Path) -> Result<Arc<ClientConfig>, HttpError> {
+    config(roots_of(file)?, None)
+}
+
+fn roots_of(file: &Path) -> Result<RootCertStore, HttpError> {
     let wrong = |what: String| {
         let message = format!("{what}; name a file of certificates in PEM that this user can read");
         HttpError::new(FailureKind::Tls, message)
@@ -46,16 +79,20 @@ pub(super) fn of_file(file: &Path) -> Result<Arc<ClientConfig>, HttpError> {
     if roots.is_empty() {
         return Err(wrong(format!("{shown} holds no certificate")));
     }
-    config(roots)
+    Ok(roots)
 }
 
-fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, HttpError> {
+fn config(roots: RootCertStore, identity: Option<Identity>) -> Result<Arc<ClientConfig>, HttpError> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| HttpError::new(FailureKind::Tls, error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_root_certificates(roots);
+    Ok(Arc::new(match identity {
+        None => config.with_no_client_auth(),
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(|error| {
+            HttpError::new(FailureKind::Tls, format!("the client certificate and its key do not fit: {error}"))
+        })?,
+    }))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the hub remembers of a pair over time.
 
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
@@ -10,7 +12,7 @@ use crate::history::flapping::FlapHistory;
 use crate::history::kvstore::KvstoreHistory;
 use crate::history::postgres::PostgresHistory;
 use crate::history::saved::SavedPostgres;
-use crate::history::search::SearchHistory;
+use crate::history::search::{SavedSearch, SearchHistory};
 use crate::history::status_page::StatusPageHistory;
 
 /// The histories of all channels.
@@ -41,7 +43,10 @@ impl Histories {
             config: ConfigHistory::default(),
             drift: DriftHistory::default(),
             kvstore: KvstoreHistory::default(),
-            search: SearchHistory::default(),
+            search: SearchHistory::new(
+                pair.search.as_ref().map_or(Duration::from_secs(600), |channel| channel.rate_window),
+                pair.search.as_ref().map_or(0, |channel| channel.drift_percent),
+            ),
             flapping: FlapHistory::default(),
         }
     }
@@ -50,6 +55,13 @@ impl Histories {
     pub fn restore(&mut self, saved: Option<SavedPostgres>, now: Moment) {
         if let (Some(history), Some(saved)) = (&mut self.postgres, saved) {
             history.restore(saved, now);
+        }
+    }
+
+    /// Goes on from what was saved of the search engines.
+    pub fn restore_search(&mut self, saved: Option<SavedSearch>, pair: &PairConfig) {
+        if let (Some(channel), Some(saved)) = (&pair.search, saved) {
+            self.search.restore(saved, |node| pair.node(node).is_some(), &channel.indices);
         }
     }
 
@@ -80,11 +92,15 @@ impl Histories {
             Observation::Config(node, reading) => self.config.record(node, reading),
             Observation::Tree(node, reading) => self.drift.record(node, reading),
             Observation::Search(node, reading) => self.search.record(node, reading),
+            Observation::SearchExpected(index, reading) => self.search.record_expected(index, reading),
         }
     }
 
     /// Takes in what was derived from the newest readings.
     pub fn note(&mut self, evidence: &PairEvidence, now: Moment) {
+        if let Some(search) = &evidence.search {
+            self.search.note(search, now);
+        }
         let Some(postgres) = &evidence.postgres else { return };
         if let Some(history) = &mut self.status_page {
             history.note(postgres, now);
@@ -111,6 +127,7 @@ impl Histories {
             history.remember_slots(before.nodes);
         }
         self.drift.forget();
+        self.search.forget_moments();
         self.flapping = FlapHistory::default();
     }
 }

@@ -38,7 +38,7 @@ use histories::Histories;
 use readings::Readings;
 use role_file::RoleFileReading;
 pub use saving::StateWrites;
-use schedule::Told;
+use schedule::{Listeners, Told};
 use transitions::Transitions;
 
 /// Readings that may wait for the hub; a probe whose reading does not fit waits with it.
@@ -171,6 +171,8 @@ struct Core {
     roles: watch::Sender<Roles>,
     /// The node that may be made to write a pulse.
     primary: watch::Sender<Option<Name>>,
+    /// The node whose documents must not be counted, since its indices are being rebuilt.
+    uncounted: watch::Sender<Option<Name>>,
     took: Arc<AtomicU64>,
 }
 
@@ -195,12 +197,14 @@ impl Core {
             handed: now,
             roles: watch::channel(Roles::default()).0,
             primary: watch::channel(None).0,
+            uncounted: watch::channel(None).0,
             took: Arc::default(),
             pair,
             rules: common.rules.clone(),
             state_directory: common.state_directory.clone(),
         };
         core.histories.restore(saved.postgres, now);
+        core.histories.restore_search(saved.search, &core.pair);
         let first = core.snapshot(now, wall);
         (core, first)
     }
@@ -239,8 +243,12 @@ impl Core {
     }
 
     fn start_probes(&self, inbox: &mpsc::Sender<Told>) -> JoinSet<()> {
-        let (roles, primary) = (self.roles.subscribe(), self.primary.subscribe());
-        schedule::start(&self.pair, &self.state_directory, inbox, &roles, &primary)
+        let listeners = Listeners {
+            roles: self.roles.subscribe(),
+            primary: self.primary.subscribe(),
+            uncounted: self.uncounted.subscribe(),
+        };
+        schedule::start(&self.pair, &self.state_directory, inbox, &listeners)
     }
 
     /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
@@ -302,6 +310,14 @@ impl Core {
             }
             changed
         });
+        let uncounted = view.evidence.search.as_ref().and_then(|search| search.rebuild.uncounted.as_ref());
+        self.uncounted.send_if_modified(|told| {
+            let changed = told.as_ref() != uncounted;
+            if changed {
+                *told = uncounted.cloned();
+            }
+            changed
+        });
         self.transitions.tell(&view, complete);
         self.keep(now);
         self.next_change = Some(next_change);
@@ -311,15 +327,19 @@ impl Core {
 
     /// Hands on what is to be saved: timers as soon as one changes, the rest now and then, since it changes with each reading.
     fn keep(&mut self, now: Moment) {
-        let postgres = if now.since(self.handed) >= HAND_EVERY { self.histories.saved() } else { None };
-        if postgres.is_some() {
+        let due = now.since(self.handed) >= HAND_EVERY;
+        let postgres = if due { self.histories.saved() } else { None };
+        let search = (due && self.pair.search.is_some()).then(|| self.histories.search.saved());
+        if due {
             self.handed = now;
         }
         self.state.send_if_modified(|saved| {
-            let changed = saved.timers != self.timers || postgres.is_some();
+            let search_changed = search.is_some() && saved.search != search;
+            let changed = saved.timers != self.timers || postgres.is_some() || search_changed;
             if changed {
                 saved.timers.clone_from(&self.timers);
                 saved.postgres = postgres.or_else(|| saved.postgres.take());
+                saved.search = search.or_else(|| saved.search.take());
             }
             changed
         });
@@ -327,7 +347,8 @@ impl Core {
 
     /// The newest state, also for the last write.
     fn hand_over(self) -> Saved {
-        let saved = Saved { timers: self.timers, postgres: self.histories.saved() };
+        let search = self.pair.search.is_some().then(|| self.histories.search.saved());
+        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), search };
         self.state.send_replace(saved.clone());
         saved
     }

@@ -60,6 +60,8 @@ impl Readings {
             }
             // What it says is of use only beside what was asked before and after it: the history's part.
             Observation::Pulse(..) => {}
+            // The history's part, too.
+            Observation::SearchExpected(..) => {}
             Observation::Config(node, reading) => {
                 self.note_success(Channel::Config, &node, reading.facts().map(|_| at(reading.answered)));
                 self.config.insert(node, Latest::Have(Arc::new(reading)));

@@ -16,10 +16,13 @@ use crate::facts::Observation;
 use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
-use crate::probe::postgres::PostgresProbe;
+use crate::probe::postgres::{ExpectedProbe, PostgresProbe};
 use crate::probe::search::SearchProbe;
 use crate::probe::status_page::StatusPageProbe;
 use crate::probe::tree::TreeProbe;
+
+/// A query for expected documents that failed is asked again after this long.
+const EXPECTED_AGAIN: Duration = Duration::from_secs(30);
 
 /// What reaches the hub's inbox.
 #[derive(Debug)]
@@ -33,14 +36,25 @@ pub enum Told {
     Beacon(Name, Option<String>),
 }
 
+/// What probes that go by evidence listen to.
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    /// Which node is what.
+    pub roles: watch::Receiver<Roles>,
+    /// The node that may be made to write a pulse.
+    pub primary: watch::Receiver<Option<Name>>,
+    /// The node whose documents must not be counted.
+    pub uncounted: watch::Receiver<Option<Name>>,
+}
+
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
 pub fn start(
     pair: &PairConfig,
     state_directory: &Path,
     inbox: &mpsc::Sender<Told>,
-    roles: &watch::Receiver<Roles>,
-    primary: &watch::Receiver<Option<Name>>,
+    listeners: &Listeners,
 ) -> JoinSet<()> {
+    let Listeners { roles, primary, uncounted } = listeners;
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
         let mut probe = StatusPageProbe::new(page, channel);
@@ -70,10 +84,15 @@ pub fn start(
         }
         if let (Some(channel), Some(engine)) = (&pair.search, &node.search) {
             let (name, mut probe) = (name.clone(), SearchProbe::new(engine, channel));
+            let uncounted = uncounted.clone();
             tasks.spawn(beat(channel.schedule.interval, inbox(), async move || {
-                Told::Observation(Observation::Search(name.clone(), probe.run().await))
+                let may_count = uncounted.borrow().as_ref() != Some(&name);
+                Told::Observation(Observation::Search(name.clone(), probe.run(may_count).await))
             }));
         }
+    }
+    for (index, probe, period) in ExpectedProbe::all(pair) {
+        tasks.spawn(expected(index, probe, period, roles.clone(), inbox.clone()));
     }
     if let Some(channel) = &pair.kvstore {
         let probe = KvstoreProbe::new(pair, channel);
@@ -150,6 +169,32 @@ async fn kvstore(
         let reading = probe.run(&now).await;
         if inbox.send(Told::Observation(Observation::Kvstore(reading))).await.is_err() {
             return;
+        }
+    }
+}
+
+/// A count on the primary's database: as soon as the primary is known, and again when another one is.
+async fn expected(
+    index: String,
+    mut probe: ExpectedProbe,
+    period: Duration,
+    mut roles: watch::Receiver<Roles>,
+    inbox: mpsc::Sender<Told>,
+) {
+    let mut ticks = Ticks::new(period);
+    loop {
+        ticks.next().await;
+        let known = roles.wait_for(|roles| roles.primary.is_some() && !roles.contradicted).await;
+        let Some(primary) = known.ok().and_then(|roles| roles.primary.clone()) else { return };
+        let reading = probe.run(&primary).await;
+        let failed = reading.result.is_err();
+        if inbox.send(Told::Observation(Observation::SearchExpected(index.clone(), reading))).await.is_err() {
+            return;
+        }
+        // A primary that has just changed may not answer yet.
+        if failed {
+            tokio::time::sleep(period.min(EXPECTED_AGAIN)).await;
+            ticks = Ticks::new(period);
         }
     }
 }

@@ -4,16 +4,20 @@
 //! indices; where none is configured, or none is there, that of the cluster.
 //!
 //! The first that fits is the reason: roles unknown; the primary's engine not known (`not_seen_yet`, `stale`, a failure); and with
-//! a warning: `red`, `index_missing`, `read_only`, `yellow`.
+//! a warning: `red`, `index_missing`, `read_only`, `disk_high`, `rebuild_stalled`, `rebuilding`, `documents_drift`, `yellow`.
+
+mod estimate;
+mod expected;
+mod rebuild;
 
 use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, SearchChannel};
-use crate::evidence::{Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, Verdict};
+use crate::evidence::{RebuildEvidence, Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, Verdict};
 use crate::facts::{Latest, SearchFacts};
 use crate::history::search::SearchHistory;
-use crate::names::{Name, Reason, SearchHealth};
+use crate::names::{Name, Reason, RebuildState, SearchHealth};
 use crate::units::short_duration;
 
 /// The evidence at `now`, and the next moment at which it changes by itself.
@@ -29,17 +33,42 @@ pub fn evidence(
     let never = Latest::NeverAsked;
     let configured = pair.nodes.iter().filter(|node| node.search.is_some());
     let readings: Vec<_> = configured.map(|node| (&node.name, latest.get(&node.name).unwrap_or(&never))).collect();
-    let nodes = readings.iter().map(|(node, latest)| node_evidence(channel, node, latest, now)).collect();
+    let mut nodes: Vec<_> =
+        readings.iter().map(|(node, latest)| node_evidence(channel, node, latest, now)).collect();
     let primary = roles.primary.clone().filter(|_| !roles.contradicted);
+    let standbys_up = nodes.iter().filter(|node| Some(&node.node) != primary.as_ref()).all(|node| node.up);
+    let (expected, told_until) = expected::of_all(channel, history, now);
+    let own = nodes.iter_mut().find(|node| Some(&node.node) == primary.as_ref());
+    if let Some(own) = own {
+        expected::add_to(own, &expected);
+    }
+    let (rebuild, still_until) = match nodes.iter_mut().find(|node| Some(&node.node) == primary.as_ref()) {
+        Some(own) => rebuild::evidence(channel, own, history, now),
+        None => (RebuildEvidence::unknown("which node is the primary is not known"), None),
+    };
+    let drift = primary.as_ref().and_then(|primary| {
+        let own = nodes.iter().find(|node| node.node == *primary)?;
+        expected::drift(channel, own, rebuild.state)
+    });
     let verdict = match &primary {
         None => Verdict::unproven(Reason::RoleUnknown, "which node is the primary is not known", None),
         Some(primary) => {
             let reading = readings.iter().find(|(node, _)| *node == primary).map_or(&never, |(_, latest)| latest);
-            verdict(channel, primary, reading, history, now)
+            let own = nodes.iter().find(|node| node.node == *primary);
+            verdict(channel, reading, own, &Further { rebuild: &rebuild, drift, history }, now)
         }
     };
-    let next = readings.iter().filter_map(|(_, latest)| latest.runs_out(now, stale_after)).min();
-    (SearchEvidence { verdict, primary, nodes }, next)
+    let estimate = estimate::estimate(channel, &expected, history);
+    let stale = readings.iter().filter_map(|(_, latest)| latest.runs_out(now, stale_after));
+    let next = stale.chain(told_until).chain(still_until).min();
+    (SearchEvidence { verdict, primary, nodes, standbys_up, drift, rebuild, estimate }, next)
+}
+
+/// What follows besides for the primary's engine.
+struct Further<'a> {
+    rebuild: &'a RebuildEvidence,
+    drift: Option<bool>,
+    history: &'a SearchHistory,
 }
 
 /// What one reading may be believed for: an answer that timed out within the cluster is a guess and no knowledge.
@@ -60,34 +89,38 @@ fn node_evidence(
 ) -> SearchNodeEvidence {
     let known = known(channel, latest, now);
     let facts = known.ok().map(|(facts, _)| facts);
-    let nothing = |name: &String| SearchIndexEvidence {
-        name: name.clone(),
-        exists: None,
-        health: None,
-        documents: None,
-        read_only: None,
-    };
     let of_index = |name: &String| {
         let index = facts.and_then(|facts| facts.indices.iter().find(|index| index.name == *name));
-        index.map_or_else(
-            || nothing(name),
-            |index| SearchIndexEvidence {
-                name: name.clone(),
-                exists: index.exists,
-                health: index.health,
-                documents: index.documents,
-                read_only: index.read_only,
-            },
-        )
+        let Some(index) = index else {
+            return SearchIndexEvidence { name: name.clone(), ..SearchIndexEvidence::default() };
+        };
+        let behind = index.behind.iter().map(|index| index.name.clone());
+        SearchIndexEvidence {
+            name: name.clone(),
+            exists: index.exists,
+            health: index.health,
+            documents: index.documents,
+            read_only: index.read_only,
+            store: index.store,
+            alias_of: behind.filter(|behind| behind != name).collect(),
+            ..SearchIndexEvidence::default()
+        }
     };
     SearchNodeEvidence {
         node: node.clone(),
         up: facts.is_some(),
         reason: known.err(),
+        engine: facts.and_then(engine),
         health: facts.and_then(health),
         active_shards_percent: facts.and_then(|facts| facts.active_shards_percent),
+        pending_tasks: facts.and_then(|facts| facts.pending_tasks),
+        disk: facts.and_then(|facts| facts.disk),
         indices: channel.indices.iter().map(of_index).collect(),
     }
+}
+
+fn engine(facts: &SearchFacts) -> Option<String> {
+    Some(format!("{} {}", facts.distribution.as_deref()?, facts.version.as_deref()?))
 }
 
 /// The colour that counts: the worst of the configured indices that are there; without any, the cluster's.
@@ -103,11 +136,12 @@ fn health(facts: &SearchFacts) -> Option<SearchHealth> {
 
 fn verdict(
     channel: &SearchChannel,
-    node: &Name,
     latest: &Latest<SearchFacts>,
-    history: &SearchHistory,
+    own: Option<&SearchNodeEvidence>,
+    further: &Further<'_>,
     now: Moment,
 ) -> Verdict {
+    let node = own.map_or("", |own| own.node.as_str());
     let (facts, asked) = match known(channel, latest, now) {
         Ok(known) => known,
         Err(reason) => {
@@ -119,7 +153,8 @@ fn verdict(
             return Verdict::unproven(reason, format!("{node} is the primary: {detail}"), None);
         }
     };
-    match trouble(channel, node, facts, history, now) {
+    let trouble = own.and_then(|own| trouble(channel, facts, own, further, now));
+    match trouble {
         Some((reason, detail)) => Verdict::warned(reason, detail, asked),
         None => Verdict { detail: others_are_worse(facts), ..Verdict::proven(asked) },
     }
@@ -134,11 +169,12 @@ fn others_are_worse(facts: &SearchFacts) -> Option<String> {
 /// What is wrong with the primary's engine, if anything is.
 fn trouble(
     channel: &SearchChannel,
-    node: &Name,
     facts: &SearchFacts,
-    history: &SearchHistory,
+    own: &SearchNodeEvidence,
+    further: &Further<'_>,
     now: Moment,
 ) -> Option<(Reason, String)> {
+    let node = &own.node;
     let names = |wrong: &dyn Fn(&crate::facts::IndexFacts) -> bool| {
         let names: Vec<_> =
             facts.indices.iter().filter(|index| wrong(index)).map(|index| index.name.as_str()).collect();
@@ -153,7 +189,7 @@ fn trouble(
         return Some((Reason::Red, format!("{red} on {node} is red: searches fail or miss documents{shards}")));
     }
     if let Some(missing) = facts.indices.iter().find(|index| index.exists == Some(false)) {
-        let held = match history.last_count(node, &missing.name) {
+        let held = match further.history.last_count(node, &missing.name) {
             Some(last) => {
                 format!("; it held {} documents {} ago", last.documents, short_duration(now.since(last.asked)))
             }
@@ -169,11 +205,35 @@ fn trouble(
         let cure = "free disk space, then clear index.blocks.read_only_allow_delete";
         return Some((Reason::ReadOnly, format!("{blocked} on {node} takes no writes: {cure}")));
     }
+    if own.disk_high() == Some(true) {
+        return Some((Reason::DiskHigh, disk_text(own)));
+    }
+    let rebuild = further.rebuild.detail.clone().unwrap_or_default();
+    match further.rebuild.state {
+        RebuildState::Stalled => return Some((Reason::RebuildStalled, rebuild)),
+        RebuildState::Rebuilding => return Some((Reason::Rebuilding, rebuild)),
+        _ => {}
+    }
+    if further.drift == Some(true) {
+        return Some((Reason::DocumentsDrift, expected::drift_text(channel, own, &rebuild)));
+    }
     if health == Some(SearchHealth::Yellow) && !channel.yellow_is_ok {
         let cure = "a single node with replicas stays so: set yellow_is_ok, or number_of_replicas to 0";
         return Some((Reason::Yellow, format!("{node} is yellow: some replicas have no home; {cure}")));
     }
     None
+}
+
+fn disk_text(own: &SearchNodeEvidence) -> String {
+    let node = &own.node;
+    let Some(disk) = own.disk else { return format!("a disk of {node} is too full") };
+    let percent = |share: Option<f64>| share.map_or_else(|| "?".to_owned(), |share| format!("{:.1}", 100.0 * share));
+    format!(
+        "a disk of {node} is {} % full, over the engine's high watermark of {} %; at {} % its indices take no writes: free space",
+        percent(Some(disk.used)),
+        percent(disk.high),
+        percent(disk.flood)
+    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::config::{
     WriteOrder,
 };
 use crate::evidence::*;
+use crate::facts::SearchDisk;
 use crate::level::Level;
 use crate::names::*;
 use crate::snapshot::{ChannelView, ProbeHealth};
@@ -60,12 +61,7 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
             sla: Duration::from_millis(250),
             prefix: "standbywatch".to_owned(),
         }),
-        search: has(Channel::Search).then(|| SearchChannel {
-            schedule,
-            indices: vec!["catalog".to_owned()],
-            yellow_is_ok: false,
-            rebuild_takes: None,
-        }),
+        search: has(Channel::Search).then(|| SearchChannel::new(schedule, vec!["catalog".to_owned()])),
         rpo: Rpo { bytes: Bytes::mib(16), age: Duration::from_secs(10) },
         role_from: None,
     }
@@ -161,20 +157,40 @@ pub(crate) fn search_known() -> SearchEvidence {
         node: name(text),
         up: true,
         reason: None,
+        engine: Some("opensearch 2.19.3".to_owned()),
         health: Some(health),
         active_shards_percent: Some(100.0),
+        pending_tasks: Some(0),
+        disk: Some(SearchDisk { used: 0.5, high: Some(0.9), flood: Some(0.95) }),
         indices: vec![SearchIndexEvidence {
             name: "catalog".to_owned(),
             exists: Some(exists),
             health: Some(health),
             documents: Some(7),
             read_only: Some(false),
+            store: Some(Bytes(7000)),
+            expected: Some(8),
+            expected_by: Some(ExpectedBy::Remembered),
+            progress: Some(0.875),
+            alias_of: Vec::new(),
         }],
     };
     SearchEvidence {
         verdict: Verdict::proven(at(10)),
         primary: Some(name("alpha")),
         nodes: vec![node("alpha", SearchHealth::Green, true), node("beta", SearchHealth::Red, false)],
+        standbys_up: true,
+        drift: Some(false),
+        rebuild: RebuildEvidence {
+            state: RebuildState::Rebuilding,
+            detail: Some("7 of 8 documents are written on alpha; about 2s left".to_owned()),
+            progress: Some(0.875),
+            rate: Some(0.5),
+            left: Some((2.0, 3.0)),
+            running_for: Some(Duration::from_secs(14)),
+            uncounted: None,
+        },
+        estimate: RebuildEstimate { seconds: Some(16.0), by: EstimateBy::Measured, detail: "8 documents".to_owned() },
     }
 }
 

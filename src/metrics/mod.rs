@@ -20,6 +20,7 @@ mod kvstore;
 mod pair;
 mod postgres;
 pub mod process;
+mod rebuild;
 mod search;
 mod servers;
 mod source;
@@ -61,6 +62,8 @@ pub enum Unit {
     /// 0 ok, 1 warning, 2 critical, 3 unknown.
     Level,
     Count,
+    /// Things per second.
+    PerSecond,
     /// Multiples of a configured period.
     Periods,
     /// A share; 1 is the whole.
@@ -79,6 +82,7 @@ impl Unit {
             Self::State => "0 or 1",
             Self::Level => "0 to 3",
             Self::Count => "count",
+            Self::PerSecond => "per second",
             Self::Periods => "periods",
             Self::Ratio => "ratio",
         }
@@ -149,6 +153,7 @@ pub static CATALOGUE: &[Section] = &[
     Section { title: "Configuration", metrics: &config_sync::METRICS },
     Section { title: "Key-value store", metrics: &kvstore::METRICS },
     Section { title: "Search", metrics: &search::METRICS },
+    Section { title: "Search, its rebuild", metrics: &rebuild::METRICS },
     Section { title: "The agent itself", metrics: &agent::METRICS },
 ];
 

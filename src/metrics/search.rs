@@ -26,7 +26,12 @@ fn index_missing(node: &SearchNodeEvidence) -> Option<bool> {
     }
 }
 
-pub(super) static METRICS: [Metric; 8] = [
+/// Whether the primary's engine is known to be so.
+fn primary_is(input: &PairInput<'_>, emit: &mut super::Emit<'_>, is: impl Fn(&SearchNodeEvidence) -> Option<bool>) {
+    emit.put_known([], primary(input).and_then(is).map(state));
+}
+
+pub(super) static METRICS: [Metric; 13] = [
     Metric {
         name: "standby_search_up",
         kind: Kind::Gauge,
@@ -134,6 +139,65 @@ pub(super) static METRICS: [Metric; 8] = [
                 for index in &node.indices {
                     let missing = index.exists.map(|exists| state(!exists));
                     emit.put_known([text(&node.node), index.name.clone().into()], missing);
+                }
+            }
+        }),
+    },
+    Metric {
+        name: "standby_search_primary_yellow",
+        kind: Kind::Gauge,
+        help: "1 while the engine on the node with the primary's role is yellow, and `yellow_is_ok` is not set.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            let counts = input.pair.search.as_ref().is_some_and(|channel| !channel.yellow_is_ok);
+            primary_is(input, emit, |engine| Some(counts && engine.health? == SearchHealth::Yellow));
+        }),
+    },
+    Metric {
+        name: "standby_search_primary_read_only",
+        kind: Kind::Gauge,
+        help: "1 while a block keeps a configured index on the node with the primary's role from being written.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| primary_is(input, emit, SearchNodeEvidence::read_only)),
+    },
+    Metric {
+        name: "standby_search_primary_disk_high",
+        kind: Kind::Gauge,
+        help: "1 while a disk of the engine on the node with the primary's role is over its high watermark; absent where it heeds none.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| primary_is(input, emit, SearchNodeEvidence::disk_high)),
+    },
+    Metric {
+        name: "standby_search_disk_used_ratio",
+        kind: Kind::Gauge,
+        help: "Used share of that disk of the node's engine which is nearest to its high watermark (1 is full).",
+        labels: &["pair", "node"],
+        unit: Unit::Ratio,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for node in nodes(input) {
+                emit.put_known([text(&node.node)], node.disk.map(|disk| disk.used));
+            }
+        }),
+    },
+    Metric {
+        name: "standby_search_store_bytes",
+        kind: Kind::Gauge,
+        help: "Size of the primary shards of a configured index.",
+        labels: &["pair", "node", "index"],
+        unit: Unit::Bytes,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| {
+            for node in nodes(input) {
+                for index in &node.indices {
+                    let bytes = index.store.map(|store| count(store.0));
+                    emit.put_known([text(&node.node), index.name.clone().into()], bytes);
                 }
             }
         }),

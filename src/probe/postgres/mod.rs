@@ -6,6 +6,7 @@
 mod answer;
 mod conninfo;
 mod disk;
+mod expected;
 mod failure;
 mod pace;
 mod pgpass;
@@ -14,6 +15,8 @@ mod replacement;
 mod session;
 mod slow;
 mod versions;
+
+pub use expected::ExpectedProbe;
 
 use std::time::Duration;
 

@@ -5,24 +5,28 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::facts::{Failure, SearchFacts};
+use crate::facts::{ConcreteIndex, Failure, Opaque, SearchFacts};
 use crate::http_client::Response;
 use crate::names::{FailureKind, SearchHealth};
+use crate::units::Bytes;
 
 /// So much of an answer that is not understood is shown.
 const EXCERPT: usize = 80;
 
+/// Longer words of a server's own are cut.
+const LONGEST_WORD: usize = 40;
+
 /// A number, or text that holds one.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Loose {
+pub(super) enum Loose {
     Number(f64),
     Text(String),
     Other(serde::de::IgnoredAny),
 }
 
 impl Loose {
-    fn number(&self) -> Option<f64> {
+    pub(super) fn number(&self) -> Option<f64> {
         let number = match self {
             Self::Number(number) => Some(*number),
             Self::Text(text) => text.trim().trim_end_matches('%').parse().ok(),
@@ -38,7 +42,7 @@ impl Loose {
         self.number().filter(whole).map(|number| number as u64)
     }
 
-    fn is_true(&self) -> bool {
+    pub(super) fn is_true(&self) -> bool {
         matches!(self, Self::Text(text) if text == "true")
     }
 }
@@ -75,7 +79,7 @@ pub fn identity(response: &Response) -> Result<Identity, Failure> {
     // Elasticsearch has never named itself there; OpenSearch always does.
     let distribution = version.and_then(|version| version.distribution);
     let distribution = distribution.or_else(|| number.is_some().then(|| "elasticsearch".to_owned()));
-    let short = |text: String| text.chars().take(40).collect();
+    let short = |text: String| text.chars().take(LONGEST_WORD).collect();
     Ok(Identity { distribution: distribution.map(short), version: number.map(short) })
 }
 
@@ -102,6 +106,9 @@ pub fn cluster_health(response: &Response) -> Result<ClusterHealth, Failure> {
         active_shards_percent: Option<Loose>,
         unassigned_shards: Option<Loose>,
         initializing_shards: Option<Loose>,
+        relocating_shards: Option<Loose>,
+        number_of_pending_tasks: Option<Loose>,
+        number_of_in_flight_fetch: Option<Loose>,
         #[serde(default)]
         indices: BTreeMap<String, Index>,
     }
@@ -122,6 +129,9 @@ pub fn cluster_health(response: &Response) -> Result<ClusterHealth, Failure> {
         active_shards_percent: percent.as_ref().and_then(Loose::number),
         unassigned_shards: count(health.unassigned_shards.as_ref()),
         initializing_shards: count(health.initializing_shards.as_ref()),
+        relocating_shards: count(health.relocating_shards.as_ref()),
+        pending_tasks: count(health.number_of_pending_tasks.as_ref()),
+        in_flight_fetches: count(health.number_of_in_flight_fetch.as_ref()),
         nodes: count(health.number_of_nodes.as_ref()),
         ..SearchFacts::default()
     };
@@ -139,10 +149,8 @@ fn colour(text: &str) -> Option<SearchHealth> {
 /// One concrete index behind a configured name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Concrete {
-    /// Its name.
-    pub name: String,
-    /// Another one means that it was deleted and made again.
-    pub uuid: Option<String>,
+    /// What it is.
+    pub index: ConcreteIndex,
     /// A block forbids writing.
     pub write_blocked: bool,
     /// The block that the disk's flood stage sets.
@@ -166,11 +174,14 @@ pub fn concrete_indices(response: &Response) -> Result<Vec<Concrete>, Failure> {
     let concrete = indices.into_iter().map(|(name, index)| {
         let set = |block: &str| index.settings.get(&format!("index.blocks.{block}")).is_some_and(Loose::is_true);
         let flooded = set("read_only_allow_delete");
-        let uuid = index.settings.get("index.uuid").and_then(|uuid| match uuid {
-            Loose::Text(uuid) => Some(uuid.clone()),
-            Loose::Number(_) | Loose::Other(_) => None,
-        });
-        Concrete { name, uuid, write_blocked: flooded || set("read_only") || set("write"), flooded }
+        let text = |name: &str| match index.settings.get(name) {
+            Some(Loose::Text(text)) => Some(text.chars().take(LONGEST_WORD).collect::<String>()),
+            Some(Loose::Number(number)) => Some(number.to_string()),
+            Some(Loose::Other(_)) | None => None,
+        };
+        let (uuid, created) = (text("index.uuid"), text("index.creation_date").map(Opaque));
+        let index = ConcreteIndex { name, uuid, created };
+        Concrete { index, write_blocked: flooded || set("read_only") || set("write"), flooded }
     });
     Ok(concrete.collect())
 }
@@ -197,6 +208,72 @@ fn is_missing_index(response: &Response) -> bool {
     }
 }
 
+/// What was written into an index, and how much room it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexStats {
+    /// Documents written into its primary shards since they were opened.
+    pub indexed: Option<u64>,
+    /// Their size.
+    pub store: Option<Bytes>,
+}
+
+/// The answer to `/NAME/_stats/indexing,store`; nothing of it where some shard did not answer, so that the sum is not the whole.
+///
+/// # Errors
+/// By status and content.
+pub fn index_stats(response: &Response) -> Result<IndexStats, Failure> {
+    #[derive(Deserialize)]
+    struct Stats {
+        #[serde(rename = "_shards")]
+        shards: Option<Shards>,
+        #[serde(rename = "_all")]
+        all: Option<All>,
+    }
+    #[derive(Deserialize)]
+    struct Shards {
+        failed: Option<Loose>,
+    }
+    #[derive(Deserialize)]
+    struct All {
+        primaries: Option<Primaries>,
+    }
+    #[derive(Deserialize)]
+    struct Primaries {
+        indexing: Option<Indexing>,
+        store: Option<Store>,
+    }
+    #[derive(Deserialize)]
+    struct Indexing {
+        index_total: Option<Loose>,
+    }
+    #[derive(Deserialize)]
+    struct Store {
+        size_in_bytes: Option<Loose>,
+    }
+    let stats: Stats = json(response)?;
+    let whole = stats.shards.is_some_and(|shards| count(shards.failed.as_ref()) == Some(0));
+    let Some(primaries) = stats.all.and_then(|all| all.primaries).filter(|_| whole) else {
+        return Ok(IndexStats::default());
+    };
+    let indexed = primaries.indexing.and_then(|indexing| count(indexing.index_total.as_ref()));
+    let store = primaries.store.and_then(|store| count(store.size_in_bytes.as_ref()));
+    Ok(IndexStats { indexed, store: store.map(Bytes) })
+}
+
+/// The answer to `/NAME/_recovery?active_only=true`: how many shards are on their way.
+///
+/// # Errors
+/// By status and content.
+pub fn recoveries(response: &Response) -> Result<u64, Failure> {
+    #[derive(Deserialize)]
+    struct Index {
+        #[serde(default)]
+        shards: Vec<serde::de::IgnoredAny>,
+    }
+    let indices: BTreeMap<String, Index> = json(response)?;
+    Ok(indices.values().map(|index| index.shards.len() as u64).sum())
+}
+
 /// The answer to `/NAME/_count`; `None` where some shard did not count, so that the sum is not the whole.
 ///
 /// # Errors
@@ -218,7 +295,7 @@ pub fn documents(response: &Response) -> Result<Option<u64>, Failure> {
 }
 
 /// The JSON of an answer with a good status.
-fn json<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
+pub(super) fn json<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
     if response.is_success() { parsed(response) } else { Err(status_failure(response)) }
 }
 

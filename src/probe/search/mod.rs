@@ -3,15 +3,19 @@
 //! A few small requests over one held connection, one after the other, all under one deadline.
 
 mod answers;
+mod disk;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use self::answers::{ClusterHealth, Concrete, Identity, cluster_health, concrete_indices, documents, identity};
+use self::answers::{
+    ClusterHealth, Concrete, Identity, cluster_health, concrete_indices, documents, identity, index_stats, recoveries,
+};
+use self::disk::Watermarks;
 use crate::clock;
-use crate::config::{SearchChannel, SearchNode};
-use crate::facts::{Failure, IndexFacts, Reading, SearchFacts};
+use crate::config::{SearchChannel, SearchNode, SearchTls};
+use crate::facts::{Failure, IndexFacts, Reading, SearchDisk, SearchFacts};
 use crate::http_client::{Connection, HttpError, Response};
 use crate::names::{FailureKind, SearchHealth};
 use crate::probe::password::password_of;
@@ -22,8 +26,8 @@ const MAX_BODY: usize = 4 << 20;
 /// The version is asked for again after this long.
 const IDENTITY_EVERY: Duration = Duration::from_secs(600);
 
-/// Counting is a search: it wakes idle shards. So it is done this seldom.
-const COUNT_EVERY: Duration = Duration::from_secs(300);
+/// The disks fill slowly: they are asked for this seldom, and so are the watermarks.
+const DISK_EVERY: Duration = Duration::from_secs(15);
 
 /// A count that failed is tried again after this long.
 const COUNT_AGAIN: Duration = Duration::from_secs(30);
@@ -32,8 +36,11 @@ const COUNT_AGAIN: Duration = Duration::from_secs(30);
 pub struct SearchProbe {
     node: SearchNode,
     timeout: Duration,
+    /// Counting is a search: it wakes idle shards. So it is done this seldom.
+    count_every: Duration,
     connection: Option<Connection>,
     identity: Option<(Identity, Instant)>,
+    disk: Option<(Option<SearchDisk>, Instant)>,
     indices: Vec<Index>,
 }
 
@@ -59,6 +66,8 @@ impl Index {
 struct Count {
     /// `None`: it could not be counted.
     documents: Option<u64>,
+    /// What was written into it until then.
+    indexed: Option<u64>,
     next: Instant,
 }
 
@@ -69,14 +78,16 @@ impl SearchProbe {
         Self {
             node: node.clone(),
             timeout: channel.schedule.timeout,
+            count_every: channel.count_every,
             connection: None,
             identity: None,
+            disk: None,
             indices: indices.collect(),
         }
     }
 
-    /// One look, under one deadline.
-    pub async fn run(&mut self) -> Reading<SearchFacts> {
+    /// One look, under one deadline. Nothing is counted where `may_count` forbids it: that would slow a rebuild.
+    pub async fn run(&mut self, may_count: bool) -> Reading<SearchFacts> {
         let deadline = Instant::now() + self.timeout.mul_f64(0.95);
         let asked = clock::now();
         let result = match timeout_at(deadline, self.look()).await {
@@ -90,7 +101,9 @@ impl SearchProbe {
         };
         let result = match result {
             Ok(mut facts) => {
-                self.add_documents(&mut facts, deadline).await;
+                self.add_stats(&mut facts, deadline).await;
+                self.add_documents(&mut facts, deadline, may_count).await;
+                self.add_disk(&mut facts, deadline).await;
                 Ok(facts)
             }
             Err(failure) => {
@@ -105,6 +118,7 @@ impl SearchProbe {
     fn forget(&mut self) {
         self.connection = None;
         self.identity = None;
+        self.disk = None;
         for index in &mut self.indices {
             index.count = None;
         }
@@ -124,17 +138,40 @@ impl SearchProbe {
         facts.version = identity.version;
         for place in 0..self.indices.len() {
             let name = self.indices[place].name.clone();
-            let path = format!("/{}/_settings/index.blocks.*,index.uuid?flat_settings=true", encoded(&name));
+            let path = format!("/{}/_settings/index.blocks.*,index.uuid,index.creation_date?flat_settings=true", encoded(&name));
             let concrete = concrete_indices(&self.get(&path).await?)?;
-            let behind = concrete.iter().map(|concrete| concrete.uuid.clone()).collect();
+            let behind = concrete.iter().map(|concrete| concrete.index.uuid.clone()).collect();
             self.indices[place].now_behind(behind);
             facts.indices.push(index_facts(name, &concrete, |name| colours.get(name).copied()));
         }
         Ok(facts)
     }
 
+    /// Adds what was written into each index, its size, and how many shards are on their way. That one of these questions fails
+    /// hides nothing else.
+    async fn add_stats(&mut self, facts: &mut SearchFacts, deadline: Instant) {
+        for shown in facts.indices.iter_mut().filter(|index| index.exists == Some(true)) {
+            // On a red index a part would be summed up.
+            if shown.health == Some(SearchHealth::Red) {
+                continue;
+            }
+            let path = format!("/{}/_stats/indexing,store?filter_path={STATS}", encoded(&shown.name));
+            let Some(stats) = self.by(deadline, &path).await.and_then(|answer| index_stats(&answer).ok()) else {
+                continue;
+            };
+            (shown.indexed, shown.store) = (stats.indexed, stats.store);
+        }
+        let initialise = facts.initializing_shards.is_some_and(|shards| shards > 0);
+        let there: Vec<_> = facts.indices.iter().filter(|index| index.exists == Some(true)).collect();
+        if initialise && !there.is_empty() {
+            let names: Vec<_> = there.iter().map(|index| encoded(&index.name)).collect();
+            let path = format!("/{}/_recovery?active_only=true&filter_path=*.shards.id", names.join(","));
+            facts.recoveries = self.by(deadline, &path).await.and_then(|answer| recoveries(&answer).ok());
+        }
+    }
+
     /// Adds the documents of each index, as last counted. That a count fails or takes too long hides nothing else.
-    async fn add_documents(&mut self, facts: &mut SearchFacts, deadline: Instant) {
+    async fn add_documents(&mut self, facts: &mut SearchFacts, deadline: Instant, may_count: bool) {
         for place in 0..self.indices.len() {
             let (index, shown) = (&mut self.indices[place], &mut facts.indices[place]);
             // On a red index a part would be counted, or nothing.
@@ -143,23 +180,57 @@ impl SearchProbe {
                 continue;
             }
             let now = Instant::now();
-            if index.count.as_ref().is_none_or(|count| count.next <= now) {
+            if may_count && index.count.as_ref().is_none_or(|count| count.next <= now) {
                 let path = format!("/{}/_count?filter_path=count,_shards.failed", encoded(&index.name));
-                let counted = timeout_at(deadline, self.get(&path)).await;
-                let counted = counted.ok().and_then(|answer| documents(&answer.ok()?).ok()).flatten();
-                let wait = if counted.is_some() { COUNT_EVERY } else { COUNT_AGAIN };
-                self.indices[place].count = Some(Count { documents: counted, next: now + wait });
+                let counted = self.by(deadline, &path).await.and_then(|answer| documents(&answer).ok()).flatten();
+                let wait = if counted.is_some() { self.count_every } else { COUNT_AGAIN.min(self.count_every) };
+                let count = Count { documents: counted, indexed: shown.indexed, next: now + wait };
+                self.indices[place].count = Some(count);
             }
-            shown.documents = self.indices[place].count.as_ref().and_then(|count| count.documents);
+            let count = self.indices[place].count.as_ref();
+            shown.documents = count.and_then(|count| count.documents);
+            shown.indexed_when_counted = count.filter(|count| count.documents.is_some()).and_then(|count| count.indexed);
         }
+    }
+
+    /// Adds the fill of the disks, as last asked. A role that may not ask for it hides nothing else.
+    async fn add_disk(&mut self, facts: &mut SearchFacts, deadline: Instant) {
+        let now = Instant::now();
+        if self.disk.as_ref().is_none_or(|(_, next)| *next <= now) {
+            let marks = self.by(deadline, disk::WATERMARKS).await;
+            let marks: Watermarks = marks.and_then(|answer| disk::watermarks(&answer).ok()).unwrap_or_default();
+            let disks = self.by(deadline, disk::DISKS).await;
+            let fullest = disks.and_then(|answer| disk::fullest(&answer, marks).ok()).flatten();
+            self.disk = Some((fullest, now + DISK_EVERY));
+        }
+        facts.disk = self.disk.as_ref().and_then(|(disk, _)| *disk);
+    }
+
+    /// An answer that came in time, whatever it says.
+    async fn by(&mut self, deadline: Instant, path: &str) -> Option<Response> {
+        timeout_at(deadline, self.get(path)).await.ok()?.ok()
     }
 
     async fn connect(&mut self) -> Result<(), Failure> {
         if self.connection.is_none() {
             let mut connection = Connection::new(&self.node.url)?;
+            if self.node.url.starts_with("https:") && self.node.tls != SearchTls::default() {
+                let tls = self.node.tls.clone();
+                let with = tokio::task::spawn_blocking(move || {
+                    let client = tls.client.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+                    connection.secure(tls.root_certificate.as_deref(), client).map(|()| connection)
+                });
+                let gone = |error| Failure::new(FailureKind::Tls, format!("certificates could not be read: {error}"));
+                connection = with.await.map_err(gone)??;
+            }
             if let Some(user) = &self.node.user {
                 let password = password_of(self.node.password.as_ref()).await?;
                 connection.authenticate(user, password.as_ref().map_or("", |password| password.expose()));
+            }
+            for (scheme, source) in [("ApiKey", &self.node.api_key), ("Bearer", &self.node.bearer)] {
+                if let Some(secret) = password_of(source.as_ref()).await? {
+                    connection.authorize(scheme, &secret)?;
+                }
             }
             self.connection = Some(connection);
         }
@@ -187,20 +258,28 @@ impl SearchProbe {
 
 /// Only what is needed, so that a cluster with thousands of indices gives a small answer too.
 const HEALTH: &str = "/_cluster/health?filter_path=status,timed_out,number_of_nodes,active_shards_percent_as_number,\
-                      active_shards_percent,unassigned_shards,initializing_shards";
+                      active_shards_percent,unassigned_shards,initializing_shards,relocating_shards,\
+                      number_of_pending_tasks,number_of_in_flight_fetch";
+
+/// Of an index's numbers.
+const STATS: &str = "_shards.failed,_all.primaries.indexing.index_total,_all.primaries.store.size_in_bytes";
+
+/// So many indices of an alias are told by name.
+const MOST_BEHIND: usize = 50;
 
 /// Puts together what is known of one configured name. Of an alias's indices the worst colour counts; it is read-only if every
 /// one is (older ones behind an alias may be closed for writing on purpose), or if the disk's flood stage blocked one.
 fn index_facts(name: String, concrete: &[Concrete], colour: impl Fn(&str) -> Option<SearchHealth>) -> IndexFacts {
     let exists = !concrete.is_empty();
-    let colours: Option<Vec<_>> = concrete.iter().map(|index| colour(&index.name)).collect();
+    let colours: Option<Vec<_>> = concrete.iter().map(|index| colour(&index.index.name)).collect();
     let blocked = concrete.iter().all(|index| index.write_blocked) || concrete.iter().any(|index| index.flooded);
     IndexFacts {
         name,
         exists: Some(exists),
         health: colours.and_then(|colours| colours.into_iter().max()),
-        documents: None,
         read_only: exists.then_some(blocked),
+        behind: concrete.iter().take(MOST_BEHIND).map(|concrete| concrete.index.clone()).collect(),
+        ..IndexFacts::default()
     }
 }
 

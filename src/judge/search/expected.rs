@@ -1,0 +1,81 @@
+//! How many documents there should be, and whether the primary's indices hold them.
+//!
+//! The first that is known counts: what the database says, a fixed number, what the primary's index held while it was whole.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::config::SearchChannel;
+use crate::evidence::SearchNodeEvidence;
+use crate::history::search::SearchHistory;
+use crate::names::{ExpectedBy, RebuildState};
+
+/// By index, how many and by whose word. An index of which nothing is known has none.
+pub(super) type AllExpected = BTreeMap<String, (u64, ExpectedBy)>;
+
+/// What is expected of each configured index, and when the first of it runs out.
+pub(super) fn of_all(channel: &SearchChannel, history: &SearchHistory, now: Moment) -> (AllExpected, Option<Moment>) {
+    let (mut all, mut next) = (AllExpected::new(), None::<Moment>);
+    for index in &channel.indices {
+        let configured = channel.expected.get(index);
+        // As other readings: three periods and a timeout.
+        let counts = |period: Duration, timeout: Duration| period.saturating_mul(3).saturating_add(timeout);
+        let told = configured.filter(|expected| expected.sql.is_some()).and_then(|expected| {
+            let told = history.told(index)?;
+            let until = told.asked + counts(expected.period, expected.timeout);
+            (until > now).then_some((told.documents, until))
+        });
+        if let Some((documents, until)) = told {
+            all.insert(index.clone(), (documents, ExpectedBy::Sql));
+            next = Some(next.map_or(until, |next| next.min(until)));
+            continue;
+        }
+        let fixed = configured.and_then(|expected| expected.documents).map(|documents| (documents, ExpectedBy::Fixed));
+        let remembered = || history.remembered(index).map(|documents| (documents, ExpectedBy::Remembered));
+        if let Some(expected) = fixed.or_else(remembered) {
+            all.insert(index.clone(), expected);
+        }
+    }
+    (all, next)
+}
+
+/// Writes it beside the indices of the primary.
+pub(super) fn add_to(own: &mut SearchNodeEvidence, all: &AllExpected) {
+    for index in &mut own.indices {
+        if let Some((documents, by)) = all.get(&index.name) {
+            (index.expected, index.expected_by) = (Some(*documents), Some(*by));
+        }
+    }
+}
+
+/// Whether the primary's documents differ from what is expected. A rebuild explains it: then nothing is said here.
+pub(super) fn drift(channel: &SearchChannel, own: &SearchNodeEvidence, state: RebuildState) -> Option<bool> {
+    if matches!(state, RebuildState::Rebuilding | RebuildState::Stalled) {
+        return None;
+    }
+    let differs = |documents: u64, expected: u64| !channel.is_near(documents, expected);
+    let known = own.indices.iter().map(|index| Some(differs(index.documents?, index.expected?)));
+    let whole: Option<Vec<bool>> = known.clone().collect();
+    match whole {
+        _ if known.clone().any(|differs| differs == Some(true)) => Some(true),
+        Some(all) if !all.is_empty() => Some(false),
+        _ => None,
+    }
+}
+
+/// The drift in words; `rebuild` is what is known of a rebuild.
+pub(super) fn drift_text(channel: &SearchChannel, own: &SearchNodeEvidence, rebuild: &str) -> String {
+    let differing = own.indices.iter().filter_map(|index| {
+        let (documents, expected, by) = (index.documents?, index.expected?, index.expected_by?);
+        let by = match by {
+            ExpectedBy::Sql => "by the database",
+            ExpectedBy::Fixed => "by the configuration",
+            ExpectedBy::Remembered => "as it held before",
+        };
+        (!channel.is_near(documents, expected))
+            .then(|| format!("{} on {} holds {documents} documents, expected are {expected} {by}", index.name, own.node))
+    });
+    let text = differing.collect::<Vec<_>>().join("; ");
+    if rebuild.is_empty() { text } else { format!("{text}; {rebuild}") }
+}
