@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::log::{self, LogArgs};
 use super::source::SourceArgs;
 use crate::app::{App, Options};
-use crate::config::Config;
+use crate::config::{Config, Sitting};
 use crate::serve::WebSettings;
 
 /// Threads for files and names; each lives only while it is needed.
@@ -40,6 +40,10 @@ pub struct RunArgs {
     /// Probe every node from here, although nodes have agents of their own.
     #[arg(long)]
     observer: bool,
+    /// The node that this is the agent of, where nodes have agents of their own; without it the one that is named like this
+    /// machine.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -87,15 +91,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
 impl RunArgs {
     fn load(&self) -> Result<Config, String> {
         let config = self.source.load().map_err(|problems| problems.to_string())?;
-        let agents = || config.pairs.iter().flat_map(|pair| &pair.nodes).find(|node| node.agent.is_some());
-        match agents() {
-            Some(node) if !self.observer => Err(format!(
-                "node {} has an agent of its own, and this process cannot be one of them yet; start it with --observer to \
-                 probe every node from here",
-                node.name
-            )),
-            _ => Ok(config),
-        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let sitting = Sitting { observer: self.observer, node: self.node.clone(), host };
+        config.seen_from(&sitting).map_err(|error| error.to_string())
     }
 
     fn options(&self) -> Options {
@@ -171,8 +169,10 @@ async fn reload(loaded: Result<Config, String>, app: &mut App) {
     match loaded {
         Ok(config) => {
             warn(&config);
-            app.reload(config).await;
-            tracing::info!("configuration reloaded");
+            match app.reload(config).await {
+                Ok(()) => tracing::info!("configuration reloaded"),
+                Err(error) => tracing::error!(%error, "configuration not reloaded; the one before stays in use"),
+            }
         }
         Err(error) => {
             app.reload_failed();

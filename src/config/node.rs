@@ -28,7 +28,7 @@ impl NodeRead<'_> {
 
     /// Whether the node's addresses mean this very node, since its own agent asks.
     pub(super) fn has_agent(&self) -> bool {
-        self.section.has_later("agent")
+        self.section.has("agent")
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) fn read<'a>(named: NamedSection<'a>, environment: &Environment) -> No
     let names_timestamp_file = tree.as_ref().is_some_and(|tree| tree.has("timestamp_file"));
     let config = NodeConfig {
         name: Name::new(&name),
-        agent: None,
+        agent: section.parsed("agent", super::peer::agent_url),
         postgres: section.given("postgres").and_then(|part| postgres(&part, environment)),
         kvstore: section.given("kvstore").and_then(|part| kvstore(&part, environment)),
         search: section.given("search").and_then(|part| search(&part, environment)),

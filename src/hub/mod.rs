@@ -3,6 +3,7 @@
 
 mod derive;
 mod histories;
+mod peers;
 mod pulse;
 mod readings;
 mod role_file;
@@ -32,6 +33,7 @@ use crate::state_file::{Present, Saved, StateFile};
 
 use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
 use histories::Histories;
+use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
 pub use saving::StateWrites;
@@ -149,6 +151,7 @@ struct Core {
     readings: Readings,
     histories: Histories,
     role_file: Option<RoleFileReading>,
+    peers: Peers,
     timers: RuleTimers,
     pause: PauseDetector,
     number: u64,
@@ -160,6 +163,8 @@ struct Core {
     roles: watch::Sender<Roles>,
     /// The node that may be made to write a pulse.
     primary: watch::Sender<Option<Name>>,
+    /// Whether this agent, of all that watch the pair, sends the canaries.
+    acting: watch::Sender<bool>,
     took: Arc<AtomicU64>,
 }
 
@@ -175,6 +180,7 @@ impl Core {
             readings: Readings::new(&pair),
             histories: Histories::new(&pair),
             role_file: None,
+            peers: Peers::new(&pair),
             timers: saved.timers,
             pause: PauseDetector::new(now, wall),
             number: 0,
@@ -184,6 +190,7 @@ impl Core {
             handed: now,
             roles: watch::channel(Roles::default()).0,
             primary: watch::channel(None).0,
+            acting: watch::channel(true).0,
             took: Arc::default(),
             pair,
             rules: common.rules.clone(),
@@ -218,8 +225,8 @@ impl Core {
     }
 
     fn start_probes(&self, inbox: &mpsc::Sender<Told>) -> JoinSet<()> {
-        let (roles, primary) = (self.roles.subscribe(), self.primary.subscribe());
-        schedule::start(&self.pair, &self.state_directory, inbox, &roles, &primary)
+        let (roles, primary, acting) = (self.roles.subscribe(), self.primary.subscribe(), self.acting.subscribe());
+        schedule::start(&self.pair, &self.state_directory, inbox, &roles, &primary, &acting)
     }
 
     /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
@@ -233,6 +240,7 @@ impl Core {
             self.readings = self.readings.dropped();
             self.histories.forget_moments(&self.pair);
             self.role_file = None;
+            self.peers.forget();
         }
         let snapshot = self.snapshot(now, wall);
         let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
@@ -243,10 +251,29 @@ impl Core {
     fn take(&mut self, told: Told, now: Moment, wall: WallTime) {
         match told {
             Told::Observation(observation) => {
+                self.peers.own(&observation);
                 self.histories.record(&observation);
                 self.readings.take(observation, now, wall);
             }
             Told::RoleFile(reading) => self.role_file = Some(reading),
+            Told::Peer(node, reading) => {
+                let acting = *self.acting.borrow();
+                for news in self.peers.take(&self.pair, &node, reading, acting) {
+                    self.learn(news, &node, now, wall);
+                }
+            }
+        }
+    }
+
+    /// Takes in one reading that another agent has made.
+    fn learn(&mut self, news: News, node: &Name, now: Moment, wall: WallTime) {
+        match news {
+            News::New(observation) => {
+                self.histories.record(&observation);
+                self.readings.take(observation, now, wall);
+            }
+            News::Again(observation) => self.readings.take(observation, now, wall),
+            News::Dropped(channel) => self.readings.drop_of(channel, node),
         }
     }
 
@@ -258,6 +285,7 @@ impl Core {
             readings: &self.readings,
             histories: &self.histories,
             role_file: self.role_file.as_ref(),
+            peers: &self.peers,
         };
         let Derived { view, next_change } = derive::view(known, &mut self.timers, now, wall);
         let next_change = next_change.unwrap_or(now + LONGEST_SHOWN).min(now + LONGEST_SHOWN);
@@ -271,6 +299,10 @@ impl Core {
         };
         let complete = self.readings.complete(&self.pair);
         self.histories.note(&view.evidence, now);
+        self.acting.send_if_modified(|told| {
+            let acts = peers::acts(&self.pair, &view.evidence);
+            std::mem::replace(told, acts) != acts
+        });
         self.tell_roles(&view.evidence.roles);
         let proven = pulse::proven_primary(view.evidence.postgres.as_ref());
         self.primary.send_if_modified(|told| {
@@ -284,7 +316,8 @@ impl Core {
         self.keep(now);
         self.next_change = Some(next_change);
         self.number += 1;
-        Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until))
+        let own = self.pair.seat.as_ref().map(|seat| Arc::new(self.peers.report(seat, &self.readings)));
+        Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until).with_own(own))
     }
 
     /// Hands on what is to be saved: timers as soon as one changes, the rest now and then, since it changes with each reading.

@@ -11,10 +11,11 @@ use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
-use crate::facts::Observation;
+use crate::facts::{Observation, PeerFacts, Reading};
 use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
+use crate::probe::peer::PeerProbe;
 use crate::probe::postgres::PostgresProbe;
 use crate::probe::search::SearchProbe;
 use crate::probe::status_page::StatusPageProbe;
@@ -27,6 +28,8 @@ pub enum Told {
     Observation(Observation),
     /// The role file was read.
     RoleFile(RoleFileReading),
+    /// Another node's agent was asked.
+    Peer(Name, Reading<PeerFacts>),
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
@@ -36,6 +39,7 @@ pub fn start(
     inbox: &mpsc::Sender<Told>,
     roles: &watch::Receiver<Roles>,
     primary: &watch::Receiver<Option<Name>>,
+    acting: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
@@ -46,6 +50,12 @@ pub fn start(
     }
     for node in &pair.nodes {
         let (name, inbox) = (&node.name, || inbox.clone());
+        if let Some(seat) = pair.seat.as_ref().filter(|seat| seat.node != *name) {
+            let Some((url, schedule)) = node.agent.as_ref().zip(pair.peer_schedule()) else { continue };
+            let (name, mut probe) = (name.clone(), PeerProbe::new(&pair.name, name, url, seat, schedule));
+            tasks.spawn(beat(schedule.interval, inbox(), async move || Told::Peer(name.clone(), probe.run().await)));
+            continue;
+        }
         if let (Some(channel), Some(server)) = (&pair.postgres, &node.postgres) {
             let probe = PostgresProbe::new(server, channel);
             let pulse = Pulse::new(name, channel, primary);
@@ -66,7 +76,8 @@ pub fn start(
     }
     if let Some(channel) = &pair.kvstore {
         let probe = KvstoreProbe::new(pair, channel);
-        tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), inbox.clone()));
+        let acting = acting.clone();
+        tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), acting, inbox.clone()));
     }
     if let Some(RoleFrom::File(path)) = &pair.role_from {
         let path = path.clone();
@@ -115,11 +126,12 @@ async fn postgres(
 }
 
 /// The canary goes by roles: it waits for them at the start (not longer than an interval, since stores without a known
-/// primary are still asked), and sets out at once when they change.
+/// primary are still asked), and sets out at once when they change. While another agent sends its canaries, this one does not.
 async fn kvstore(
     mut probe: KvstoreProbe,
     interval: Duration,
     mut roles: watch::Receiver<Roles>,
+    acting: watch::Receiver<bool>,
     inbox: mpsc::Sender<Told>,
 ) {
     let _ = tokio::time::timeout(interval, roles.wait_for(|roles| roles.primary.is_some())).await;
@@ -130,6 +142,9 @@ async fn kvstore(
             changed = roles.changed() => if changed.is_err() { return },
         }
         let now = roles.borrow_and_update().clone();
+        if !*acting.borrow() {
+            continue;
+        }
         let reading = probe.run(&now).await;
         if inbox.send(Told::Observation(Observation::Kvstore(reading))).await.is_err() {
             return;

@@ -4,6 +4,7 @@
 
 mod answer;
 mod openness;
+pub mod peer;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -17,10 +18,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use self::peer::PeerAccess;
 use crate::snapshot::{Sample, Snapshot};
 
 /// A request's head may be this long, in bytes; longer ones are answered with 431.
@@ -62,6 +65,7 @@ pub struct ServeState {
     settings: WebSettings,
     pairs: RwLock<Pairs>,
     agent_samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+    peer: RwLock<Option<Arc<PeerAccess>>>,
 }
 
 impl ServeState {
@@ -71,12 +75,21 @@ impl ServeState {
         pairs: impl Into<Pairs>,
         agent_samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
     ) -> Self {
-        Self { settings, pairs: RwLock::new(pairs.into()), agent_samples: Box::new(agent_samples) }
+        Self { settings, pairs: RwLock::new(pairs.into()), agent_samples: Box::new(agent_samples), peer: RwLock::default() }
     }
 
     /// After a reload: other pairs are watched from now on.
     pub fn replace_pairs(&self, pairs: impl Into<Pairs>) {
         *self.pairs.write().unwrap_or_else(PoisonError::into_inner) = pairs.into();
+    }
+
+    /// How other nodes' agents are let in from now on; `None`: not at all.
+    pub fn let_in(&self, peer: Option<PeerAccess>) {
+        *self.peer.write().unwrap_or_else(PoisonError::into_inner) = peer.map(Arc::new);
+    }
+
+    fn peer(&self) -> Option<Arc<PeerAccess>> {
+        self.peer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn pairs(&self) -> Pairs {
@@ -134,10 +147,47 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
-    let settings = state.settings.clone();
+    let access = state.peer();
+    let Some(acceptor) = access.as_deref().and_then(PeerAccess::acceptor) else {
+        return exchange(stream, Caller { address: peer, encrypted: false }, &state, over_limit, watcher).await;
+    };
+    // Other agents speak TLS on the port where everybody else speaks plainly; the first byte tells which it is.
+    let (limit, plain) = (state.settings.head_timeout, Caller { address: peer, encrypted: false });
+    match tokio::time::timeout(limit, peer::begins_tls(&stream)).await {
+        Ok(Ok(true)) => match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                exchange(stream, Caller { encrypted: true, ..plain }, &state, over_limit, watcher).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+            Err(_) => tracing::debug!(%peer, "no TLS in time"),
+        },
+        Ok(Ok(false)) => exchange(stream, plain, &state, over_limit, watcher).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "connection ended"),
+        Err(_) => tracing::debug!(%peer, "nothing was asked"),
+    }
+}
+
+/// Who asks, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    address: SocketAddr,
+    encrypted: bool,
+}
+
+/// Answers the requests of one connection.
+async fn exchange<S>(
+    stream: S,
+    caller: Caller,
+    state: &ServeState,
+    over_limit: bool,
+    watcher: hyper_util::server::graceful::Watcher,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let settings = &state.settings;
     let service = service_fn(|request| {
         let response =
-            if over_limit { answer::too_many_connections() } else { routes::respond(&request, peer, &state) };
+            if over_limit { answer::too_many_connections() } else { routes::respond(&request, caller, state) };
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let served = http1::Builder::new()
@@ -147,6 +197,7 @@ async fn connection(
         .max_headers(MAX_HEADERS)
         .keep_alive(!over_limit)
         .serve_connection(TokioIo::new(stream), service);
+    let peer = caller.address;
     // Dropping the connection closes it.
     match tokio::time::timeout(settings.connection_lifetime, watcher.watch(served)).await {
         Ok(Ok(())) => {}
