@@ -20,6 +20,7 @@ use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
 use crate::names::WriteOutcome;
 use crate::push::{self, Push, PushCounters};
+use crate::serve::peer::PeerAccess;
 use crate::serve::{ReloadRequest, ServeState, WebSettings, serve};
 use crate::snapshot::{Sample, Snapshot};
 use agent_rules::AgentRules;
@@ -51,6 +52,9 @@ pub enum StartError {
         /// What the system says.
         cause: io::Error,
     },
+    /// What other agents must be shown cannot be had.
+    #[error("other agents cannot be let in: {0}")]
+    Peer(String),
 }
 
 fn cure(cause: &io::Error) -> &'static str {
@@ -128,6 +132,7 @@ impl App {
             let listener = listen(address).await;
             listeners.push(listener.map_err(|cause| StartError::Listen { address: address.clone(), cause })?);
         }
+        let access = access(&config).await.map_err(StartError::Peer)?;
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let agent = Arc::new(Agent::new(&config));
         let common = agent.common(&options, &config);
@@ -141,6 +146,7 @@ impl App {
             .with_findings(agent.rules.found())
             .with_reload(options.lifecycle.clone());
         let state = Arc::new(state);
+        state.let_in(access);
         let (stop_serving, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         for listener in listeners {
@@ -170,7 +176,14 @@ impl App {
     /// Takes another configuration into use. Pairs that have not changed run on, with their connections and the timers of
     /// rules that are still there, whatever becomes of rules and Alertmanagers. The others are shown as they were (and run
     /// out as they would) until their new hub has asked everything once.
-    pub async fn reload(&mut self, config: Config) {
+    ///
+    /// # Errors
+    /// What other agents must be shown cannot be had: nothing was changed then, but for [`Self::reload_failed`].
+    pub async fn reload(&mut self, config: Config) -> Result<(), StartError> {
+        let access = access(&config).await.map_err(|error| {
+            self.reload_failed();
+            StartError::Peer(error)
+        })?;
         let common = self.agent.common(&self.options, &config);
         let mut before = std::mem::take(&mut self.hubs);
         let mut hubs = Vec::new();
@@ -201,6 +214,7 @@ impl App {
         }
         let _ = tokio::time::timeout(WARM_UP, all.join_all()).await;
         self.agent.watch(&hubs, common.rules);
+        self.state.let_in(access);
         // Shown together: who sees the new pairs sees that the reload succeeded.
         self.state.replace_pairs(receivers(&hubs));
         self.agent.reloaded(true);
@@ -212,6 +226,7 @@ impl App {
             removed.stop().await;
         }
         self.hubs = hubs;
+        Ok(())
     }
 
     /// A reload that failed before anything was changed: the configuration in use stays, and the agent says so.
@@ -232,6 +247,13 @@ impl App {
             hub.stop().await;
         }
     }
+}
+
+/// How other agents are let in, where this process is the agent of a node.
+async fn access(config: &Config) -> Result<Option<PeerAccess>, String> {
+    let Some(seat) = config.pairs.iter().find_map(|pair| pair.seat.clone()) else { return Ok(None) };
+    let loaded = tokio::task::spawn_blocking(move || PeerAccess::load(&seat.peer)).await;
+    loaded.unwrap_or_else(|gone| Err(gone.to_string())).map(Some)
 }
 
 fn receivers(hubs: &[Hub]) -> Arc<[watch::Receiver<Arc<Snapshot>>]> {

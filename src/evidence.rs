@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::facts::Opaque;
+use crate::facts::{Failure, Opaque};
 use crate::names::{
     Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, Stage, StandbyKind,
 };
@@ -33,6 +33,8 @@ pub struct PairEvidence {
     pub kvstore: Option<KvstoreEvidence>,
     /// The search engines.
     pub search: Option<SearchEvidence>,
+    /// The other nodes' agents, where each node has one.
+    pub peers: Vec<PeerEvidence>,
     /// How often each channel that replicates has changed between proven and not proven in the last quarter of an hour.
     pub flaps: Vec<(Channel, usize)>,
     /// The next moment at which evidence changes without a new reading (something runs out).
@@ -56,6 +58,21 @@ impl PairEvidence {
         };
         verdicts.into_iter().filter_map(seen)
     }
+}
+
+/// The agent of another node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PeerEvidence {
+    /// Its node.
+    pub node: Name,
+    /// It answered lately, and was understood.
+    pub up: bool,
+    /// Why not.
+    pub failure: Option<Failure>,
+    /// Its version, while it is up.
+    pub version: Option<String>,
+    /// Seconds by which its wall clock differs from the one here for certain, the round trip taken off; while it is up.
+    pub clock_skew: Option<f64>,
 }
 
 /// Which node is the primary, by the last proof.

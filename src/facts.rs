@@ -1,6 +1,7 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
 pub mod manifest;
+mod node_report;
 mod postgres;
 mod search;
 mod slow;
@@ -16,6 +17,7 @@ use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason};
 use crate::units::Lsn;
 
 pub use manifest::Manifest;
+pub use node_report::*;
 pub use postgres::*;
 pub use search::*;
 pub use slow::*;

@@ -2,6 +2,7 @@
 //!
 //! It follows no redirect, keeps no cookie and asks no proxy: a monitor talks to exactly the address that it was given.
 
+mod pinned;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -30,6 +31,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use crate::facts::Failure;
 use crate::names::FailureKind;
 use crate::secret::Secret;
+
+pub use pinned::sha256;
 
 /// The head of an answer may be this long, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -210,6 +213,15 @@ impl Connection {
     /// A file that cannot be read or holds no certificate: `tls`.
     pub fn trust_only(&mut self, file: &Path) -> Result<(), HttpError> {
         self.endpoint.trusts = Some(trust::of_file(file)?);
+        Ok(())
+    }
+
+    /// Trusts the one certificate with this fingerprint, whatever name it is for, instead of the system's.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up: `tls`.
+    pub fn trust_fingerprint(&mut self, fingerprint: [u8; 32]) -> Result<(), HttpError> {
+        self.endpoint.trusts = Some(pinned::only(fingerprint)?);
         Ok(())
     }
 

@@ -100,6 +100,8 @@ closed_list! {
         Protocol = "protocol",
         TooLarge = "too_large",
         StartingUp = "starting_up",
+        /// The other node's own agent cannot be asked for what it reads there.
+        PeerUnreachable = "peer_unreachable",
     }
 }
 
@@ -173,7 +175,7 @@ closed_list! {
 }
 
 /// The failure kinds, as reasons: a channel of any sort may give them.
-const FAILURES: [Reason; 9] = [
+const FAILURES: [Reason; 10] = [
     Reason::Unreachable,
     Reason::Refused,
     Reason::Timeout,
@@ -183,6 +185,7 @@ const FAILURES: [Reason; 9] = [
     Reason::Protocol,
     Reason::TooLarge,
     Reason::StartingUp,
+    Reason::PeerUnreachable,
 ];
 
 impl From<FailureKind> for Reason {
@@ -197,6 +200,7 @@ impl From<FailureKind> for Reason {
             FailureKind::Protocol => Self::Protocol,
             FailureKind::TooLarge => Self::TooLarge,
             FailureKind::StartingUp => Self::StartingUp,
+            FailureKind::PeerUnreachable => Self::PeerUnreachable,
         }
     }
 }
@@ -220,7 +224,6 @@ impl Channel {
                 R::NotAnswering,
                 R::IdleUnprovable,
                 R::Stale,
-                R::PeerUnreachable,
                 R::RestoringFromArchive,
                 R::Cascaded,
                 R::ArchiveLate,

@@ -1,13 +1,14 @@
 //! Everything known of a pair at one instant, immutable: what may be shown until a moment, and what is shown after it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::PairEvidence;
-use crate::facts::Failure;
+use crate::facts::{Failure, OwnReadings};
 use crate::level::Level;
 use crate::names::{Channel, Name, Reason, Severity};
 
@@ -140,12 +141,33 @@ pub struct Snapshot {
     fresh: View,
     expired: View,
     shown_until: Moment,
+    own: Option<Arc<OwnNode>>,
+}
+
+/// What an agent tells the other one, whenever it asks.
+#[derive(Clone, Debug)]
+pub struct OwnNode {
+    /// Its node.
+    pub node: Name,
+    /// What it reads there.
+    pub readings: OwnReadings,
 }
 
 impl Snapshot {
     /// Puts both views together.
     pub const fn new(number: u64, complete: bool, fresh: View, expired: View, shown_until: Moment) -> Self {
-        Self { number, complete, fresh, expired, shown_until }
+        Self { number, complete, fresh, expired, shown_until, own: None }
+    }
+
+    /// With what is read of the node that this process is the agent of, where it is one's.
+    #[must_use]
+    pub fn with_own(self, own: Option<Arc<OwnNode>>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// See [`Self::with_own`]. Its readings carry their own moments, so their ages are right whenever they are looked at.
+    pub fn own(&self) -> Option<&OwnNode> {
+        self.own.as_deref()
     }
 
     /// What may be shown at `now`. The only way to look into a snapshot.

@@ -56,6 +56,7 @@ fn kvstore_probe(stores: &RedisPair, user: Option<(&str, &str)>) -> KvstoreProbe
         search: None,
         rpo: Rpo { bytes: Bytes::mib(16), age: Duration::from_secs(10) },
         role_from: None,
+        seat: None,
     };
     KvstoreProbe::new(&pair, &channel)
 }

@@ -2,6 +2,7 @@
 
 pub mod check_config;
 mod log;
+pub mod peer;
 pub mod rsync;
 pub mod rules;
 pub mod run;
@@ -42,6 +43,8 @@ enum Command {
     Rules(rules::RulesArgs),
     /// Run rsync under a deadline and record what became of it.
     Rsync(rsync::RsyncArgs),
+    /// What the agents of a pair know each other by.
+    Peer(peer::PeerArgs),
 }
 
 /// Prints what is wrong with the arguments, or the help that they ask for. A misplaced URL is repeated without its password.
@@ -72,6 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some(Command::Status(args)) => status::run(&args),
             Some(Command::Rules(args)) => rules::run(&args),
             Some(Command::Rsync(args)) => rsync::run(&args),
+            Some(Command::Peer(args)) => peer::run(&args),
         },
         Err(error) => {
             complain(&error, &arguments);

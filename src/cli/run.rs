@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::log::{self, LogArgs};
 use super::source::SourceArgs;
 use crate::app::{App, Options};
-use crate::config::Config;
+use crate::config::{Config, Sitting};
 use crate::serve::{ReloadRequest, WebSettings};
 
 /// Threads for files and names; each lives only while it is needed.
@@ -44,6 +44,10 @@ pub struct RunArgs {
     /// Probe every node from here, although nodes have agents of their own.
     #[arg(long)]
     observer: bool,
+    /// The node that this is the agent of, where nodes have agents of their own; without it the one that is named like this
+    /// machine.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -91,15 +95,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
 impl RunArgs {
     fn load(&self) -> Result<Config, String> {
         let config = self.source.load().map_err(|problems| problems.to_string())?;
-        let agents = || config.pairs.iter().flat_map(|pair| &pair.nodes).find(|node| node.agent.is_some());
-        match agents() {
-            Some(node) if !self.observer => Err(format!(
-                "node {} has an agent of its own, and this process cannot be one of them yet; start it with --observer to \
-                 probe every node from here",
-                node.name
-            )),
-            _ => Ok(config),
-        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let sitting = Sitting { observer: self.observer, node: self.node.clone(), host };
+        config.seen_from(&sitting).map_err(|error| error.to_string())
     }
 
     fn options(&self, lifecycle: &mpsc::Sender<ReloadRequest>) -> Options {
@@ -183,7 +181,10 @@ async fn reload(loaded: Result<Config, String>, app: &mut App) -> Result<(), Str
     match loaded {
         Ok(config) => {
             warn(&config);
-            app.reload(config).await;
+            if let Err(error) = app.reload(config).await {
+                tracing::error!(%error, "configuration not reloaded; the one before stays in use");
+                return Err(error.to_string());
+            }
             tracing::info!("configuration reloaded");
             Ok(())
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::glob::Glob;
 use super::search::{SearchChannel, SearchNode};
+use super::peer::{PeerConfig, Seat};
 use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;
@@ -18,6 +19,8 @@ use crate::units::Bytes;
 pub struct Config {
     /// At least one pair, names distinct.
     pub pairs: Vec<Arc<PairConfig>>,
+    /// How the agents of a pair know each other; `None` where no node names one.
+    pub peer: Option<PeerConfig>,
     /// Where to push alerts to; `None` where a Prometheus evaluates the rules.
     pub alerting: Option<Alerting>,
     /// What the site changes in rules, by full alert name; the names are known to exist.
@@ -45,6 +48,8 @@ pub struct PairConfig {
     pub rpo: Rpo,
     /// How roles are known where there is no `postgres` channel.
     pub role_from: Option<RoleFrom>,
+    /// The node that this process is the agent of, where each node has one; `None`: it probes every node from here.
+    pub seat: Option<Seat>,
 }
 
 impl PairConfig {
@@ -89,6 +94,16 @@ impl PairConfig {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
         let page = self.postgres.as_ref().and_then(|channel| channel.status_page.as_ref());
         self.nodes.iter().flat_map(NodeConfig::secrets).chain(page.and_then(|page| page.password.as_ref()))
+    }
+
+    /// When the other agents are asked: as often as whatever is probed most often there.
+    pub fn peer_schedule(&self) -> Option<Schedule> {
+        self.channels().filter_map(|channel| self.schedule(channel)).min_by_key(|schedule| schedule.interval)
+    }
+
+    /// Whether this process probes the node itself, instead of asking that node's agent.
+    pub fn probes(&self, node: &Name) -> bool {
+        self.seat.as_ref().is_none_or(|seat| seat.node == *node)
     }
 
     /// The node with this name.

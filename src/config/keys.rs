@@ -3,6 +3,7 @@
 mod alerts;
 mod config_sync;
 mod kvstore;
+mod peer;
 mod postgres;
 mod search;
 
@@ -36,7 +37,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
                 "Push alerts to Alertmanager. Only where no Prometheus evaluates the rules: with both, one resolves \
                  what the other still fires.",
             ),
-            Key::later("peer"),
+            Key::new("peer", Kind::Section, "How the agents of a pair know each other, where nodes name an `agent`."),
         ],
     },
     SectionKeys {
@@ -66,7 +67,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
     SectionKeys {
         path: "pairs[].nodes.*",
         keys: &[
-            Key::later("agent"),
+            peer::AGENT,
             Key::new("postgres", Kind::Section, "The node's PostgreSQL server. Either every node has one or none."),
             Key::new("kvstore", Kind::Section, "The node's key-value store. Either every node has one or none."),
             Key::new(
@@ -117,4 +118,5 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
     },
     alerts::RULE,
     alerts::ALERTING,
+    peer::PEER,
 ];

@@ -70,8 +70,9 @@ pub fn parse(text: &str, source_name: &str, environment: &Environment) -> Result
     let pairs = pairs(&section, environment);
     let rules = rules(&section);
     let alerting = section.given("alerting").map(|part| alerting(&part));
+    let peer = super::peer::read(&section, &pairs, environment);
     let warnings = found.finish(source_name)?;
-    Ok(Config { pairs, alerting, rules, warnings })
+    Ok(Config { pairs, peer, alerting, rules, warnings })
 }
 
 fn pairs(section: &Section<'_>, environment: &Environment) -> Vec<Arc<PairConfig>> {
@@ -178,7 +179,7 @@ pub fn from_urls(primary: &str, standby: &str, environment: &Environment) -> Res
     }
     let pair = pair::with_defaults("pair", nodes)
         .ok_or_else(|| Problems::whole("", "a default of this version cannot be read", "report this as a bug"))?;
-    Ok(Config { pairs: vec![Arc::new(pair)], alerting: None, rules: BTreeMap::new(), warnings })
+    Ok(Config { pairs: vec![Arc::new(pair)], peer: None, alerting: None, rules: BTreeMap::new(), warnings })
 }
 
 fn look_at(server: PostgresNode, environment: &Environment) -> NodeConfig {

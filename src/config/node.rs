@@ -31,7 +31,7 @@ impl NodeRead<'_> {
 
     /// Whether the node's addresses mean this very node, since its own agent asks.
     pub(super) fn has_agent(&self) -> bool {
-        self.section.has_later("agent")
+        self.section.has("agent")
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) fn read<'a>(named: NamedSection<'a>, environment: &Environment) -> No
     let names_beacon = tree.as_ref().is_some_and(|tree| tree.has("beacon"));
     let config = NodeConfig {
         name: Name::new(&name),
-        agent: None,
+        agent: section.parsed("agent", super::peer::agent_url),
         postgres: section.given("postgres").and_then(|part| postgres(&part, environment)),
         kvstore: section.given("kvstore").and_then(|part| kvstore(&part, environment)),
         search: section.given("search").and_then(|part| search::node(&part, environment)),

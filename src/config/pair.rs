@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use super::checked::{
-    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo, Schedule, WriteOrder,
+    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo,
+    Schedule, WriteOrder,
 };
 use super::glob::Glob;
 use super::node::{self, NodeRead, exactly_one};
+use super::peer;
 use super::problems::{Found, Place};
 use super::search;
 use super::secrets::Environment;
 use super::section::Section;
 use super::status_page;
+use super::value;
 use super::wording::{nearest, shown};
 use crate::names::{Channel, Name};
 
@@ -30,6 +33,7 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
     let status_page = status_page::read(section, &nodes, environment);
     check_sides(section, &nodes);
     check_addresses(&nodes);
+    peer::check_agents(&nodes);
     check_replicas(&nodes);
     let has = |channel: Channel| nodes.iter().any(|node| node.names(channel));
     // Every section is read, also of a channel that no node has, so that its mistakes are told too.
@@ -44,6 +48,7 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
         search: has(Channel::Search).then_some(search),
         rpo: rpo(&section.child("rpo"))?,
         role_from: role_from(section, &nodes),
+        seat: None,
         name: Name::new(&name?),
         nodes: nodes.into_iter().map(|node| node.config).collect(),
     })
@@ -62,6 +67,7 @@ pub(super) fn with_defaults(name: &str, nodes: Vec<NodeConfig>) -> Option<PairCo
         search: None,
         rpo: rpo(&section.child("rpo"))?,
         role_from: None,
+        seat: None,
     })
 }
 
@@ -99,10 +105,10 @@ fn check_sides(section: &Section<'_>, nodes: &[NodeRead<'_>]) {
 fn check_addresses(nodes: &[NodeRead<'_>]) {
     for (index, node) in nodes.iter().enumerate() {
         for other in &nodes[..index] {
-            if node.has_agent() || other.has_agent() {
-                continue;
-            }
-            for (channel, address) in addresses(&node.config) {
+            // With agents of their own, an address is looked at from the node that it stands at; but one of them writes to both stores.
+            let agents = node.has_agent() || other.has_agent();
+            let matters = |(channel, _): &(Channel, String)| !agents || *channel == Channel::Kvstore;
+            for (channel, address) in addresses(&node.config).into_iter().filter(matters) {
                 if !addresses(&other.config).contains(&(channel, address.clone())) {
                     continue;
                 }

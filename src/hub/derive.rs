@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::histories::Histories;
+use super::peers::Peers;
 use super::readings::Readings;
 use super::role_file::RoleFileReading;
 use crate::clock::{Moment, WallTime};
@@ -28,6 +29,8 @@ pub struct Known<'a> {
     pub histories: &'a Histories,
     /// Newest reading of the role file, where there is one.
     pub role_file: Option<&'a RoleFileReading>,
+    /// What is known of the other agents.
+    pub peers: &'a Peers,
 }
 
 /// A view and the next moment at which it changes without a new reading.
@@ -47,6 +50,10 @@ pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTi
     let (findings, hold_runs_out) = known.rules.evaluate(known.pair, &samples, timers, now, wall);
     let (level, channels) = judge::level::channel_views(known.pair, &evidence, &findings);
     samples.extend(metrics::verdict_samples(known.pair, level, &channels));
+    if let Some(seat) = &known.pair.seat {
+        // Judged was what both agents see; each shows of the nodes its own one only.
+        metrics::keep_own(&mut samples, &seat.node);
+    }
     let next_change = evidence.next_change.into_iter().chain(hold_runs_out).min();
     let pair = known.pair.name.clone();
     let view = View { pair, made: now, made_wall: wall, level, channels, evidence, probes, samples, findings };
@@ -90,7 +97,11 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
         keep(change);
         evidence
     });
-    let mut evidence = PairEvidence { roles, postgres, config, kvstore, search, flaps: Vec::new(), next_change: None };
+    let (peers, change) = known.peers.evidence(pair, now);
+    keep(change);
+    let (flaps_so_far, next_change) = (Vec::new(), None);
+    let mut evidence =
+        PairEvidence { roles, postgres, config, kvstore, search, peers, flaps: flaps_so_far, next_change };
     for (channel, up) in evidence.replicating() {
         let (count, change) = histories.flapping.changes(channel, up, now);
         flaps.push((channel, count));

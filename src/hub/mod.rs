@@ -4,6 +4,7 @@
 mod beacon;
 mod derive;
 mod histories;
+mod peers;
 mod pulse;
 mod readings;
 pub mod rehearsal;
@@ -35,6 +36,7 @@ use crate::state_file::{Present, Saved, StateFile};
 
 use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
 use histories::Histories;
+use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
 pub use saving::StateWrites;
@@ -160,6 +162,7 @@ struct Core {
     readings: Readings,
     histories: Histories,
     role_file: Option<RoleFileReading>,
+    peers: Peers,
     timers: RuleTimers,
     pause: PauseDetector,
     number: u64,
@@ -173,6 +176,8 @@ struct Core {
     primary: watch::Sender<Option<Name>>,
     /// The node whose documents must not be counted, since its indices are being rebuilt.
     uncounted: watch::Sender<Option<Name>>,
+    /// Whether this agent, of all that watch the pair, sends the canaries.
+    acting: watch::Sender<bool>,
     took: Arc<AtomicU64>,
 }
 
@@ -188,6 +193,7 @@ impl Core {
             readings: Readings::new(&pair),
             histories: Histories::new(&pair),
             role_file: None,
+            peers: Peers::new(&pair),
             timers: saved.timers,
             pause: PauseDetector::new(now, wall),
             number: 0,
@@ -198,6 +204,7 @@ impl Core {
             roles: watch::channel(Roles::default()).0,
             primary: watch::channel(None).0,
             uncounted: watch::channel(None).0,
+            acting: watch::channel(true).0,
             took: Arc::default(),
             pair,
             rules: common.rules.clone(),
@@ -247,6 +254,7 @@ impl Core {
             roles: self.roles.subscribe(),
             primary: self.primary.subscribe(),
             uncounted: self.uncounted.subscribe(),
+            acting: self.acting.subscribe(),
         };
         schedule::start(&self.pair, &self.state_directory, inbox, &listeners)
     }
@@ -262,6 +270,7 @@ impl Core {
             self.readings = self.readings.dropped();
             self.histories.forget_moments(&self.pair);
             self.role_file = None;
+            self.peers.forget();
         }
         let snapshot = self.snapshot(now, wall);
         let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
@@ -272,11 +281,30 @@ impl Core {
     fn take(&mut self, told: Told, now: Moment, wall: WallTime) {
         match told {
             Told::Observation(observation) => {
+                self.peers.own(&observation);
                 self.histories.record(&observation);
                 self.readings.take(observation, now, wall);
             }
             Told::RoleFile(reading) => self.role_file = Some(reading),
             Told::Beacon(node, trouble) => self.histories.config.record_beacon(&node, trouble),
+            Told::Peer(node, reading) => {
+                let acting = *self.acting.borrow();
+                for news in self.peers.take(&self.pair, &node, reading, acting) {
+                    self.learn(news, &node, now, wall);
+                }
+            }
+        }
+    }
+
+    /// Takes in one reading that another agent has made.
+    fn learn(&mut self, news: News, node: &Name, now: Moment, wall: WallTime) {
+        match news {
+            News::New(observation) => {
+                self.histories.record(&observation);
+                self.readings.take(observation, now, wall);
+            }
+            News::Again(observation) => self.readings.take(observation, now, wall),
+            News::Dropped(channel) => self.readings.drop_of(channel, node),
         }
     }
 
@@ -288,6 +316,7 @@ impl Core {
             readings: &self.readings,
             histories: &self.histories,
             role_file: self.role_file.as_ref(),
+            peers: &self.peers,
         };
         let Derived { view, next_change } = derive::view(known, &mut self.timers, now, wall);
         let next_change = next_change.unwrap_or(now + LONGEST_SHOWN).min(now + LONGEST_SHOWN);
@@ -301,6 +330,10 @@ impl Core {
         };
         let complete = self.readings.complete(&self.pair);
         self.histories.note(&view.evidence, now);
+        self.acting.send_if_modified(|told| {
+            let acts = peers::acts(&self.pair, &view.evidence);
+            std::mem::replace(told, acts) != acts
+        });
         self.tell_roles(&view.evidence.roles);
         let proven = pulse::proven_primary(view.evidence.postgres.as_ref());
         self.primary.send_if_modified(|told| {
@@ -322,7 +355,8 @@ impl Core {
         self.keep(now);
         self.next_change = Some(next_change);
         self.number += 1;
-        Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until))
+        let own = self.pair.seat.as_ref().map(|seat| Arc::new(self.peers.report(seat, &self.readings)));
+        Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until).with_own(own))
     }
 
     /// Hands on what is to be saved: timers as soon as one changes, the rest now and then, since it changes with each reading.

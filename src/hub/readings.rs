@@ -81,6 +81,16 @@ impl Readings {
         }
     }
 
+    /// What was read of one probe of `node` may no longer be believed.
+    pub fn drop_of(&mut self, channel: Channel, node: &Name) {
+        match channel {
+            Channel::Postgres => drop_at(&mut self.postgres, node),
+            Channel::Config => drop_at(&mut self.config, node),
+            Channel::Search => drop_at(&mut self.search, node),
+            Channel::Kvstore => self.kvstore = Latest::Dropped,
+        }
+    }
+
     fn note_success(&mut self, channel: Channel, node: &Name, success: Option<WallTime>) {
         if let Some(wall) = success {
             self.last_success.insert((channel, node.clone()), wall);
@@ -187,6 +197,12 @@ fn stores(reading: &Reading<KvstoreFacts>) -> Vec<(Name, Option<Failure>)> {
 
 fn asked<T>(latest: &Latest<T>) -> bool {
     !matches!(latest, Latest::NeverAsked)
+}
+
+fn drop_at<T>(latest: &mut BTreeMap<Name, Latest<T>>, node: &Name) {
+    if let Some(latest) = latest.get_mut(node) {
+        *latest = Latest::Dropped;
+    }
 }
 
 fn drop_one<T>(latest: &Latest<T>) -> Latest<T> {

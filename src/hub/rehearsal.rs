@@ -42,6 +42,7 @@ impl Rehearsal {
             readings: &core.readings,
             histories: &core.histories,
             role_file: core.role_file.as_ref(),
+            peers: &core.peers,
         };
         derive::view(known, &mut core.timers, now, wall).view
     }

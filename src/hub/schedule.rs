@@ -12,10 +12,11 @@ use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
-use crate::facts::Observation;
+use crate::facts::{Observation, PeerFacts, Reading};
 use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
+use crate::probe::peer::PeerProbe;
 use crate::probe::postgres::{ExpectedProbe, PostgresProbe};
 use crate::probe::search::SearchProbe;
 use crate::probe::status_page::StatusPageProbe;
@@ -34,6 +35,8 @@ pub enum Told {
     RoleFile(RoleFileReading),
     /// A node's beacon was written, or why it could not be.
     Beacon(Name, Option<String>),
+    /// Another node's agent was asked.
+    Peer(Name, Reading<PeerFacts>),
 }
 
 /// What probes that go by evidence listen to.
@@ -45,6 +48,8 @@ pub struct Listeners {
     pub primary: watch::Receiver<Option<Name>>,
     /// The node whose documents must not be counted.
     pub uncounted: watch::Receiver<Option<Name>>,
+    /// Whether this agent, of all that watch the pair, sends the canaries.
+    pub acting: watch::Receiver<bool>,
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
@@ -54,7 +59,7 @@ pub fn start(
     inbox: &mpsc::Sender<Told>,
     listeners: &Listeners,
 ) -> JoinSet<()> {
-    let Listeners { roles, primary, uncounted } = listeners;
+    let Listeners { roles, primary, uncounted, acting } = listeners;
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
         let mut probe = StatusPageProbe::new(page, channel);
@@ -64,6 +69,12 @@ pub fn start(
     }
     for node in &pair.nodes {
         let (name, inbox) = (&node.name, || inbox.clone());
+        if let Some(seat) = pair.seat.as_ref().filter(|seat| seat.node != *name) {
+            let Some((url, schedule)) = node.agent.as_ref().zip(pair.peer_schedule()) else { continue };
+            let (name, mut probe) = (name.clone(), PeerProbe::new(&pair.name, name, url, seat, schedule));
+            tasks.spawn(beat(schedule.interval, inbox(), async move || Told::Peer(name.clone(), probe.run().await)));
+            continue;
+        }
         if let (Some(channel), Some(server)) = (&pair.postgres, &node.postgres) {
             let probe = PostgresProbe::new(server, channel);
             let pulse = Pulse::new(name, channel, primary);
@@ -96,7 +107,8 @@ pub fn start(
     }
     if let Some(channel) = &pair.kvstore {
         let probe = KvstoreProbe::new(pair, channel);
-        tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), inbox.clone()));
+        let acting = acting.clone();
+        tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), acting, inbox.clone()));
     }
     if let Some(RoleFrom::File(path)) = &pair.role_from {
         let path = path.clone();
@@ -151,11 +163,12 @@ async fn postgres(
 }
 
 /// The canary goes by roles: it waits for them at the start (not longer than an interval, since stores without a known
-/// primary are still asked), and sets out at once when they change.
+/// primary are still asked), and sets out at once when they change. While another agent sends its canaries, this one does not.
 async fn kvstore(
     mut probe: KvstoreProbe,
     interval: Duration,
     mut roles: watch::Receiver<Roles>,
+    acting: watch::Receiver<bool>,
     inbox: mpsc::Sender<Told>,
 ) {
     let _ = tokio::time::timeout(interval, roles.wait_for(|roles| roles.primary.is_some())).await;
@@ -166,6 +179,9 @@ async fn kvstore(
             changed = roles.changed() => if changed.is_err() { return },
         }
         let now = roles.borrow_and_update().clone();
+        if !*acting.borrow() {
+            continue;
+        }
         let reading = probe.run(&now).await;
         if inbox.send(Told::Observation(Observation::Kvstore(reading))).await.is_err() {
             return;

@@ -64,6 +64,7 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
         search: has(Channel::Search).then(|| SearchChannel::new(schedule, vec!["catalog".to_owned()])),
         rpo: Rpo { bytes: Bytes::mib(16), age: Duration::from_secs(10) },
         role_from: None,
+        seat: None,
     }
 }
 
@@ -74,6 +75,7 @@ pub(crate) fn nothing_known() -> PairEvidence {
         config: None,
         kvstore: None,
         search: None,
+        peers: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     }
@@ -223,6 +225,7 @@ pub(crate) fn all_known() -> PairEvidence {
             stores: Vec::new(),
         }),
         search: Some(search_known()),
+        peers: Vec::new(),
         flaps: [Channel::Postgres, Channel::Config, Channel::Kvstore].map(|channel| (channel, 0)).into(),
         next_change: None,
     }

@@ -238,6 +238,11 @@ pub fn verdict_samples(pair: &PairConfig, level: Level, channels: &[ChannelView]
     out
 }
 
+/// Leaves out what is about other nodes: their own agents show it.
+pub fn keep_own(samples: &mut Vec<Sample>, own: &Name) {
+    samples.retain(|sample| sample.label("node").is_none_or(|node| node == own.as_str()));
+}
+
 /// The agent's own cost and health.
 pub fn agent_samples(status: &AgentStatus) -> Vec<Sample> {
     let mut out = Vec::new();

@@ -3,6 +3,7 @@
 pub mod config_sync;
 pub mod kvstore;
 pub mod password;
+pub mod peer;
 pub mod postgres;
 pub mod search;
 pub mod status_page;

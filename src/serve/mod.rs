@@ -4,6 +4,7 @@
 
 mod answer;
 mod openness;
+pub mod peer;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -17,10 +18,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use self::peer::PeerAccess;
 use crate::snapshot::{Finding, Sample, Snapshot};
 
 /// A request's head may be this long, in bytes; longer ones are answered with 431.
@@ -67,6 +70,7 @@ pub struct ServeState {
     agent_samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
     agent_findings: watch::Receiver<Arc<Vec<Finding>>>,
     reload: Option<mpsc::Sender<ReloadRequest>>,
+    peer: RwLock<Option<Arc<PeerAccess>>>,
 }
 
 impl ServeState {
@@ -82,6 +86,7 @@ impl ServeState {
             agent_samples: Box::new(agent_samples),
             agent_findings: watch::channel(Arc::default()).1,
             reload: None,
+            peer: RwLock::default(),
         }
     }
 
@@ -100,6 +105,15 @@ impl ServeState {
     /// After a reload: other pairs are watched from now on.
     pub fn replace_pairs(&self, pairs: impl Into<Pairs>) {
         *self.pairs.write().unwrap_or_else(PoisonError::into_inner) = pairs.into();
+    }
+
+    /// How other nodes' agents are let in from now on; `None`: not at all.
+    pub fn let_in(&self, peer: Option<PeerAccess>) {
+        *self.peer.write().unwrap_or_else(PoisonError::into_inner) = peer.map(Arc::new);
+    }
+
+    fn peer(&self) -> Option<Arc<PeerAccess>> {
+        self.peer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn pairs(&self) -> Pairs {
@@ -157,14 +171,50 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
-    let settings = state.settings.clone();
+    let access = state.peer();
+    let Some(acceptor) = access.as_deref().and_then(PeerAccess::acceptor) else {
+        return exchange(stream, Caller { address: peer, encrypted: false }, &state, over_limit, watcher).await;
+    };
+    // Other agents speak TLS on the port where everybody else speaks plainly; the first byte tells which it is.
+    let (limit, plain) = (state.settings.head_timeout, Caller { address: peer, encrypted: false });
+    match tokio::time::timeout(limit, peer::begins_tls(&stream)).await {
+        Ok(Ok(true)) => match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                exchange(stream, Caller { encrypted: true, ..plain }, &state, over_limit, watcher).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+            Err(_) => tracing::debug!(%peer, "no TLS in time"),
+        },
+        Ok(Ok(false)) => exchange(stream, plain, &state, over_limit, watcher).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "connection ended"),
+        Err(_) => tracing::debug!(%peer, "nothing was asked"),
+    }
+}
+
+/// Who asks, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    address: SocketAddr,
+    encrypted: bool,
+}
+
+/// Answers the requests of one connection.
+async fn exchange<S>(
+    stream: S,
+    caller: Caller,
+    state: &ServeState,
+    over_limit: bool,
+    watcher: hyper_util::server::graceful::Watcher,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let settings = &state.settings;
     let service = service_fn(|request| {
-        let state = state.clone();
         async move {
             let response = match routes::asks_to_reload(&request) {
                 _ if over_limit => answer::too_many_connections(),
-                true => routes::reload(&request, peer, &state).await,
-                false => routes::respond(&request, peer, &state),
+                true => routes::reload(&request, caller.address, &state).await,
+                false => routes::respond(&request, caller, &state),
             };
             Ok::<_, Infallible>(response)
         }
@@ -176,6 +226,7 @@ async fn connection(
         .max_headers(MAX_HEADERS)
         .keep_alive(!over_limit)
         .serve_connection(TokioIo::new(stream), service);
+    let peer = caller.address;
     // Dropping the connection closes it.
     match tokio::time::timeout(settings.connection_lifetime, watcher.watch(served)).await {
         Ok(Ok(())) => {}

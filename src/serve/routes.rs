@@ -10,11 +10,12 @@ use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Moment};
+use crate::facts::NodeReport;
 use crate::http_client::percent_decoded;
 use crate::level::Level;
 use crate::serve::answer::{self, Answer};
 use crate::serve::openness::{HOW_TO_OPEN, is_this_machine};
-use crate::serve::{Pairs, ServeState};
+use crate::serve::{Caller, Pairs, ServeState};
 use crate::snapshot::Snapshot;
 use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
 use crate::view::prometheus::Format;
@@ -25,6 +26,8 @@ use crate::view::{html, prometheus};
 const HUB_STOPPED_AFTER: Duration = Duration::from_secs(60);
 
 const RELOAD: &str = "/-/reload";
+/// Where another node's agent asks.
+const NODE_PATH: &str = "/api/v1/node";
 
 /// What a path leads to.
 enum Route<'a> {
@@ -35,6 +38,7 @@ enum Route<'a> {
     Page,
     Status,
     Pair(&'a str),
+    Node,
 }
 
 impl<'a> Route<'a> {
@@ -46,6 +50,7 @@ impl<'a> Route<'a> {
             "/-/ready" => Some(Self::Ready),
             "/" => Some(Self::Page),
             "/api/v1/status" => Some(Self::Status),
+            NODE_PATH => Some(Self::Node),
             path => path
                 .strip_prefix("/api/v1/pairs/")
                 .filter(|name| !name.is_empty() && !name.contains('/'))
@@ -60,7 +65,7 @@ impl<'a> Route<'a> {
 }
 
 /// The answer to one request. `HEAD` is answered as `GET`; the server leaves the body out.
-pub(super) fn respond<B: Body>(request: &Request<B>, peer: SocketAddr, state: &ServeState) -> Answer {
+pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &ServeState) -> Answer {
     let path = request.uri().path();
     let Some(route) = Route::of(path, &state.settings.telemetry_path) else {
         let message = "There is nothing at this path.";
@@ -75,7 +80,10 @@ pub(super) fn respond<B: Body>(request: &Request<B>, peer: SocketAddr, state: &S
     if !request.body().is_end_stream() {
         return answer::body_refused();
     }
-    if !route.is_open() && !is_this_machine(request, peer) {
+    if matches!(route, Route::Node) {
+        return node(request, caller, state);
+    }
+    if !route.is_open() && !is_this_machine(request, caller.address) {
         return answer::text(StatusCode::FORBIDDEN, HOW_TO_OPEN);
     }
     let now = clock::now();
@@ -88,6 +96,29 @@ pub(super) fn respond<B: Body>(request: &Request<B>, peer: SocketAddr, state: &S
         Route::Page => answer::html(html::render(&status_document(state, &shown, now), &state.settings.telemetry_path)),
         Route::Status => as_json(&status_document(state, &shown, now)),
         Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
+        // Answered above: it is another agent's affair, whoever else may see what.
+        Route::Node => answer::text(StatusCode::NOT_FOUND, "There is nothing at this path."),
+    }
+}
+
+/// What another node's agent asks for. Whoever does not show the token learns nothing, not even which pairs there are.
+fn node<B>(request: &Request<B>, caller: Caller, state: &ServeState) -> Answer {
+    let Some(access) = state.peer() else {
+        return answer::json_error(StatusCode::NOT_FOUND, "This agent is not one of a pair's.");
+    };
+    if !caller.encrypted && !caller.address.ip().to_canonical().is_loopback() {
+        return answer::json_error(StatusCode::FORBIDDEN, "Other agents are answered over TLS only.");
+    }
+    if !access.admits(request.headers()) {
+        return answer::json_error(StatusCode::UNAUTHORIZED, "The peer token is missing or wrong.");
+    }
+    let (now, wall) = (clock::now(), clock::wall());
+    let shown = Shown::new(&state.pairs());
+    let wanted = parameter(request.uri().query().unwrap_or_default(), "pair");
+    let snapshot = wanted.and_then(|name| shown.named(&name, now));
+    match snapshot.and_then(|snapshot| Some((&snapshot.at(now).pair, snapshot.own()?))) {
+        Some((pair, own)) => as_json(&NodeReport::new(pair, &own.node, access.run(), &own.readings, now, wall)),
+        None => no_such_pair(),
     }
 }
 

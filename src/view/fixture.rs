@@ -71,6 +71,7 @@ pub fn ok() -> View {
             primary: Some(name("alpha")),
             nodes: vec![search_node("alpha", 120_000), search_node("beta", 119_998)],
         }),
+        peers: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     };
@@ -192,6 +193,7 @@ pub fn unknown() -> View {
             primary: Some(name("alpha")),
             nodes: vec![blind_search_node("alpha"), blind_search_node("beta")],
         }),
+        peers: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     };

@@ -13,7 +13,7 @@ use crate::view::api::{
     StageDocument, StandbyDocument, StatusDocument,
 };
 use crate::view::wording::{
-    UNKNOWN, ago, at, bytes, catch_up, headline, lag_time, main_number, oldest_evidence, pair_sentence,
+    UNKNOWN, ago, at, bytes, catch_up, headline, kind, lag_time, main_number, oldest_evidence, pair_sentence,
     postgres_version, primary, seconds, steps, symbol, words, worst_first,
 };
 use markup::{Html, table};

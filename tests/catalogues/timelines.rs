@@ -68,6 +68,7 @@ fn pair_named(name: &str) -> PairConfig {
         search: None,
         rpo: Rpo { bytes: Bytes::mib(16), age: Duration::from_secs(10) },
         role_from: None,
+        seat: None,
     }
 }
 

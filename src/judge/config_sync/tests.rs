@@ -57,6 +57,7 @@ impl Timeline {
             search: None,
             rpo: Rpo { bytes: Bytes::mib(16), age: Duration::from_secs(10) },
             role_from: None,
+            seat: None,
         };
         let roles = Roles { primary: Some(name("alpha")), standbys: vec![name("beta")], ..Roles::default() };
         Self {

@@ -190,6 +190,7 @@ fn pair(channel: &KvstoreChannel, alpha: KvstoreNode, beta: KvstoreNode) -> Pair
         search: None,
         rpo: Rpo { bytes: Bytes::mib(16), age: Duration::from_secs(10) },
         role_from: None,
+        seat: None,
     }
 }
 

@@ -26,6 +26,7 @@
 //! | [`SharedSearch`], [`OwnSearch`], [`Search`] | OpenSearch: one for all tests, or one to be broken |
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
+//! | [`AgentPair`] | an agent on each node, and the ways between them |
 //! | [`demo`] | a watched pair that can be broken from another terminal |
 //! | [`bench`] | how fast and how small the agent is |
 //! | [`compare`] | what the usual formula says beside it |
@@ -38,6 +39,7 @@
 //! labs are made.
 
 mod agent;
+mod agents;
 pub mod bench;
 mod cable;
 pub mod compare;
@@ -58,6 +60,7 @@ mod user;
 mod wait;
 
 pub use agent::{Agent, AgentOptions, Metrics};
+pub use agents::{AgentPair, AgentPairOptions, Meet};
 pub use anyhow::{Context, Result};
 pub use cable::{Cable, Mode, Traffic, Way};
 pub use find::Need;

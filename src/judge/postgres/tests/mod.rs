@@ -64,6 +64,7 @@ fn pair(replica: Option<ReplicaMatch>) -> PairConfig {
         search: None,
         rpo: Rpo { bytes: Bytes::mib(16), age: 10 * SECOND },
         role_from: None,
+        seat: None,
     }
 }
 

@@ -1,0 +1,278 @@
+//! What one agent tells the other of its own node. Moments mean nothing on another machine, so readings travel with their ages.
+//!
+//! A reading counts here as old as it was there when the answer was made, and the whole round trip more.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigFacts, Failure, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts};
+use crate::clock::{Moment, WallTime};
+use crate::names::Name;
+use crate::units::Lsn;
+
+/// The version of this exchange. It goes up when an older agent would misread an answer, or could not read it at all; what is only
+/// added is passed over by those who do not know it.
+pub const PROTOCOL: u32 = 1;
+/// The oldest version that is understood here, and that an answer from here can be read by.
+pub const OLDEST_PROTOCOL: u32 = 1;
+
+/// The newest that an agent holds of its own node.
+#[derive(Clone, Debug, Default)]
+pub struct OwnReadings {
+    /// Of its PostgreSQL server.
+    pub postgres: Latest<PostgresFacts>,
+    /// The newest pulse that it was made to write.
+    pub pulse: Latest<Lsn>,
+    /// Of its copy of the configuration.
+    pub config: Latest<ConfigFacts>,
+    /// The newest canary that this agent sent.
+    pub kvstore: Latest<KvstoreFacts>,
+    /// Of its search engine.
+    pub search: Latest<SearchFacts>,
+}
+
+/// An agent's answer to the other one.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeReport {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The oldest version of the exchange that can read this answer.
+    pub readable_by: u32,
+    /// The agent's version, for people.
+    pub version: String,
+    /// The pair that it is about.
+    pub pair: Name,
+    /// The node that it is about.
+    pub node: Name,
+    /// One run of the agent: readings of another run have names of their own.
+    pub run: String,
+    /// The wall clock there when the answer was made.
+    pub wall: WallTime,
+    /// By what was read. What is not there was not asked.
+    pub readings: BTreeMap<String, serde_json::Value>,
+}
+
+/// One reading as it travels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carried<T> {
+    /// The probe has not come back since that agent started.
+    NotYet,
+    /// There was one, and it may no longer be believed there.
+    Dropped,
+    /// What it brought back.
+    Facts(AtAge<T>),
+    /// Why it brought nothing.
+    Failure(AtAge<Failure>),
+}
+
+/// Something with its age when the answer was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtAge<T> {
+    /// Tells it from the one before; means nothing else.
+    pub id: String,
+    /// Seconds since the probe's request left.
+    pub asked_ago: f64,
+    /// Seconds since its answer came.
+    pub answered_ago: f64,
+    /// What it is.
+    pub told: T,
+}
+
+impl NodeReport {
+    /// The answer made at `now`, which is `wall` there.
+    pub fn new(pair: &Name, node: &Name, run: &str, own: &OwnReadings, now: Moment, wall: WallTime) -> Self {
+        let mut readings = BTreeMap::new();
+        let mut put = |name: &str, carried: Result<serde_json::Value, serde_json::Error>| {
+            // Facts are plain data: there is nothing in them that JSON cannot say.
+            if let Ok(carried) = carried {
+                readings.insert(name.to_owned(), carried);
+            }
+        };
+        put(POSTGRES, carry(&own.postgres, now));
+        put(PULSE, carry(&own.pulse, now));
+        put(CONFIG, carry(&own.config, now));
+        put(KVSTORE, carry(&own.kvstore, now));
+        put(SEARCH, carry(&own.search, now));
+        Self {
+            protocol: PROTOCOL,
+            readable_by: OLDEST_PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pair: pair.clone(),
+            node: node.clone(),
+            run: run.to_owned(),
+            wall,
+            readings,
+        }
+    }
+}
+
+const POSTGRES: &str = "postgres";
+const PULSE: &str = "pulse";
+const CONFIG: &str = "config";
+const KVSTORE: &str = "kvstore";
+const SEARCH: &str = "search";
+
+fn carry<T: Clone + Serialize>(latest: &Latest<T>, now: Moment) -> Result<serde_json::Value, serde_json::Error> {
+    fn aged<T>(told: T, reading: (Moment, Moment), now: Moment) -> AtAge<T> {
+        let (asked, answered) = reading;
+        AtAge {
+            id: asked.since_boot().as_nanos().to_string(),
+            asked_ago: now.since(asked).as_secs_f64(),
+            answered_ago: now.since(answered).as_secs_f64(),
+            told,
+        }
+    }
+    let carried = match latest {
+        Latest::NeverAsked => Carried::NotYet,
+        Latest::Dropped => Carried::Dropped,
+        Latest::Have(reading) => match &reading.result {
+            Ok(facts) => Carried::Facts(aged(facts, (reading.asked, reading.answered), now)),
+            Err(failure) => Carried::Failure(aged(failure.clone(), (reading.asked, reading.answered), now)),
+        },
+    };
+    serde_json::to_value(&carried)
+}
+
+/// One reading of the other agent's, on this agent's clock.
+#[derive(Clone, Debug)]
+pub struct Arrived<T> {
+    /// Which reading of which run it is.
+    pub id: String,
+    /// As if it had been made here.
+    pub reading: Reading<T>,
+}
+
+/// What has become of one probe of the other agent's.
+#[derive(Clone, Debug)]
+pub enum Arrival<T> {
+    /// It says nothing of it.
+    Absent,
+    /// Its probe has not come back yet.
+    NotYet,
+    /// It does not believe it any more.
+    Dropped,
+    /// It can be read, and cannot be understood: why.
+    NotUnderstood(String),
+    /// A reading.
+    Here(Arrived<T>),
+}
+
+/// The other agent's answer, understood.
+#[derive(Clone, Debug)]
+pub struct PeerFacts {
+    /// That agent's version, for people.
+    pub version: String,
+    /// Its wall clock when it made the answer.
+    pub wall: WallTime,
+    /// Of its PostgreSQL server.
+    pub postgres: Arrival<PostgresFacts>,
+    /// The newest pulse there.
+    pub pulse: Arrival<Lsn>,
+    /// Of its copy of the configuration.
+    pub config: Arrival<ConfigFacts>,
+    /// The newest canary that it sent.
+    pub kvstore: Arrival<KvstoreFacts>,
+    /// Of its search engine.
+    pub search: Arrival<SearchFacts>,
+}
+
+/// What every version of the answer has.
+#[derive(Deserialize)]
+struct Envelope {
+    protocol: u32,
+    readable_by: Option<u32>,
+    version: String,
+}
+
+/// The rest, of the versions that are understood.
+#[derive(Deserialize)]
+struct Body {
+    pair: String,
+    node: String,
+    run: String,
+    wall: f64,
+    readings: BTreeMap<String, serde_json::Value>,
+}
+
+impl PeerFacts {
+    /// Reads an answer about `node` of `pair` whose request left at `asked` and which came at `answered`.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the cure.
+    pub fn read(text: &[u8], pair: &Name, node: &Name, asked: Moment, answered: Moment) -> Result<Self, String> {
+        let no_agent = |error: serde_json::Error| format!("this is no answer of an agent ({error}); check the URL");
+        let Envelope { protocol, readable_by, version } = serde_json::from_slice(text).map_err(no_agent)?;
+        let version: String = version.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+        if protocol < OLDEST_PROTOCOL {
+            return Err(format!(
+                "it is version {version} and speaks version {protocol} of the agents' exchange, which is too old for this \
+                 agent: update it"
+            ));
+        }
+        if readable_by.unwrap_or(protocol) > PROTOCOL {
+            return Err(format!(
+                "it is version {version} and speaks version {protocol} of the agents' exchange, which this agent does not \
+                 understand yet: update this one"
+            ));
+        }
+        let body: Body = serde_json::from_slice(text)
+            .map_err(|error| format!("the answer of its version {version} is not understood: {error}"))?;
+        if body.pair != pair.as_str() || body.node != node.as_str() {
+            let them = body.node.chars().take(80).collect::<String>();
+            return Err(format!("it is the agent of {them}, not of {node}: check the agents' URLs and --node"));
+        }
+        let arrive = Arrive { run: &body.run, version: &version, asked, answered };
+        Ok(Self {
+            wall: WallTime(body.wall),
+            postgres: arrive.one(body.readings.get(POSTGRES)),
+            pulse: arrive.one(body.readings.get(PULSE)),
+            config: arrive.one(body.readings.get(CONFIG)),
+            kvstore: arrive.one(body.readings.get(KVSTORE)),
+            search: arrive.one(body.readings.get(SEARCH)),
+            version: version.clone(),
+        })
+    }
+}
+
+struct Arrive<'a> {
+    run: &'a str,
+    version: &'a str,
+    asked: Moment,
+    answered: Moment,
+}
+
+impl Arrive<'_> {
+    /// A word that this version does not know spoils one reading, not the answer.
+    fn one<T: DeserializeOwned>(&self, value: Option<&serde_json::Value>) -> Arrival<T> {
+        let Some(value) = value else { return Arrival::Absent };
+        match Carried::<T>::deserialize(value) {
+            Err(error) => Arrival::NotUnderstood(format!("its version {} tells {error}", self.version)),
+            Ok(Carried::NotYet) => Arrival::NotYet,
+            Ok(Carried::Dropped) => Arrival::Dropped,
+            Ok(Carried::Facts(aged)) => self.here(aged, Ok),
+            Ok(Carried::Failure(aged)) => self.here(aged, Err),
+        }
+    }
+
+    fn here<A, T>(&self, aged: AtAge<A>, result: fn(A) -> Result<T, Failure>) -> Arrival<T> {
+        let ages = [aged.asked_ago, aged.answered_ago].map(Duration::try_from_secs_f64);
+        let [Ok(asked_ago), Ok(answered_ago)] = ages else {
+            return Arrival::NotUnderstood(format!("its version {} tells an age that is none", self.version));
+        };
+        if asked_ago >= self.asked.since_boot() {
+            // From before this machine booted: no moment here says how old it is.
+            return Arrival::Dropped;
+        }
+        // The answer was made somewhere between the two moments: each age is put at the end where it is the worse one.
+        let reading = Reading {
+            asked: self.asked.back(asked_ago),
+            answered: self.answered.back(answered_ago),
+            result: result(aged.told),
+        };
+        Arrival::Here(Arrived { id: format!("{}/{}", self.run, aged.id), reading })
+    }
+}

@@ -1,0 +1,233 @@
+//! What the other nodes' agents tell, and what this one tells them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::readings::Readings;
+use crate::clock::{self, Moment, WallTime};
+use crate::config::{PairConfig, Seat};
+use crate::evidence::{PairEvidence, PeerEvidence};
+use crate::facts::{Arrival, Failure, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading};
+use crate::names::{Channel, FailureKind, Name};
+use crate::snapshot::OwnNode;
+use crate::units::Lsn;
+
+/// Something that another agent's answer says of its node.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, moved once into the readings")]
+pub enum News {
+    /// A reading that was not told before.
+    New(Observation),
+    /// One that was, or none: it is the newest there is, and history has it already.
+    Again(Observation),
+    /// Its agent does not believe the newest reading any more.
+    Dropped(Channel),
+}
+
+/// The other agents, and what this one has read itself.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    all: BTreeMap<Name, Peer>,
+    pulse: Latest<Lsn>,
+    canary: Latest<KvstoreFacts>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Peer {
+    latest: Latest<Answer>,
+    /// By what was read: which reading is held, on the clock here as it was first told. A reading that is told again keeps its first
+    /// moment: were the clock of its machine stopped from outside, it would seem to stay young.
+    held: BTreeMap<What, (String, Observation)>,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    version: String,
+    clock_skew: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Channel(Channel),
+    Pulse,
+}
+
+impl Peers {
+    /// Nobody has answered yet.
+    pub fn new(pair: &PairConfig) -> Self {
+        let others = pair.nodes.iter().filter(|node| !pair.probes(&node.name));
+        let all = others.map(|node| (node.name.clone(), Peer::default())).collect();
+        Self { all, pulse: Latest::NeverAsked, canary: Latest::NeverAsked }
+    }
+
+    /// Takes in what this agent has read itself, where it is not kept by node.
+    pub fn own(&mut self, observation: &Observation) {
+        match observation {
+            Observation::Pulse(_, reading) => self.pulse = Latest::Have(Arc::new(reading.clone())),
+            Observation::Kvstore(reading) => self.canary = Latest::Have(Arc::new(reading.clone())),
+            _ => {}
+        }
+    }
+
+    /// What is told to the others.
+    pub fn report(&self, seat: &Seat, readings: &Readings) -> OwnNode {
+        let node = &seat.node;
+        let readings = OwnReadings {
+            postgres: readings.postgres.get(node).cloned().unwrap_or_default(),
+            pulse: self.pulse.clone(),
+            config: readings.config.get(node).cloned().unwrap_or_default(),
+            kvstore: self.canary.clone(),
+            search: readings.search.get(node).cloned().unwrap_or_default(),
+        };
+        OwnNode { node: node.clone(), readings }
+    }
+
+    /// Takes in one answer about `node`, or that there was none. Canaries are of interest while this agent sends none itself.
+    pub fn take(&mut self, pair: &PairConfig, node: &Name, reading: Reading<PeerFacts>, acting: bool) -> Vec<News> {
+        let Some(peer) = self.all.get_mut(node) else { return Vec::new() };
+        let Reading { asked, answered, result } = reading;
+        let of_channel = |channel: &Channel| match channel {
+            Channel::Postgres => pair.status_page().is_none(),
+            Channel::Kvstore => !acting,
+            Channel::Config | Channel::Search => true,
+        };
+        let channels: Vec<Channel> = pair.channels().filter(of_channel).collect();
+        let facts = match result {
+            Ok(facts) => facts,
+            Err(failure) => {
+                let told = Failure::new(FailureKind::PeerUnreachable, failure.message.clone());
+                peer.latest = Latest::Have(Arc::new(Reading { asked, answered, result: Err(failure) }));
+                // A canary is no word of that node alone: the last one counts until it is too old, or one is sent from here.
+                let lost = channels.into_iter().filter(|channel| *channel != Channel::Kvstore);
+                return lost.map(|channel| News::Again(failed(channel, node, asked, answered, &told))).collect();
+            }
+        };
+        let clock_skew = clock_skew(facts.wall, asked, answered);
+        let answer = Answer { version: facts.version, clock_skew };
+        peer.latest = Latest::Have(Arc::new(Reading { asked, answered, result: Ok(answer) }));
+        let mut news = Vec::new();
+        for channel in channels {
+            let what = What::Channel(channel);
+            let (name, at) = (node.clone(), (asked, answered));
+            news.extend(match channel {
+                Channel::Postgres => peer.news(what, node, at, facts.postgres.clone(), |r| Observation::Postgres(name, r)),
+                Channel::Config => peer.news(what, node, at, facts.config.clone(), |r| Observation::Config(name, r)),
+                Channel::Kvstore => peer.news(what, node, at, facts.kvstore.clone(), Observation::Kvstore),
+                Channel::Search => peer.news(what, node, at, facts.search.clone(), |r| Observation::Search(name, r)),
+            });
+        }
+        if let Arrival::Here(_) = &facts.pulse {
+            // Only ever of use to history, beside the readings around it.
+            let name = node.clone();
+            let pulse = peer.news(What::Pulse, node, (asked, answered), facts.pulse, |r| Observation::Pulse(name, r));
+            news.extend(pulse.filter(|news| matches!(news, News::New(_))));
+        }
+        news
+    }
+
+    /// What was told may not be believed any more.
+    pub fn forget(&mut self) {
+        for peer in self.all.values_mut() {
+            *peer = Peer { latest: Latest::Dropped, held: BTreeMap::new() };
+        }
+        self.pulse = Latest::NeverAsked;
+        self.canary = Latest::Dropped;
+    }
+
+    /// How the other agents are at `now`, and the next moment at which that changes by itself.
+    pub fn evidence(&self, pair: &PairConfig, now: Moment) -> (Vec<PeerEvidence>, Option<Moment>) {
+        // a default is right: without a channel there is nobody to ask, and nothing that could be stale.
+        let stale_after = pair.peer_schedule().map_or(Duration::ZERO, |schedule| schedule.stale_after);
+        let of = |(node, peer): (&Name, &Peer)| {
+            let fresh = peer.latest.fresh(now, stale_after).ok().map(|(answer, _)| answer);
+            PeerEvidence {
+                node: node.clone(),
+                up: fresh.is_some(),
+                failure: peer.latest.failure().cloned(),
+                version: fresh.map(|answer| answer.version.clone()),
+                clock_skew: fresh.map(|answer| answer.clock_skew),
+            }
+        };
+        let changes = self.all.values().filter_map(|peer| peer.latest.runs_out(now, stale_after));
+        (self.all.iter().map(of).collect(), changes.min())
+    }
+}
+
+impl Peer {
+    fn news<T>(
+        &mut self,
+        what: What,
+        node: &Name,
+        (asked, answered): (Moment, Moment),
+        arrival: Arrival<T>,
+        observe: impl FnOnce(Reading<T>) -> Observation,
+    ) -> Option<News> {
+        let What::Channel(channel) = what else {
+            let Arrival::Here(arrived) = arrival else { return None };
+            return Some(self.hold(what, arrived.id, observe(arrived.reading)));
+        };
+        let fails = |kind, message: String| {
+            Some(News::Again(failed(channel, node, asked, answered, &Failure::new(kind, message))))
+        };
+        match arrival {
+            Arrival::Here(arrived) => Some(self.hold(what, arrived.id, observe(arrived.reading))),
+            Arrival::Dropped => Some(News::Dropped(channel)),
+            Arrival::NotUnderstood(why) => {
+                let message = format!("what the agent of {node} tells is not understood ({why}): update the older agent");
+                fails(FailureKind::Protocol, message)
+            }
+            // A canary is sent by one agent only, which need not be that one.
+            Arrival::NotYet | Arrival::Absent if channel == Channel::Kvstore => None,
+            Arrival::NotYet => {
+                let message = format!("the agent of {node} has just started and has not asked yet");
+                fails(FailureKind::StartingUp, message)
+            }
+            Arrival::Absent => {
+                let message = format!("the agent of {node} tells nothing of {channel}: check its configuration");
+                fails(FailureKind::Protocol, message)
+            }
+        }
+    }
+
+    fn hold(&mut self, what: What, id: String, observation: Observation) -> News {
+        match self.held.get(&what) {
+            Some((held, first)) if *held == id => News::Again(first.clone()),
+            _ => {
+                self.held.insert(what, (id, observation.clone()));
+                News::New(observation)
+            }
+        }
+    }
+}
+
+fn failed(channel: Channel, node: &Name, asked: Moment, answered: Moment, failure: &Failure) -> Observation {
+    fn reading<T>(asked: Moment, answered: Moment, failure: &Failure) -> Reading<T> {
+        Reading { asked, answered, result: Err(failure.clone()) }
+    }
+    let node = node.clone();
+    match channel {
+        Channel::Postgres => Observation::Postgres(node, reading(asked, answered, failure)),
+        Channel::Config => Observation::Config(node, reading(asked, answered, failure)),
+        Channel::Kvstore => Observation::Kvstore(reading(asked, answered, failure)),
+        Channel::Search => Observation::Search(node, reading(asked, answered, failure)),
+    }
+}
+
+/// By how much the clock there differs for certain: it showed `there` at some instant between the two moments.
+fn clock_skew(there: WallTime, asked: Moment, answered: Moment) -> f64 {
+    let (now, wall) = (clock::now(), clock::wall());
+    let here = |moment: Moment| wall.0 - now.since(moment).as_secs_f64();
+    skew(there.0, here(asked), here(answered))
+}
+
+fn skew(there: f64, earliest: f64, latest: f64) -> f64 {
+    if there < earliest { earliest - there } else { (there - latest).max(0.0) }
+}
+
+/// Whether this agent sends the pair's canaries: the primary's does, and another one while that one cannot be asked.
+pub fn acts(pair: &PairConfig, evidence: &PairEvidence) -> bool {
+    let Some(seat) = &pair.seat else { return true };
+    let Some(primary) = evidence.roles.primary.as_ref().filter(|_| !evidence.roles.contradicted) else { return true };
+    *primary == seat.node || evidence.peers.iter().any(|peer| peer.node == *primary && !peer.up)
+}

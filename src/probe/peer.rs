@@ -1,0 +1,107 @@
+//! Asks the other node's agent for what it reads there.
+//!
+//! One connection is held, over TLS with a certificate that is known by its fingerprint; made anew after any failure.
+
+use std::time::Duration;
+
+use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock::{self, Moment};
+use crate::config::{Fingerprint, Schedule, SecretSource, Seat};
+use crate::facts::{Failure, PeerFacts, Reading};
+use crate::http_client::{Connection, Response};
+use crate::names::{FailureKind, Name};
+use crate::probe::password::password_of;
+use crate::units::duration_text;
+
+/// An answer is this long at most, in bytes.
+const MAX_BODY: usize = 4 << 20;
+
+/// Asks one other agent.
+pub struct PeerProbe {
+    pair: Name,
+    node: Name,
+    url: String,
+    path: String,
+    token: SecretSource,
+    fingerprint: Option<Fingerprint>,
+    timeout: Duration,
+    held: Option<(Connection, String)>,
+}
+
+impl PeerProbe {
+    /// A probe of the agent of `node`, which listens at `url`. Connects at its first run.
+    pub fn new(pair: &Name, node: &Name, url: &str, seat: &Seat, schedule: Schedule) -> Self {
+        Self {
+            pair: pair.clone(),
+            node: node.clone(),
+            url: url.to_owned(),
+            path: format!("/api/v1/node?pair={}", utf8_percent_encode(pair.as_str(), NON_ALPHANUMERIC)),
+            token: seat.peer.token.clone(),
+            fingerprint: seat.peer.fingerprint,
+            timeout: schedule.timeout,
+            held: None,
+        }
+    }
+
+    /// One question, under one deadline.
+    pub async fn run(&mut self) -> Reading<PeerFacts> {
+        let asked = clock::now();
+        let answer = match tokio::time::timeout(self.timeout, self.ask()).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let limit = duration_text(self.timeout);
+                Err(Failure::new(FailureKind::Timeout, format!("no complete answer within {limit}")))
+            }
+        };
+        let answered = clock::now();
+        let understood = answer.and_then(|response| self.understand(&response, asked, answered));
+        if understood.is_err() {
+            self.held = None;
+        }
+        let result = understood
+            .map_err(|Failure { kind, message }| Failure::new(kind, format!("the agent of {}: {message}", self.node)));
+        Reading { asked, answered, result }
+    }
+
+    async fn ask(&mut self) -> Result<Response, Failure> {
+        let (mut connection, bearer) = match self.held.take() {
+            Some(held) => held,
+            None => self.connect().await?,
+        };
+        let headers = [("authorization", bearer.as_str()), ("accept", "application/json")];
+        let response = connection.send(Method::GET, &self.path, &headers, Vec::new(), MAX_BODY).await?;
+        self.held = Some((connection, bearer));
+        Ok(response)
+    }
+
+    /// The token is read anew each time.
+    async fn connect(&self) -> Result<(Connection, String), Failure> {
+        let mut connection = Connection::new(&self.url)?;
+        if let Some(Fingerprint(fingerprint)) = self.fingerprint {
+            connection.trust_fingerprint(fingerprint)?;
+        }
+        let token = password_of(Some(&self.token)).await?;
+        let token = token.as_ref().map_or("", |token| token.expose());
+        Ok((connection, format!("Bearer {token}")))
+    }
+
+    fn understand(&self, response: &Response, asked: Moment, answered: Moment) -> Result<PeerFacts, Failure> {
+        let wrong = |kind, message: String| Err(Failure::new(kind, message));
+        match response.status {
+            200 => PeerFacts::read(&response.body, &self.pair, &self.node, asked, answered)
+                .or_else(|message| wrong(FailureKind::Protocol, message)),
+            401 => wrong(
+                FailureKind::Authentication,
+                "it does not take our token: copy the same peer.token to both nodes, and reload both agents".to_owned(),
+            ),
+            403 => wrong(FailureKind::Permission, "it answers over TLS only: write https:// in `agent`".to_owned()),
+            404 => wrong(
+                FailureKind::Protocol,
+                format!("it is no agent of a node of pair {}, or an older version: check its configuration", self.pair),
+            ),
+            status => wrong(FailureKind::Protocol, format!("it answers with status {status}; look at its log")),
+        }
+    }
+}

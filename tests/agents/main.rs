@@ -1,0 +1,4 @@
+//! Two agents, one on each node of a real pair, that ask each other: what each tells, and that nobody is paged for nothing.
+
+mod links;
+mod site;
