@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::checked::{
-    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo, Schedule,
-    SearchChannel, WriteOrder,
+    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo,
+    Schedule, SearchChannel, WriteOrder,
 };
 use super::node::{self, NodeRead, exactly_one};
 use super::problems::{Found, Place};

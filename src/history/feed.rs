@@ -143,12 +143,20 @@ mod tests {
     fn what_was_written_after_the_receiver_had_gone_came_by_no_stream() {
         let mut feed = feed(&[(5, true, None), (5, false, None)]);
         feed.record_primary(Lsn(100), at(1));
-        assert_eq!(feed.alone, Some(Alone { since: at(2), at: Some(Lsn(5)), beyond: None }), "asked before it had gone");
+        assert_eq!(
+            feed.alone,
+            Some(Alone { since: at(2), at: Some(Lsn(5)), beyond: None }),
+            "asked before it had gone"
+        );
         feed.record_primary(Lsn(110), at(3));
         feed.record_primary(Lsn(120), at(4));
         assert_eq!(feed.alone, Some(Alone { since: at(2), at: Some(Lsn(5)), beyond: Some(Lsn(110)) }));
         feed.record(&standby(6, false, None), Some(at(4)), at(30));
-        assert_eq!(feed.alone, Some(Alone { since: at(2), at: Some(Lsn(6)), beyond: None }), "nobody looked for a while");
+        assert_eq!(
+            feed.alone,
+            Some(Alone { since: at(2), at: Some(Lsn(6)), beyond: None }),
+            "nobody looked for a while"
+        );
     }
 
     #[test]

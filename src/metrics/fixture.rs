@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{AgentStatus, SnapshotCost, process};
 use crate::clock::{Moment, WallTime};
 use crate::config::{
-    ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Replication, Rpo, Schedule, SearchChannel, WriteOrder,
+    ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Replication, Rpo, Schedule, SearchChannel,
+    WriteOrder,
 };
 use crate::evidence::*;
 use crate::level::Level;

@@ -12,7 +12,7 @@ use crate::view::api::{
     StageDocument, StandbyDocument, StatusDocument,
 };
 use crate::view::wording::{
-    UNKNOWN, ago, at, bytes, catch_up, headline, lag_time, main_number, oldest_evidence, pair_sentence,
+    UNKNOWN, ago, at, bytes, catch_up, headline, kind, lag_time, main_number, oldest_evidence, pair_sentence,
     postgres_version, primary, seconds, steps, symbol, words, worst_first,
 };
 use markup::{Html, table};
@@ -178,8 +178,12 @@ fn standbys(standbys: &[StandbyDocument]) -> Html {
             let of_stage = |stages: &Vec<StageDocument>| stages.iter().find(|stage| stage.stage == wanted).copied();
             bytes(standby.stages.as_ref().and_then(of_stage).map(|stage| stage.lag_bytes))
         };
-        let mut row =
-            vec![Html::text(standby.node.as_str()), value(&kind(standby)), value(&bytes(standby.total_lag_bytes)), value(&lag_time(standby))];
+        let mut row = vec![
+            Html::text(standby.node.as_str()),
+            value(&kind(standby)),
+            value(&bytes(standby.total_lag_bytes)),
+            value(&lag_time(standby)),
+        ];
         row.extend(Stage::ALL.iter().map(|wanted| value(&stage(*wanted))));
         row.extend([
             value(&bytes(standby.gap_bytes)),

@@ -13,6 +13,7 @@ mod commits;
 mod config;
 mod contradictions;
 mod forecast;
+mod kinds;
 mod kvstore;
 mod postgres;
 mod pulse;
@@ -24,6 +25,7 @@ mod sessions;
 mod settings;
 mod site;
 mod slots;
+mod standbys;
 mod stopped_agent;
 mod vendor;
 

@@ -15,6 +15,8 @@ mod commits;
 mod contradictions;
 #[path = "../truth/forecast.rs"]
 mod forecast;
+#[path = "../truth/kinds.rs"]
+mod kinds;
 #[path = "../truth/postgres.rs"]
 mod postgres;
 #[path = "../truth/pulse.rs"]
@@ -33,6 +35,8 @@ mod settings;
 mod site;
 #[path = "../truth/slots.rs"]
 mod slots;
+#[path = "../truth/standbys.rs"]
+mod standbys;
 #[path = "../truth/stopped_agent.rs"]
 mod stopped_agent;
 

@@ -127,7 +127,9 @@ fn by_files(view: &Surroundings<'_>, name: &Name, own: Own<'_>, changes: &mut Ve
             changes.push(change);
             verdict
         }
-        None => Verdict::unproven(Reason::NotConnected, format!("{name}: the standby has no WAL receiver"), Some(own.asked)),
+        None => {
+            Verdict::unproven(Reason::NotConnected, format!("{name}: the standby has no WAL receiver"), Some(own.asked))
+        }
     }
 }
 

@@ -384,7 +384,8 @@ fn roles_are_swapped_without_a_change_of_configuration() {
         let stamp = n.to_string();
         let row = Walsender { application_name: Some("beta".into()), ..sender(20, &stamp, n) };
         let evidence = watch.tick(Ok(standby(&stamp, n)), Ok(primary(n, vec![row])));
-        assert_eq!(evidence.verdict.up, n > 6, "{:?}", evidence.verdict);
+        // Beta passed nothing on before, so the new walsender's reply is known to be new.
+        assert!(evidence.verdict.up, "{:?}", evidence.verdict);
     }
     assert_eq!(watch.history.roles.primary, Some(Name::new("beta")));
 }
