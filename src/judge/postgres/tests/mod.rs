@@ -176,7 +176,7 @@ impl Watch {
     }
 
     fn look(&mut self, seconds: f64) -> PostgresEvidence {
-        let (channel, now) = (channel(), at(seconds));
+        let (channel, now) = (self.pair.postgres.clone().unwrap(), at(seconds));
         let roles = roles(&channel, &self.pair, &self.latest, &self.history, now);
         let (evidence, next) = evidence(&channel, &self.pair, &self.latest, &self.history, now);
         assert!(next.is_none_or(|next| next > now));
@@ -427,6 +427,8 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
 
 mod access;
 mod commits;
+mod files;
+mod kinds;
 mod outlook;
 mod properties;
 mod pulse;
