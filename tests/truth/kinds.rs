@@ -33,16 +33,19 @@ async fn p15_log_shipping_late_and_repaired() -> Result<()> {
         Row::of(&site, "P15", "log shipping, archive_period 10 s: restore_command fails under load", POSTGRES).await?;
     is_shown_as(&site, "beta", "archive").await?;
     let writer = site.postgres.writer(Load::Light).await?;
-    stays(&site, "ok", 30).await?;
-    site.postgres.standby.set("restore_command", "false")?;
-    row.fault();
-    // A file of two seconds more, and what of a period had been shipped before.
-    row.tells(Tells::unknown("postgres", &["archive_late"], 30)).await?;
-    row.pages("StandbyReplicationUnknown", HELD, USUAL, 60).await?;
-    let gap = site.agent.metrics().await?.value("standby_postgres_gap_bytes", &[("standby", "beta")])?;
-    assert!(gap.is_some_and(|gap| gap > 0.0), "what a failover would lose is told: {gap:?}");
-    site.postgres.standby.set("restore_command", &site.postgres.restore_command())?;
-    row.is_well_again("postgres", Some("StandbyReplicationUnknown"), 60).await?;
+    let steps = async {
+        stays(&site, "ok", 30).await?;
+        site.postgres.standby.set("restore_command", "false")?;
+        row.fault();
+        // A file of two seconds more, and what of a period had been shipped before.
+        row.tells(Tells::unknown("postgres", &["archive_late"], 20)).await?;
+        row.pages("StandbyReplicationUnknown", HELD, USUAL, 60).await?;
+        let gap = site.agent.metrics().await?.value("standby_postgres_gap_bytes", &[("standby", "beta")])?;
+        assert!(gap.is_some_and(|gap| gap > 0.0), "what a failover would lose is told: {gap:?}");
+        site.postgres.standby.set("restore_command", &site.postgres.restore_command())?;
+        row.is_well_again("postgres", Some("StandbyReplicationUnknown"), 60).await
+    };
+    tokio::select! { done = steps => done?, failed = site.postgres.ship() => failed? }
     writer.stop().await;
     // The last file is not full, and nobody ships it: that is not late.
     stays(&site, "ok", 30).await?;
@@ -60,9 +63,12 @@ async fn p15_restoring_from_the_archive_while_the_stream_is_cut() -> Result<()> 
     row.fault();
     // What was received is no proof; what was written since then is.
     row.tells(Tells::unknown("postgres", &["not_connected"], 5)).await?;
-    row.tells(Tells::running("postgres", "warning", &["restoring_from_archive"], Number::Known, 40)).await?;
-    is_shown_as(&site, "beta", "archive").await?;
-    stays(&site, "warning", 20).await?;
+    let steps = async {
+        row.tells(Tells::running("postgres", "warning", &["restoring_from_archive"], Number::Known, 40)).await?;
+        is_shown_as(&site, "beta", "archive").await?;
+        stays(&site, "warning", 20).await
+    };
+    tokio::select! { done = steps => done?, failed = site.postgres.ship() => failed? }
     site.postgres.repl.set(Mode::Pass);
     row.is_well_again("postgres", None, 60).await?;
     is_shown_as(&site, "beta", "streaming").await?;

@@ -134,7 +134,9 @@ fn replay_of_what_was_received_is_no_restoring() {
     watch.healthy(5);
     for second in 1..60 {
         // Replay goes on for all that time, through what had been received and was not replayed.
-        let evidence = cut(&mut watch, second, 500 + 5000, 500 + second * 80);
+        let mut beta = fed(500 + second * 80);
+        standby_of(&mut beta).receive_lsn = Some(Lsn(5500));
+        let evidence = watch.tick(Ok(archiving(6000 + second * 100)), Ok(beta));
         assert_eq!(told(&evidence), (false, Some(Reason::NotConnected)), "after {second} s");
     }
 }
@@ -147,14 +149,14 @@ fn restoring_is_a_warning_for_a_quarter_of_an_hour_and_then_not_proven() {
         // A file of 100 bytes is there two seconds after it was full.
         let evidence = cut(&mut watch, second, 500, 500 + second.saturating_sub(2) * 100);
         let expected = match second {
-            // The primary stood at 600 when the receiver was gone: only what came later came by no stream.
-            0..=3 => (false, Some(Reason::NotConnected)),
-            4..=900 => (true, Some(Reason::RestoringFromArchive)),
+            // The primary stood at 700 once the receiver was known to be gone: only what came later came by no stream.
+            0..=4 => (false, Some(Reason::NotConnected)),
+            5..=900 => (true, Some(Reason::RestoringFromArchive)),
             _ => (false, Some(Reason::RestoringFromArchive)),
         };
         assert_eq!(told(&evidence), expected, "after {second} s: {:?}", evidence.verdict);
         assert_eq!(evidence.lag, expected.0.then_some(Bytes(200)));
-        assert_eq!(evidence.standbys[0].kind, (second > 3).then_some(StandbyKind::Archive));
+        assert_eq!(evidence.standbys[0].kind, (second > 4).then_some(StandbyKind::Archive));
     }
     // The stream comes back.
     let evidence = watch.tick(Ok(primary(100_500, vec![sender(9, "x", 100_500)])), Ok(standby("x", 100_500)));
@@ -167,7 +169,7 @@ fn an_archive_that_gives_nothing_any_more_is_no_restoring_after_a_minute() {
     watch.healthy(5);
     for second in 1..=120 {
         let evidence = cut(&mut watch, second, 500, 500 + second.min(10) * 100);
-        let up = (2..=69).contains(&second);
+        let up = (3..=70).contains(&second);
         assert_eq!(evidence.verdict.up, up, "after {second} s: {:?}", evidence.verdict);
     }
 }

@@ -101,8 +101,8 @@ impl PgPairBuilder {
         self
     }
 
-    /// The primary archives its WAL into a directory, a file every two seconds if it writes at all, and the standby restores from it
-    /// what it cannot stream. A cluster made anew, with files of 1 MiB.
+    /// The primary archives its WAL into a directory, a file of 1 MiB at a time, and the standby restores from it what it cannot
+    /// stream. A cluster made anew. See [`PgPair::ship`].
     pub fn archived(mut self) -> Self {
         self.archive = Some(Archive::BesideTheStream);
         self.fresh_cluster()
@@ -127,7 +127,7 @@ impl PgPairBuilder {
         if self.archive.is_some() {
             ServerUser::make_dir(lab.user(), &archive, 0o700)?;
             let (to, from) = (format!("cp %p {0}/%f.part && mv {0}/%f.part {0}/%f", archive.display()), RESTORE);
-            let defaults = [("archive_mode", "on"), ("archive_command", to.as_str()), ("archive_timeout", "2s")];
+            let defaults = [("archive_mode", "on"), ("archive_command", to.as_str())];
             let defaults = defaults.map(|(setting, value)| (setting.to_owned(), value.to_owned()));
             self.primary.splice(0..0, defaults);
             let restore = from.replace("DIR", &archive.display().to_string());
@@ -256,6 +256,18 @@ impl PgPair {
     /// How the standby fetches a file of WAL, for its `restore_command`.
     pub fn restore_command(&self) -> String {
         RESTORE.replace("DIR", &self.archive.display().to_string())
+    }
+
+    /// Ends the primary's present file of WAL every two seconds, if something was written into it, as `archive_timeout` would.
+    ///
+    /// # Errors
+    /// Ends only if the primary does not do it.
+    pub async fn ship<T>(&self) -> Result<T> {
+        let mut due = tokio::time::interval(Duration::from_secs(2));
+        loop {
+            due.tick().await;
+            self.primary.sql("SELECT pg_switch_wal()").await?;
+        }
     }
 
     /// Ends the primary's present file of WAL and waits until the standby has replayed it.
