@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use standbywatch::cli::check_config::{CheckConfigArgs, report, summary};
-use standbywatch::config::{self, Config, Environment, KvstoreNode, Problems, RoleFrom, SecretSource};
+use standbywatch::config::{
+    self, Config, Environment, KvstoreNode, Problems, ReplicaMatch, Replication, RoleFrom, SecretSource,
+};
 use standbywatch::names::Channel;
 use standbywatch::secret::Secret;
 use standbywatch::units::Bytes;
@@ -93,6 +95,22 @@ fn the_smallest_configuration_has_every_default() {
     assert_eq!((server.host.as_str(), server.port, server.database.as_str()), ("10.0.0.1", 5432, "postgres"));
     assert_eq!(server.password, Some(SecretSource::File("/etc/standbywatch/pg".into())));
     assert!(config.alerting.is_none() && config.rules.is_empty() && config.warnings.is_empty());
+}
+
+#[test]
+fn kinds_of_standbys_are_read() {
+    let config = right("kinds-of-standbys");
+    let pair = &config.pairs[0];
+    let postgres = pair.postgres.as_ref().unwrap();
+    assert_eq!((postgres.replication, postgres.archive_period), (Replication::Archive, Duration::from_secs(600)));
+    let servers: Vec<_> = pair.nodes.iter().map(|node| node.postgres.as_ref().unwrap()).collect();
+    let delays: Vec<_> = servers.iter().map(|server| server.apply_delay).collect();
+    assert_eq!(delays, [None, Some(Duration::from_secs(3600)), None]);
+    assert_eq!(servers[1].replica, None, "a delay may stand alone");
+    assert_eq!(servers[2].replica, Some(ReplicaMatch::Slot("gamma".to_owned())));
+    let smallest = right("smallest");
+    let postgres = smallest.pairs[0].postgres.as_ref().unwrap();
+    assert_eq!((postgres.replication, postgres.archive_period), (Replication::Streaming, Duration::from_secs(300)));
 }
 
 #[test]

@@ -72,7 +72,7 @@ mod tests {
   StandbyWatchdog: { enabled: false }
 ";
         let printed = printed_with("set", rules).expect("a good configuration");
-        let lag_high = "expr: 'max by (pair) (standby_replication_lag_bytes) > 1048576'\n        for: 7s\n";
+        let lag_high = "expr: 'max by (pair) (standby_replication_undelayed_lag_bytes) > 1048576'\n        for: 7s\n";
         assert!(printed.contains(lag_high), "{printed}");
         let unknown = "expr: 'max by (pair, channel) (standby_replication_up) == 0'\n        labels:\n";
         assert!(printed.contains(unknown), "{printed}");

@@ -25,7 +25,8 @@ pub struct Feed {
     pub asked_at: Option<Lsn>,
     /// It has no receiver, or had none a moment ago.
     pub alone: Option<Alone>,
-    receivers: u8,
+    /// In so many readings in a row it has had one.
+    pub receivers: u8,
     /// Since when no reading of the primary has had a walsender for it; `None` while it has one.
     pub unserved: Option<Moment>,
     /// Another server than the primary was last proven to stream to it.

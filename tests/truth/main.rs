@@ -15,6 +15,7 @@ mod company;
 mod config;
 mod contradictions;
 mod forecast;
+mod kinds;
 mod kvstore;
 mod names;
 mod postgres;
@@ -27,6 +28,7 @@ mod sessions;
 mod settings;
 mod site;
 mod slots;
+mod standbys;
 mod stopped_agent;
 mod vendor;
 

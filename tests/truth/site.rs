@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use standbywatch_lab::{
     Agent, AgentOptions, Alertmanager, Authority, Context, Lab, Monitoring, MonitoringOptions, Need, Persistence,
-    PgPair, PgPairBuilder, RedisPair, Result, SyncLoop,
+    PgPair, PgPairBuilder, PgServer, RedisPair, Result, SyncLoop,
 };
 
 /// In the lab `StandbyReplicationUnknown` and its like are held this long instead of a minute.
@@ -22,11 +22,22 @@ pub enum Paging {
     Agent,
 }
 
+/// Whose standby the third server of a pair is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Third {
+    /// The primary's, as the other one is.
+    OfPrimary,
+    /// The other standby's.
+    OfStandby,
+}
+
 /// What a site is made of.
 pub struct Plan {
     pub postgres: PgPairBuilder,
     /// Added to the standby's `postgres` section, e.g. `replica: { slot: beta }`.
     pub replica: Option<&'static str>,
+    /// A second standby, `gamma`.
+    pub third: Option<Third>,
     /// The pair's `postgres:` section, e.g. `{ stuck_after: 3s }`.
     pub limits: &'static str,
     /// The agent under test asks only the page of another agent, which stands for a vendor's and asks the servers.
@@ -53,6 +64,7 @@ impl Plan {
         Self {
             postgres: PgPair::builder(),
             replica: Some("{ slot: beta }"),
+            third: None,
             limits: "{}",
             through_page: false,
             verified: false,
@@ -76,6 +88,8 @@ pub struct Site {
     alone: Option<Alertmanager>,
     /// Who signed the servers' certificates, if they have any.
     pub authority: Option<Authority>,
+    /// The second standby, if there is one.
+    pub third: Option<PgServer>,
     pub postgres: PgPair,
     pub stores: Option<RedisPair>,
     pub sync: Option<SyncLoop>,
@@ -90,6 +104,11 @@ impl Site {
         needs.extend(plan.config.map(|_| Need::Rsync));
         let Some(lab) = Lab::open(&needs)? else { return Ok(None) };
         let postgres = plan.postgres.clone().version(crate::MAJOR).start(&lab).await?;
+        let third = match plan.third {
+            Some(Third::OfPrimary) => Some(postgres.add_standby("gamma", Some("gamma")).await?),
+            Some(Third::OfStandby) => Some(postgres.add_standby_of(&postgres.standby, "gamma", Some("gamma")).await?),
+            None => None,
+        };
         let authority = if plan.verified { Some(certify(&lab, &postgres).await?) } else { None };
         let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
         let sync = plan.config.map(|period| start_sync(&lab, period, plan.wrapped)).transpose()?;
@@ -97,7 +116,15 @@ impl Site {
             Paging::Agent => Some(Alertmanager::start(&lab).await?),
             Paging::Prometheus => None,
         };
-        let text = configuration(&plan, &postgres, authority.as_ref(), stores.as_ref(), sync.as_ref(), alone.as_ref());
+        let text = configuration(
+            &plan,
+            &postgres,
+            third.as_ref(),
+            authority.as_ref(),
+            stores.as_ref(),
+            sync.as_ref(),
+            alone.as_ref(),
+        );
         let program = env!("CARGO_BIN_EXE_standbywatch");
         let (vendor, text) = if plan.through_page {
             let name = "vendor".to_owned();
@@ -114,7 +141,7 @@ impl Site {
             Paging::Agent => None,
             Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
         };
-        Ok(Some(Self { agent, vendor, monitoring, alone, authority, postgres, stores, sync, lab }))
+        Ok(Some(Self { agent, vendor, monitoring, alone, authority, third, postgres, stores, sync, lab }))
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {
@@ -174,6 +201,7 @@ fn page_configuration(plan: &Plan, url: &str) -> String {
 fn configuration(
     plan: &Plan,
     postgres: &PgPair,
+    third: Option<&PgServer>,
     authority: Option<&Authority>,
     stores: Option<&RedisPair>,
     sync: Option<&SyncLoop>,
@@ -210,6 +238,13 @@ fn configuration(
             let file = if plan.wrapped { String::new() } else { file };
             let _ = writeln!(text, "        config: {{ root: {}{file} }}", root.display());
         }
+    }
+    if let Some(third) = third {
+        let (port, user, file) = (third.port(), postgres.user(), postgres.password_file().display());
+        let _ = writeln!(
+            text,
+            "      gamma: {{ postgres: {{ host: 127.0.0.1, port: {port}, user: {user}, password_file: {file}, replica: {{ slot: gamma }} }} }}"
+        );
     }
     let _ = writeln!(text, "    postgres: {}", plan.limits);
     if let Some(period) = plan.config {

@@ -21,6 +21,8 @@ mod contradictions;
 mod forecast;
 #[path = "../truth/names.rs"]
 mod names;
+#[path = "../truth/kinds.rs"]
+mod kinds;
 #[path = "../truth/postgres.rs"]
 mod postgres;
 #[path = "../truth/pulse.rs"]
@@ -39,6 +41,8 @@ mod settings;
 mod site;
 #[path = "../truth/slots.rs"]
 mod slots;
+#[path = "../truth/standbys.rs"]
+mod standbys;
 #[path = "../truth/stopped_agent.rs"]
 mod stopped_agent;
 

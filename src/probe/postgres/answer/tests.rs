@@ -10,6 +10,7 @@ fn settings() -> Value {
     json!({
         "wal_receiver_status_interval": 10, "wal_receiver_timeout": 60, "wal_sender_timeout": 0,
         "max_standby_streaming_delay": -1, "recovery_min_apply_delay": 0.25, "max_slot_wal_keep_size": -1,
+        "wal_segment_size": 16_777_216,
         "must_not_be_lower": {"max_connections": 100}
     })
 }
@@ -65,7 +66,7 @@ fn a_primarys_answer_keeps_every_null() {
 fn a_standby_without_a_receiver_is_a_fact() {
     let standby = json!({
         "replay_lsn": "0/3000060", "receive_lsn": null, "last_replayed_commit": null, "replay_paused": true,
-        "startup_wait_event": "RecoveryPause", "receiver": null, "control_timeline": 3
+        "startup_wait_event": "RecoveryPause", "receiver": null, "control_timeline": 3, "walsenders": []
     });
     let facts = facts(&answer(&Value::Null, &standby).to_string()).unwrap();
     assert_eq!(facts.timeline, Some(3));

@@ -12,7 +12,23 @@ use super::{AGENT, PASSWORD, template};
 use crate::cable::Cable;
 use crate::find;
 use crate::lab::Lab;
+use crate::user::ServerUser;
 use crate::wait::wait_until;
+
+/// How long a file of WAL is in a pair with an archive, in MiB: a sixteenth of the default, so that shipping is quick.
+const FILE: u32 = 1;
+
+/// How a file comes out of the archive `DIR`.
+const RESTORE: &str = "cp DIR/%f %p";
+
+/// What an archive is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Archive {
+    /// The standby streams, and goes by files while it cannot.
+    BesideTheStream,
+    /// The standby has nothing else.
+    Alone,
+}
 
 /// What a pair shall be like; [`PgPair::builder`] gives the default.
 #[derive(Clone, Debug)]
@@ -20,6 +36,7 @@ pub struct PgPairBuilder {
     version: Option<u32>,
     slot: Option<String>,
     fresh: bool,
+    archive: Option<Archive>,
     prefix: String,
     primary: Vec<(String, String)>,
     standby: Vec<(String, String)>,
@@ -31,6 +48,7 @@ impl Default for PgPairBuilder {
             version: None,
             slot: Some("beta".to_owned()),
             fresh: false,
+            archive: None,
             prefix: String::new(),
             primary: Vec::new(),
             standby: Vec::new(),
@@ -83,6 +101,19 @@ impl PgPairBuilder {
         self
     }
 
+    /// The primary archives its WAL into a directory, a file of 1 MiB at a time, and the standby restores from it what it cannot
+    /// stream. A cluster made anew. See [`PgPair::ship`].
+    pub fn archived(mut self) -> Self {
+        self.archive = Some(Archive::BesideTheStream);
+        self.fresh_cluster()
+    }
+
+    /// As [`PgPairBuilder::archived`], and the standby does not stream at all.
+    pub fn log_shipping(mut self) -> Self {
+        self.archive = Some(Archive::Alone);
+        self.slot(None).fresh_cluster()
+    }
+
     /// Put before the names of both servers, for a second pair in one lab.
     pub fn named(mut self, prefix: &str) -> Self {
         self.prefix = prefix.to_owned();
@@ -90,12 +121,24 @@ impl PgPairBuilder {
     }
 
     /// Starts the pair and waits until the standby streams and has caught up.
-    pub async fn start(self, lab: &Lab) -> Result<PgPair> {
+    pub async fn start(mut self, lab: &Lab) -> Result<PgPair> {
         let began = Instant::now();
+        let archive = lab.dir().join(format!("{}archive", self.prefix));
+        if self.archive.is_some() {
+            ServerUser::make_dir(lab.user(), &archive, 0o700)?;
+            let (to, from) = (format!("cp %p {0}/%f.part && mv {0}/%f.part {0}/%f", archive.display()), RESTORE);
+            let defaults = [("archive_mode", "on"), ("archive_command", to.as_str())];
+            let defaults = defaults.map(|(setting, value)| (setting.to_owned(), value.to_owned()));
+            self.primary.splice(0..0, defaults);
+            let restore = from.replace("DIR", &archive.display().to_string());
+            let retry = ("wal_retrieve_retry_interval".to_owned(), "500ms".to_owned());
+            self.standby.splice(0..0, [("restore_command".to_owned(), restore), retry]);
+        }
+        let file = self.archive.map(|_| FILE);
         let [alpha, beta] = ["alpha", "beta"].map(|name| format!("{}{name}", self.prefix));
         let bin = self.version.map_or_else(find::postgres_bin_dir, find::postgres_of)?;
         let primary = PgServer::prepare(lab, &alpha, &bin, &self.primary, |data| {
-            if self.fresh { template::init_fresh(lab, &bin, data) } else { template::unpack(lab, &bin, data) }
+            if self.fresh { template::init_fresh(lab, &bin, data, file) } else { template::unpack(lab, &bin, data) }
         })?;
         // A copy of a cluster that was shut down cleanly is a standby that starts at the same point.
         let standby = PgServer::prepare(lab, &beta, &bin, &self.standby, |data| {
@@ -104,7 +147,11 @@ impl PgPairBuilder {
         let repl = Cable::to(primary.address()).await?;
         let probe = Cable::to(standby.address()).await?;
         let probe_primary = Cable::to(primary.address()).await?;
-        standby.follow(repl.port(), self.slot.as_deref())?;
+        if self.archive == Some(Archive::Alone) {
+            standby.wait_for_files()?;
+        } else {
+            standby.follow(repl.port(), self.slot.as_deref())?;
+        }
         primary.start().await?;
         if let Some(slot) = &self.slot {
             primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
@@ -117,9 +164,14 @@ impl PgPairBuilder {
             probe,
             probe_primary,
             password_file: lab.write(&format!("{}password", self.prefix), PASSWORD)?,
+            archive,
             lab: lab.clone(),
         };
-        pair.wait_caught_up(Duration::from_secs(30)).await?;
+        if self.archive == Some(Archive::Alone) {
+            pair.wait_shipped(Duration::from_secs(30)).await?;
+        } else {
+            pair.wait_caught_up(Duration::from_secs(30)).await?;
+        }
         println!("lab: pair {alpha}, {beta} ready in {:.1?}", began.elapsed());
         Ok(pair)
     }
@@ -139,6 +191,7 @@ pub struct PgPair {
     /// The observer's way to the primary.
     pub probe_primary: Cable,
     password_file: PathBuf,
+    archive: PathBuf,
     pub(super) lab: Lab,
 }
 
@@ -198,6 +251,30 @@ impl PgPair {
         );
         let left = within.saturating_sub(began.elapsed());
         wait_until("the standby has caught up", left, async || Ok(self.primary.value(&sql).await?.map(|_| ()))).await
+    }
+
+    /// How the standby fetches a file of WAL, for its `restore_command`.
+    pub fn restore_command(&self) -> String {
+        RESTORE.replace("DIR", &self.archive.display().to_string())
+    }
+
+    /// Ends the primary's present file of WAL every two seconds, if something was written into it, as `archive_timeout` would.
+    ///
+    /// # Errors
+    /// Ends only if the primary does not do it.
+    pub async fn ship<T>(&self) -> Result<T> {
+        let mut due = tokio::time::interval(Duration::from_secs(2));
+        loop {
+            due.tick().await;
+            self.primary.sql("SELECT pg_switch_wal()").await?;
+        }
+    }
+
+    /// Ends the primary's present file of WAL and waits until the standby has replayed it.
+    pub async fn wait_shipped(&self, within: Duration) -> Result<()> {
+        let target = self.primary.value("SELECT pg_switch_wal()").await?.context("the primary has no position")?;
+        let sql = format!("SELECT 1 WHERE pg_last_wal_replay_lsn() >= '{target}'");
+        wait_until("a file was shipped", within, async || Ok(self.standby.value(&sql).await?.map(|_| ()))).await
     }
 
     /// The host of the standby is gone: all its links are black holes. [`PgPair::repair`] brings it back.

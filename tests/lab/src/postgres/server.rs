@@ -341,7 +341,7 @@ impl PgServer {
     }
 
     /// Makes it a standby of the server behind `port`, from its next start on.
-    pub(super) fn follow(&self, port: u16, slot: Option<&str>) -> Result<()> {
+    pub fn follow(&self, port: u16, slot: Option<&str>) -> Result<()> {
         let conninfo = format!(
             "host=127.0.0.1 port={port} user={REPLICATOR} password=''{PASSWORD}'' application_name={}",
             self.name
@@ -350,6 +350,11 @@ impl PgServer {
         settings.insert("primary_conninfo".to_owned(), conninfo);
         settings.insert("primary_slot_name".to_owned(), slot.unwrap_or_default().to_owned());
         drop(settings);
+        self.wait_for_files()
+    }
+
+    /// Makes it a standby from its next start on: without anybody to follow, one of what its `restore_command` fetches.
+    pub(super) fn wait_for_files(&self) -> Result<()> {
         self.write_settings()?;
         let signal = self.data_dir().join("standby.signal");
         fs::write(&signal, "").context("write standby.signal")?;

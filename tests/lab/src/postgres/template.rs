@@ -42,14 +42,16 @@ pub(super) fn unpack(lab: &Lab, bin: &Path, data: &Path) -> Result<()> {
     run_as_server(lab, tar).context("unpack the template")
 }
 
-/// Makes a cluster of its own in `data`: another system identifier than every other one.
-pub(super) fn init_fresh(lab: &Lab, bin: &Path, data: &Path) -> Result<()> {
+/// Makes a cluster of its own in `data`: another system identifier than every other one. `file`: how long its files of WAL are, in
+/// MiB, where that is not the default.
+pub(super) fn init_fresh(lab: &Lab, bin: &Path, data: &Path, file: Option<u32>) -> Result<()> {
     make_data_dir(lab, data)?;
     let mut initdb = Command::new(bin.join("initdb"));
     initdb
         .args(["--no-sync", "--data-checksums", "-A", "trust", "-U", SUPERUSER])
         .args(["-E", "UTF8", "--locale", "C.UTF-8", "-D"])
-        .arg(data);
+        .arg(data)
+        .args(file.map(|mib| format!("--wal-segsize={mib}")));
     run_as_server(lab, initdb)?;
     fs::write(data.join("pg_hba.conf"), ACCESS)?;
     fs::write(data.join("lab.conf"), "")?;
@@ -78,7 +80,7 @@ pub(super) fn copy(lab: &Lab, from: &Path, data: &Path) -> Result<()> {
 
 fn make(lab: &Lab, bin: &Path, archive: &Path) -> Result<()> {
     let data = lab.dir().join("template");
-    init_fresh(lab, bin, &data)?;
+    init_fresh(lab, bin, &data, None)?;
     let partial = archive.with_extension(format!("{}.partial", std::process::id()));
     let mut tar = Command::new("tar");
     tar.args(["-c", "-C"]).arg(&data).arg(".").stdout(File::create(&partial)?);

@@ -52,19 +52,24 @@ impl PgPair {
     /// Adds and starts another physical standby, directly on the primary, without a slot unless one is named
     /// (it is made). `name` becomes its `application_name`. Waits until it streams.
     pub async fn add_standby(&self, name: &str, slot: Option<&str>) -> Result<PgServer> {
+        self.add_standby_of(&self.primary, name, slot).await
+    }
+
+    /// As [`PgPair::add_standby`], but it streams from this server, which may be a standby itself.
+    pub async fn add_standby_of(&self, upstream: &PgServer, name: &str, slot: Option<&str>) -> Result<PgServer> {
         let primary = &self.primary;
         if let Some(slot) = slot {
-            primary.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
+            upstream.sql(&format!("SELECT pg_create_physical_replication_slot('{slot}', true)")).await?;
         }
         let copy = self.lab.dir().join(format!("{name}.copy"));
         copy_running(&self.lab, primary, &copy).await?;
         let standby = PgServer::prepare(&self.lab, name, primary.bin_dir(), &[], |data| {
             std::fs::rename(&copy, data).context("move the copy in")
         })?;
-        standby.follow(primary.port(), slot)?;
+        standby.follow(upstream.port(), slot)?;
         standby.start().await?;
         wait_until("the added standby streams", Duration::from_secs(30), async || {
-            let senders = primary.sender_pids(name).await?;
+            let senders = upstream.sender_pids(name).await?;
             Ok((!senders.is_empty()).then_some(()))
         })
         .await?;

@@ -32,7 +32,7 @@ fn whole_standby() -> Value {
             "last_message": "m", "last_message_age": 0.5, "latest_end": "0/3000080", "sender_host": "10.0.0.1",
             "sender_port": 5432
         },
-        "control_timeline": 2, "conflicts": 3,
+        "control_timeline": 2, "conflicts": 3, "walsenders": [],
         "prefetch": {"prefetched": 1, "hit": 2, "wal_distance": 3, "block_distance": 4, "io_depth": 5}
     });
     of_any(&answer(&Value::Null, &standby))
