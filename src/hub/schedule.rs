@@ -9,6 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
+use crate::clock::Moment;
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
 use crate::facts::Observation;
@@ -27,6 +28,16 @@ pub enum Told {
     Observation(Observation),
     /// The role file was read.
     RoleFile(RoleFileReading),
+}
+
+impl Told {
+    /// When that was, by this agent's clock.
+    pub fn answered(&self) -> Moment {
+        match self {
+            Self::Observation(observation) => observation.answered(),
+            Self::RoleFile(reading) => reading.asked(),
+        }
+    }
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
-use crate::evidence::{Recognised, StandbyEvidence, Verdict};
+use crate::evidence::{Denied, Recognised, StandbyEvidence, Verdict};
 use crate::facts::{Latest, PostgresFacts, PostgresSettings, StandbyFacts, Walsender};
 use crate::history::catch_up::Course;
 use crate::history::lsn_ring::Passed;
-use crate::history::postgres::{PostgresHistory, sender_key};
+use crate::history::postgres::{Held, NodeMemory, PostgresHistory, sender_key};
 use crate::names::{Name, Reason, ReplayState};
 use crate::units::Bytes;
 
@@ -67,9 +67,10 @@ pub(super) fn derive(
         .collect();
     let (replay_state, stuck_at) = own.map_or((None, None), |own| replay_state(view, name, own));
     changes.extend(stuck_at);
+    let denied = denied(view, name, own, walsender.as_ref(), receiver.as_ref(), contradiction.is_some());
     let verdict = match contradiction {
         Some((reason, detail)) => Verdict::unproven(*reason, detail.clone(), None),
-        None => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref(), replay_state),
+        None => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref(), replay_state, denied),
     };
     let hears_primary = matches!(receiver, Some(Ok(_)));
     let heard = [&walsender, &receiver].into_iter().filter_map(|half| Some(half.as_ref()?.as_ref().ok()?.heard)).max();
@@ -86,6 +87,7 @@ pub(super) fn derive(
         last_heartbeat: heard,
         recognised: row.zip(view.primary).map(|(row, primary)| remember(row, primary)),
         reported: row.and_then(|row| row.flush.max(row.replay)),
+        denied,
         verdict,
         stages: None,
         total: None,
@@ -152,6 +154,7 @@ fn verdict(
     walsender: Option<&Proof>,
     receiver: Option<&Proof>,
     replay: Option<ReplayState>,
+    denied: Denied,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
     match (walsender, receiver) {
@@ -166,7 +169,14 @@ fn verdict(
             }
             None => Verdict { up: true, reason: None, detail: None, as_of: asked },
         },
-        (Some(Ok(_)), None) => match node {
+        (Some(Ok(proven)), None) => match node {
+            Node::Silent(reason) if denied.by_standby.is_some_and(|denied| proven.heard <= denied) => {
+                Verdict::unproven(
+                    reason,
+                    format!("{name} cannot be asked: {}; {NO_LIFE_SINCE}", cause(view, name, reason)),
+                    asked,
+                )
+            }
             Node::Silent(reason) if reason != Reason::NotSeenYet => Verdict {
                 up: true,
                 reason: Some(reason),
@@ -178,8 +188,12 @@ fn verdict(
             },
             _ => Verdict::unproven(Reason::NotSeenYet, format!("{name} has not been asked yet"), asked),
         },
-        (None, Some(Ok(_))) => {
+        (None, Some(Ok(proven))) => {
             let (silent, reason) = silent_primary(view, name);
+            if denied.by_primary.is_some_and(|denied| proven.heard <= denied) {
+                let text = format!("{silent} cannot be asked: {}; {NO_LIFE_SINCE}", cause(view, &silent, reason));
+                return Verdict::unproven(reason, text, asked);
+            }
             Verdict {
                 up: true,
                 reason: Some(reason),
@@ -205,6 +219,35 @@ fn verdict(
             let (silent, reason) = silent_primary(view, name);
             Verdict::unproven(reason, format!("{silent} cannot be asked: {}", cause(view, &silent, reason)), asked)
         }
+    }
+}
+
+/// Said of a node that cannot be asked, when its last word was against the proof.
+const NO_LIFE_SINCE: &str =
+    "when it last could, it did not bear the replication out, and the other node has seen no sign of life since";
+
+/// A half that is there speaks for itself; of one that is not, the last word stands. So a reading that is lost proves nothing that the
+/// reading before it had denied.
+fn denied(
+    view: &Surroundings<'_>,
+    name: &Name,
+    own: Option<Own<'_>>,
+    walsender: Option<&Proof>,
+    receiver: Option<&Proof>,
+    contradicted: bool,
+) -> Denied {
+    if contradicted {
+        return Denied { by_primary: Some(view.now), by_standby: Some(view.now) };
+    }
+    let before = view.history.denied.get(name).copied().unwrap_or_default();
+    let word = |half: Option<&Proof>, asked: Option<Moment>, before| match half {
+        Some(Ok(_)) => None,
+        Some(Err(_)) => asked,
+        None => before,
+    };
+    Denied {
+        by_primary: word(walsender, view.primary.map(|primary| primary.asked), before.by_primary),
+        by_standby: word(receiver, own.map(|own| own.asked), before.by_standby),
     }
 }
 
@@ -267,12 +310,18 @@ fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<R
     position::replay_state(own.standby, &own.facts.settings, primary, since, view.channel, view.now)
 }
 
-/// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs.
+/// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs; but not of
+/// a node whose last word was of another history: it took writes of its own, or is of another cluster or a later timeline.
 fn gap(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>) -> Option<Bytes> {
     let primary = view.primary?;
-    let held = view.history.nodes.get(name).and_then(|memory| memory.has.as_ref());
-    let fits = held.filter(|held| held.cluster == primary.facts.system_identifier);
-    let has = fits.map(|held| held.lsn).max(row.and_then(|row| row.flush.max(row.replay)))?;
+    let memory = view.history.nodes.get(name);
+    let held = memory.and_then(|memory| memory.has.as_ref());
+    let other_cluster = |held: &Held| held.cluster != primary.facts.system_identifier;
+    let later = |held: &Held| held.timeline.zip(primary.facts.timeline).is_some_and(|(theirs, ours)| theirs > ours);
+    if memory.is_some_and(NodeMemory::was_primary) || held.is_some_and(|held| other_cluster(held) || later(held)) {
+        return None;
+    }
+    let has = held.map(|held| held.lsn).max(row.and_then(|row| row.flush.max(row.replay)))?;
     Some(primary.primary.wal_lsn?.bytes_after(has))
 }
 
