@@ -221,6 +221,16 @@ pub struct Recognised {
     pub others: HashSet<SenderKey>,
 }
 
+/// When each node last said, or let be concluded, that this replication is not proven; `None` once it bears it out again. What a
+/// node said last stands while it cannot be asked: only a sign of life that is newer outweighs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Denied {
+    /// The primary, by its walsender for this standby or by having none.
+    pub by_primary: Option<Moment>,
+    /// The standby, by its receiver or by having none.
+    pub by_standby: Option<Moment>,
+}
+
 /// What is known of one standby.
 #[derive(Clone, Debug, Serialize)]
 pub struct StandbyEvidence {
@@ -269,6 +279,9 @@ pub struct StandbyEvidence {
     /// Whether the primary's reading that was asked at this moment has a walsender for it, to be remembered.
     #[serde(skip)]
     pub served: Option<(bool, Moment)>,
+    /// What speaks against it, to be remembered.
+    #[serde(skip)]
+    pub denied: Denied,
     /// How far the standby has come by what the primary heard from it, to be remembered.
     #[serde(skip)]
     pub reported: Option<Lsn>,

@@ -103,6 +103,11 @@ impl<T> Latest<T> {
         }
     }
 
+    /// It holds a reading whose request left later than this one's.
+    pub fn is_newer(&self, reading: &Reading<T>) -> bool {
+        matches!(self, Self::Have(held) if held.asked > reading.asked)
+    }
+
     /// Why the newest run failed, if it did.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
@@ -147,6 +152,18 @@ impl Observation {
             Self::Config(..) | Self::Tree(..) => Channel::Config,
             Self::Kvstore(..) => Channel::Kvstore,
             Self::Search(..) | Self::SearchExpected(..) => Channel::Search,
+        }
+    }
+
+    /// When its answer came, or its failure was known.
+    pub const fn answered(&self) -> Moment {
+        match self {
+            Self::Postgres(_, reading) => reading.answered,
+            Self::StatusPage(reading) => reading.answered,
+            Self::Pulse(_, reading) => reading.answered,
+            Self::Config(_, reading) => reading.answered,
+            Self::Kvstore(reading) => reading.answered,
+            Self::Search(_, reading) => reading.answered,
         }
     }
 }

@@ -18,6 +18,10 @@ const ENOUGH: usize = 15;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LagTrend {
     width: Duration,
+    /// Buckets are counted from here, so that what is worked out goes by how lags follow each other, not by when the machine was
+    /// started. `None`: from there.
+    #[serde(default)]
+    origin: Option<Moment>,
     closed: VecDeque<(u64, f64)>,
     open: Option<(u64, f64)>,
     slope: Option<Slope>,
@@ -27,11 +31,14 @@ impl LagTrend {
     /// An empty window of this length.
     pub fn new(window: Duration) -> Self {
         let width = (window / BUCKETS).max(Duration::from_millis(1));
-        Self { width, closed: VecDeque::new(), open: None, slope: None }
+        Self { width, origin: None, closed: VecDeque::new(), open: None, slope: None }
     }
 
     /// Remembers a proven lag.
     pub fn push(&mut self, at: Moment, lag: Bytes) {
+        if self.open.is_none() {
+            self.origin = Some(at);
+        }
         let bucket = self.bucket(at);
         if let Some((open, value)) = self.open.filter(|(open, _)| *open != bucket) {
             self.closed.push_back((open, value));
@@ -57,7 +64,8 @@ impl LagTrend {
     }
 
     fn bucket(&self, at: Moment) -> u64 {
-        u64::try_from(at.since_boot().as_nanos() / self.width.as_nanos()).unwrap_or(u64::MAX)
+        let since = self.origin.map_or(at.since_boot(), |origin| at.since(origin));
+        u64::try_from(since.as_nanos() / self.width.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn forget(&mut self, newest: u64) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::PostgresChannel;
-use crate::evidence::{PostgresEvidence, Recognised, Roles, SenderKey};
+use crate::evidence::{Denied, PostgresEvidence, Recognised, Roles, SenderKey};
 use crate::facts::{
     Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender,
 };
@@ -65,6 +65,7 @@ pub struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct NodeMemory {
     last_good: Option<Moment>,
+    was_primary: bool,
     /// Its walsenders in its last good reading as a primary.
     pub senders: HashMap<SenderKey, SenderMemory>,
     /// Its receiver in its last good reading as a standby.
@@ -96,9 +97,12 @@ pub struct PostgresHistory {
     pub nodes: BTreeMap<Name, NodeMemory>,
     /// By standby.
     pub recognised: BTreeMap<Name, Recognised>,
+    /// By standby.
+    pub denied: BTreeMap<Name, Denied>,
     /// Of the present primary.
     pub ring: LsnRing,
     ring_of: Option<RingOf>,
+    position: Option<(Moment, Lsn)>,
     /// By name, the physical slots of the present primary.
     pub slots: BTreeMap<String, SlotRoom>,
     /// By standby.
@@ -123,8 +127,10 @@ impl PostgresHistory {
             slot_window: channel.slot_window,
             nodes: BTreeMap::new(),
             recognised: BTreeMap::new(),
+            denied: BTreeMap::new(),
             ring: LsnRing::default(),
             ring_of: None,
+            position: None,
             slots: BTreeMap::new(),
             set_ups: BTreeMap::new(),
             trends: BTreeMap::new(),
@@ -135,16 +141,22 @@ impl PostgresHistory {
         }
     }
 
-    /// Takes in one node's newest reading. A failed one leaves everything as it is: nothing was learned.
+    /// Takes in one node's newest reading. A failed one leaves everything as it is: nothing was learned. So does one that comes after
+    /// a newer one.
     pub fn record(&mut self, node: &Name, reading: &Reading<PostgresFacts>) {
         let Some(facts) = reading.facts() else { return };
         let memory = self.nodes.entry(node.clone()).or_default();
+        if memory.last_good.is_some_and(|last_good| reading.asked < last_good) {
+            return;
+        }
         memory.settings = Some(facts.settings.clone());
         match &facts.role {
             PostgresRole::Primary(primary) => {
                 memory.receiver = None;
                 memory.replay = None;
                 memory.feed = Feed::default();
+                // What it takes from now on is its own.
+                memory.has = None;
                 memory.record_senders(&primary.walsenders, primary.wal_lsn, reading.asked);
                 memory.record_commits(primary, reading.asked);
                 self.record_position(node, facts, primary, reading.asked);
@@ -163,7 +175,9 @@ impl PostgresHistory {
         if let Some(memory) = self.nodes.get_mut(node) {
             memory.last_good = Some(reading.asked);
             memory.answered = Some(reading.answered);
+            memory.was_primary = matches!(facts.role, PostgresRole::Primary(_));
         }
+        self.compare_positions();
     }
 
     /// Takes in that a node wrote a pulse, or could not: from here on its standbys have something to answer.
@@ -175,8 +189,7 @@ impl PostgresHistory {
         }
     }
 
-    /// The primary's position goes into the ring, and every standby's is compared with it: a standby that is beyond a primary
-    /// which was asked *after* the standby had answered is ahead.
+    /// The primary's position goes into the ring.
     fn record_position(&mut self, node: &Name, facts: &PostgresFacts, primary: &PrimaryFacts, asked: Moment) {
         let Some(lsn) = primary.wal_lsn else { return };
         let identity =
@@ -184,14 +197,21 @@ impl PostgresHistory {
         if self.ring_of.as_ref() != Some(&identity) {
             self.ring = LsnRing::default();
             self.slots.clear();
+            self.position = None;
             self.ring_of = Some(identity);
         }
         self.ring.push(asked, lsn);
+        self.position = Some((asked, lsn));
+    }
+
+    /// Each standby's position is compared with the primary's, whichever of the two came in last: a standby that is beyond a primary
+    /// which was asked *after* the standby had answered is ahead.
+    fn compare_positions(&mut self) {
+        let (Some(of), Some((asked, lsn))) = (&self.ring_of, self.position) else { return };
         for (other, memory) in &mut self.nodes {
             memory.feed.record_primary(lsn, asked);
             let Some(held) = &memory.has else { continue };
-            let comparable =
-                held.cluster == facts.system_identifier && held.timeline == facts.timeline && other != node;
+            let comparable = held.cluster == of.cluster && held.timeline == of.timeline && *other != of.node;
             let before = memory.answered.filter(|answered| *answered < asked && memory.ahead_seen != Some(*answered));
             if let (true, Some(answered)) = (comparable, before) {
                 memory.ahead_seen = Some(answered);
@@ -254,6 +274,7 @@ impl PostgresHistory {
             if let Some(recognised) = &standby.recognised {
                 self.recognised.insert(standby.node.clone(), recognised.clone());
             }
+            self.denied.insert(standby.node.clone(), standby.denied);
             if let Some(reported) = standby.reported {
                 self.nodes.entry(standby.node.clone()).or_default().has_at_least(reported);
             }
@@ -309,6 +330,11 @@ fn own_clock(asked: Moment, age: Option<f64>) -> Option<Moment> {
 }
 
 impl NodeMemory {
+    /// What it said last of itself was that it takes writes.
+    pub fn was_primary(&self) -> bool {
+        self.was_primary
+    }
+
     /// `position`: where the server's own WAL stands, by which pulses are told.
     fn record_senders(&mut self, rows: &[Walsender], position: Option<Lsn>, asked: Moment) {
         let mut before = std::mem::take(&mut self.senders);

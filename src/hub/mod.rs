@@ -261,7 +261,9 @@ impl Core {
 
     /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
     /// nothing from before is believed, nor what came in with this waking.
-    fn advance(&mut self, all: Vec<Told>, now: Moment, wall: WallTime) -> Arc<Snapshot> {
+    fn advance(&mut self, mut all: Vec<Told>, now: Moment, wall: WallTime) -> Arc<Snapshot> {
+        // They stand in the order in which tasks got a place in the inbox; what follows from them goes by their own moments.
+        all.sort_by_key(Told::answered);
         for told in all {
             self.take(told, now, wall);
         }

@@ -49,6 +49,9 @@ impl Readings {
     pub fn take(&mut self, observation: Observation, now: Moment, wall: WallTime) {
         let at = |answered: Moment| WallTime(wall.0 - now.since(answered).as_secs_f64());
         match observation {
+            // One that comes after a newer one tells nothing of now.
+            Observation::Postgres(node, reading)
+                if self.postgres.get(&node).is_some_and(|latest| latest.is_newer(&reading)) => {}
             Observation::Postgres(node, reading) => {
                 self.note_success(Channel::Postgres, &node, reading.facts().map(|_| at(reading.answered)));
                 self.postgres.insert(node, Latest::Have(Arc::new(reading)));

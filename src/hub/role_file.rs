@@ -46,6 +46,11 @@ impl RoleFileReading {
         Self { asked, primary }
     }
 
+    /// When it was read.
+    pub const fn asked(&self) -> Moment {
+        self.asked
+    }
+
     /// The primary's name, and until when it may be believed.
     pub fn fresh(&self, now: Moment) -> Option<(&Name, Moment)> {
         let until = self.asked + STALE_AFTER;

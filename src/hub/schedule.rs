@@ -10,6 +10,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::beacon;
 use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
+use crate::clock::Moment;
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
 use crate::facts::{Observation, PeerFacts, Reading};
@@ -50,6 +51,16 @@ pub struct Listeners {
     pub uncounted: watch::Receiver<Option<Name>>,
     /// Whether this agent, of all that watch the pair, sends the canaries.
     pub acting: watch::Receiver<bool>,
+}
+
+impl Told {
+    /// When that was, by this agent's clock.
+    pub fn answered(&self) -> Moment {
+        match self {
+            Self::Observation(observation) => observation.answered(),
+            Self::RoleFile(reading) => reading.asked(),
+        }
+    }
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.

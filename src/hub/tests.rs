@@ -44,11 +44,15 @@ struct Timeline {
 
 impl Timeline {
     fn new(pair: Arc<PairConfig>) -> Self {
+        Self::from(pair, at(0.0))
+    }
+
+    fn from(pair: Arc<PairConfig>, start: Moment) -> Self {
         let rules = Arc::new(RuleBook::new(&BTreeMap::new()));
         let common = Common { rules, state_directory: PathBuf::new(), keeping: None };
         let (state, saved) = watch::channel(Saved::default());
         let offset = 1e9;
-        let (core, snapshot) = Core::new(pair, &common, Saved::default(), state, (at(0.0), WallTime(offset)));
+        let (core, snapshot) = Core::new(pair, &common, Saved::default(), state, (start, WallTime(offset)));
         Self { core, saved, snapshot, offset }
     }
 
@@ -279,3 +283,7 @@ fn memory_is_handed_to_be_saved_now_and_then_and_goes_on_in_the_next_hub() {
     next.core.histories.restore(last.postgres.clone(), at(21.0));
     assert_eq!(next.core.histories.saved(), last.postgres);
 }
+
+mod not_known;
+mod properties;
+mod world;

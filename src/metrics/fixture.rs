@@ -139,6 +139,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
             bottleneck: Some(Stage::Replay),
             last_heartbeat: None,
             recognised: None,
+            denied: Denied::default(),
             reported: None,
         }],
         lag: Some(Bytes(10)),

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, DriftEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence, PostgresEvidence,
-    Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
+    ConfigEvidence, Denied, DriftEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence, PostgresEvidence, Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
 };
 use crate::facts::Failure;
 use crate::level::Level;
@@ -143,6 +142,7 @@ pub fn unknown() -> View {
         bottleneck: None,
         last_heartbeat: None,
         recognised: None,
+        denied: Denied::default(),
         reported: None,
     };
     let evidence = PairEvidence {
@@ -271,6 +271,7 @@ fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
             bottleneck: Some(Stage::Replay),
             last_heartbeat: Some(ago(0.9)),
             recognised: None,
+            denied: Denied::default(),
             reported: None,
         }],
         lag: Some(total),

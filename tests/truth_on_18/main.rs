@@ -19,10 +19,10 @@ mod company;
 mod contradictions;
 #[path = "../truth/forecast.rs"]
 mod forecast;
-#[path = "../truth/names.rs"]
-mod names;
 #[path = "../truth/kinds.rs"]
 mod kinds;
+#[path = "../truth/names.rs"]
+mod names;
 #[path = "../truth/postgres.rs"]
 mod postgres;
 #[path = "../truth/pulse.rs"]

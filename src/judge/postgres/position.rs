@@ -91,7 +91,7 @@ pub(super) fn replay_state(
         Some(ReplayState::Delayed)
     } else if stuck_at.is_some_and(|stuck_at| now >= stuck_at) {
         Some(ReplayState::Stuck)
-    } else if waits_on.is_some_and(|event| event.starts_with("RecoveryConflict")) {
+    } else if waits_on.is_some_and(is_conflict) {
         Some(ReplayState::Conflict)
     } else {
         // Not known to be paused is not known to go on.
@@ -100,6 +100,12 @@ pub(super) fn replay_state(
             .map(|outstanding| if outstanding { ReplayState::Applying } else { ReplayState::CaughtUp })
     };
     (state, stuck_at)
+}
+
+/// Replay waits for a query on the standby. A table's lock and a buffer's pin have the names that they have for everybody; replay
+/// waits for neither but in a conflict (`ResolveRecoveryConflictWithLock`, `…WithBufferPin`).
+fn is_conflict(wait_event: &str) -> bool {
+    wait_event.starts_with("RecoveryConflict") || matches!(wait_event, "relation" | "BufferPin")
 }
 
 /// A setting that the standby has lower than its primary, though it may not.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel, Replication};
-use crate::evidence::{Recognised, StandbyEvidence, Verdict};
+use crate::evidence::{Denied, Recognised, StandbyEvidence, Verdict};
 use crate::facts::{Latest, PostgresFacts, PostgresSettings, StandbyFacts, Walsender};
 use crate::history::catch_up::Course;
 use crate::history::lsn_ring::Passed;
-use crate::history::postgres::{PostgresHistory, sender_key};
+use crate::history::postgres::{Held, NodeMemory, PostgresHistory, sender_key};
 use crate::names::{Name, Reason, ReplayState};
 use crate::units::{Bytes, Lsn};
 
@@ -71,11 +71,12 @@ pub(super) fn derive(
         .collect();
     let (replay_state, stuck_at) = own.map_or((None, None), |own| replay_state(view, name, own));
     changes.extend(stuck_at);
+    let denied = denied(view, name, own, walsender.as_ref(), receiver.as_ref(), contradiction.is_some());
     let verdict = match (contradiction, own, source) {
         (Some((reason, detail)), ..) => Verdict::unproven(*reason, detail.clone(), None),
         (None, Some(own), Source::Archive) => by_files(view, name, own, &mut changes),
         (None, Some(own), Source::Another(upstream)) => feed::cascaded(view, name, own, receiver.as_ref(), upstream),
-        (None, ..) => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref()),
+        (None, ..) => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref(), denied),
     };
     let verdict = with_replay(view, name, own, verdict, replay_state);
     let hears_primary = matches!(receiver, Some(Ok(_))) && !matches!(source, Source::Another(_));
@@ -101,6 +102,7 @@ pub(super) fn derive(
         apply_delay: view.pair.node(name).and_then(|node| node.postgres.as_ref()?.apply_delay),
         synchronous: row.and_then(|row| row.sync_state.as_deref()).map(|state| matches!(state, "sync" | "quorum")),
         served,
+        denied,
         verdict,
         stages: None,
         total: None,
@@ -202,11 +204,19 @@ fn verdict(
     own: Option<Own<'_>>,
     walsender: Option<&Proof>,
     receiver: Option<&Proof>,
+    denied: Denied,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
     match (walsender, receiver) {
         (Some(Ok(_)), Some(Ok(_))) => Verdict { up: true, reason: None, detail: None, as_of: asked },
-        (Some(Ok(_)), None) => match node {
+        (Some(Ok(proven)), None) => match node {
+            Node::Silent(reason) if denied.by_standby.is_some_and(|denied| proven.heard <= denied) => {
+                Verdict::unproven(
+                    reason,
+                    format!("{name} cannot be asked: {}; {NO_LIFE_SINCE}", cause(view, name, reason)),
+                    asked,
+                )
+            }
             Node::Silent(reason) if reason != Reason::NotSeenYet => Verdict {
                 up: true,
                 reason: Some(reason),
@@ -218,8 +228,12 @@ fn verdict(
             },
             _ => Verdict::unproven(Reason::NotSeenYet, format!("{name} has not been asked yet"), asked),
         },
-        (None, Some(Ok(_))) => {
+        (None, Some(Ok(proven))) => {
             let (silent, reason) = silent_primary(view, name);
+            if denied.by_primary.is_some_and(|denied| proven.heard <= denied) {
+                let text = format!("{silent} cannot be asked: {}; {NO_LIFE_SINCE}", cause(view, &silent, reason));
+                return Verdict::unproven(reason, text, asked);
+            }
             Verdict {
                 up: true,
                 reason: Some(reason),
@@ -294,6 +308,35 @@ pub(super) fn apply_delay(view: &Surroundings<'_>, name: &Name, own: Option<Own<
     Some(set.map_or(declared, |set| set.min(declared)))
 }
 
+/// Said of a node that cannot be asked, when its last word was against the proof.
+const NO_LIFE_SINCE: &str =
+    "when it last could, it did not bear the replication out, and the other node has seen no sign of life since";
+
+/// A half that is there speaks for itself; of one that is not, the last word stands. So a reading that is lost proves nothing that the
+/// reading before it had denied.
+fn denied(
+    view: &Surroundings<'_>,
+    name: &Name,
+    own: Option<Own<'_>>,
+    walsender: Option<&Proof>,
+    receiver: Option<&Proof>,
+    contradicted: bool,
+) -> Denied {
+    if contradicted {
+        return Denied { by_primary: Some(view.now), by_standby: Some(view.now) };
+    }
+    let before = view.history.denied.get(name).copied().unwrap_or_default();
+    let word = |half: Option<&Proof>, asked: Option<Moment>, before| match half {
+        Some(Ok(_)) => None,
+        Some(Err(_)) => asked,
+        None => before,
+    };
+    Denied {
+        by_primary: word(walsender, view.primary.map(|primary| primary.asked), before.by_primary),
+        by_standby: word(receiver, own.map(|own| own.asked), before.by_standby),
+    }
+}
+
 /// Of the reasons that both halves give, the first in this order is told.
 fn rank(reason: Reason) -> usize {
     const ORDER: [Reason; 8] = [
@@ -363,12 +406,18 @@ fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<R
     position::replay_state(own.standby, &own.facts.settings, primary, standing, view.channel, view.now)
 }
 
-/// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs.
+/// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs; but not of
+/// a node whose last word was of another history: it took writes of its own, or is of another cluster or a later timeline.
 fn gap(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>) -> Option<Bytes> {
     let primary = view.primary?;
-    let held = view.history.nodes.get(name).and_then(|memory| memory.has.as_ref());
-    let fits = held.filter(|held| held.cluster == primary.facts.system_identifier);
-    let has = fits.map(|held| held.lsn).max(row.and_then(|row| row.flush.max(row.replay)))?;
+    let memory = view.history.nodes.get(name);
+    let held = memory.and_then(|memory| memory.has.as_ref());
+    let other_cluster = |held: &Held| held.cluster != primary.facts.system_identifier;
+    let later = |held: &Held| held.timeline.zip(primary.facts.timeline).is_some_and(|(theirs, ours)| theirs > ours);
+    if memory.is_some_and(NodeMemory::was_primary) || held.is_some_and(|held| other_cluster(held) || later(held)) {
+        return None;
+    }
+    let has = held.map(|held| held.lsn).max(row.and_then(|row| row.flush.max(row.replay)))?;
     Some(primary.primary.wal_lsn?.bytes_after(has))
 }
 
