@@ -1,5 +1,6 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+mod readiness;
 mod told;
 
 use std::collections::HashSet;
@@ -14,6 +15,7 @@ use crate::names::{
 };
 use crate::units::{Bytes, Lsn};
 
+pub use readiness::*;
 pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
@@ -29,6 +31,8 @@ pub struct PairEvidence {
     pub kvstore: Option<KvstoreEvidence>,
     /// The search engines.
     pub search: Option<SearchEvidence>,
+    /// "Promote now?", where PostgreSQL is watched.
+    pub readiness: Option<Readiness>,
     /// How often each channel that replicates has changed between proven and not proven in the last quarter of an hour.
     pub flaps: Vec<(Channel, usize)>,
     /// The next moment at which evidence changes without a new reading (something runs out).

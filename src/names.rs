@@ -59,8 +59,10 @@ macro_rules! closed_list {
 }
 pub(crate) use closed_list;
 
+mod failover;
 mod replication;
 mod rules;
+pub use failover::{Blocker, FailoverVerdict, PrimaryLife};
 pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage};
 pub use rules::{RuleName, Severity, ThresholdUnit};
 

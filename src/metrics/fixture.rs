@@ -71,6 +71,7 @@ pub(crate) fn nothing_known() -> PairEvidence {
         config: None,
         kvstore: None,
         search: None,
+        readiness: None,
         flaps: Vec::new(),
         next_change: None,
     }

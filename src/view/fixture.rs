@@ -64,6 +64,7 @@ pub fn ok() -> View {
             primary: Some(name("alpha")),
             nodes: vec![search_node("alpha", 120_000), search_node("beta", 119_998)],
         }),
+        readiness: None,
         flaps: Vec::new(),
         next_change: None,
     };
@@ -175,6 +176,7 @@ pub fn unknown() -> View {
             primary: Some(name("alpha")),
             nodes: vec![blind_search_node("alpha"), blind_search_node("beta")],
         }),
+        readiness: None,
         flaps: Vec::new(),
         next_change: None,
     };
