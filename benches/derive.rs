@@ -163,13 +163,18 @@ fn quantile(times: &mut [Duration], share: f64) -> String {
 }
 
 fn main() {
-    println!("## One reading, from the hub's inbox to the snapshot (a pair's PostgreSQL, {MEASURED} readings, histories filled)\n");
+    println!(
+        "## One reading, from the hub's inbox to the snapshot (a pair's PostgreSQL, {MEASURED} readings, histories filled)\n"
+    );
     println!("| what | half within | 99 % within |\n|---|---|---|");
-    for (name, paused, wanted) in [("all is well", None, Level::Ok), ("replay paused", Some(BEFORE / 2), Level::Critical)] {
+    for (name, paused, wanted) in
+        [("all is well", None, Level::Ok), ("replay paused", Some(BEFORE / 2), Level::Critical)]
+    {
         let Times { mut whole, mut derived } = play(&Pair { paused }, wanted);
-        for (what, times) in
-            [("evidence and rules", &mut derived), ("all of it, with what is shown after the snapshot has run out", &mut whole)]
-        {
+        for (what, times) in [
+            ("evidence and rules", &mut derived),
+            ("all of it, with what is shown after the snapshot has run out", &mut whole),
+        ] {
             println!("| {what}; {name} | {} | {} |", quantile(times, 0.5), quantile(times, 0.99));
         }
     }

@@ -86,7 +86,16 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
         keep(change);
         evidence
     });
-    let mut evidence = PairEvidence { roles, postgres, config, kvstore, search, readiness: None, flaps: Vec::new(), next_change: None };
+    let mut evidence = PairEvidence {
+        roles,
+        postgres,
+        config,
+        kvstore,
+        search,
+        readiness: None,
+        flaps: Vec::new(),
+        next_change: None,
+    };
     evidence.readiness = readiness(known, &evidence, now);
     for (channel, up) in evidence.replicating() {
         let (count, change) = histories.flapping.changes(channel, up, now);

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-
 closed_list! {
     /// The answer.
     FailoverVerdict {

@@ -45,6 +45,7 @@ closed_list! {
         SearchUnknown = "StandbySearchUnknown",
         SearchRed = "StandbySearchRed",
         SearchIndexMissing = "StandbySearchIndexMissing",
+        FailoverNotReady = "StandbyFailoverNotReady",
         AgentDown = "StandbyAgentDown",
         Watchdog = "StandbyWatchdog",
     }

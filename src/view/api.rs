@@ -10,6 +10,7 @@ use crate::names::{
     Stage,
 };
 use crate::snapshot::FindingState;
+use crate::view::failover::FailoverDocument;
 
 /// Counts up when a field changes its meaning or goes away; new fields do not count.
 pub const VERSION: u32 = 1;
@@ -57,6 +58,9 @@ pub struct PairDocument {
     /// PostgreSQL; absent where not configured, as the other three.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<PostgresDocument>,
+    /// "Promote now?"; absent where PostgreSQL is not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<FailoverDocument>,
     /// The configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigDocument>,

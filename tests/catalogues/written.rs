@@ -279,5 +279,14 @@ pub fn written() -> Vec<Written> {
             runs(&[(1, NO), (1, is(1.0)), (1, is(0.0))]),
             &[1],
         ),
+        one(
+            "StandbyFailoverNotReady",
+            "warning",
+            "standby_failover_verdict",
+            &[("verdict", "not_ready")],
+            // Ten minutes, not a step less.
+            runs(&[(1, is(1.0)), (1, is(0.0)), (42, is(1.0)), (1, is(0.0)), (1, NO)]),
+            &[42, 43],
+        ),
     ]
 }

@@ -74,7 +74,10 @@ fn settings_differ(standby: &PostgresFacts, primary: &PostgresFacts, ages: [Dura
 
 /// The settings that the standby has lower than its primary though it may not, each in words. `None` while one of them is not known
 /// and none is seen to be lower.
-pub(in crate::judge) fn settings_too_low(standby: &PostgresSettings, primary: &PostgresSettings) -> Option<Vec<String>> {
+pub(in crate::judge) fn settings_too_low(
+    standby: &PostgresSettings,
+    primary: &PostgresSettings,
+) -> Option<Vec<String>> {
     let compared = MUST_NOT_BE_LOWER.map(|name| {
         let theirs = standby.must_not_be_lower.get(name)?;
         let ours = primary.must_not_be_lower.get(name)?;

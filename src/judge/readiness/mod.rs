@@ -77,7 +77,8 @@ pub fn readiness(situation: &Situation<'_>) -> Readiness {
     let life = situation.life_of(primary);
     let candidate = situation.candidate(primary);
     let (blockers, untold) = blockers::blockers(situation, primary, candidate.as_ref());
-    let parted = blockers.iter().any(|(blocker, _)| *blocker != Blocker::NotAccepting && *blocker != Blocker::SettingsTooLow);
+    let parted =
+        blockers.iter().any(|(blocker, _)| *blocker != Blocker::NotAccepting && *blocker != Blocker::SettingsTooLow);
     // Positions of histories that have parted cannot be compared.
     let loss = match &candidate {
         Some(candidate) if !parted => loss::loss(situation, primary, life, candidate),

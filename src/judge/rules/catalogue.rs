@@ -3,6 +3,7 @@
 mod access;
 mod agent;
 mod config_sync;
+mod failover;
 mod forecast;
 mod kvstore;
 mod lag;
@@ -84,6 +85,7 @@ pub static RULES: &[Rule] = &[
     search::UNKNOWN,
     search::RED,
     search::INDEX_MISSING,
+    failover::NOT_READY,
     agent::DOWN,
     agent::WATCHDOG,
 ];

@@ -87,7 +87,11 @@ fn sessions(costs: &[SessionCost; 2]) -> String {
         ]
     };
     let title = "What it costs the primary: processor time of the sessions held there, each second a look and a scrape";
-    section(title, ["sessions of", "looks or scrapes", "processor for each", "times the agent's"], &costs.each_ref().map(row))
+    section(
+        title,
+        ["sessions of", "looks or scrapes", "processor for each", "times the agent's"],
+        &costs.each_ref().map(row),
+    )
 }
 
 fn black_hole(measured: &Measured) -> String {
