@@ -2,6 +2,7 @@
 
 mod drift;
 mod search;
+mod readiness;
 mod told;
 
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use crate::units::{Bytes, Lsn};
 
 pub use drift::*;
 pub use search::*;
+pub use readiness::*;
 pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
@@ -35,6 +37,8 @@ pub struct PairEvidence {
     pub search: Option<SearchEvidence>,
     /// The other nodes' agents, where each node has one.
     pub peers: Vec<PeerEvidence>,
+    /// "Promote now?", where PostgreSQL is watched.
+    pub readiness: Option<Readiness>,
     /// How often each channel that replicates has changed between proven and not proven in the last quarter of an hour.
     pub flaps: Vec<(Channel, usize)>,
     /// The next moment at which evidence changes without a new reading (something runs out).

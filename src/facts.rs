@@ -162,8 +162,10 @@ impl Observation {
             Self::StatusPage(reading) => reading.answered,
             Self::Pulse(_, reading) => reading.answered,
             Self::Config(_, reading) => reading.answered,
+            Self::Tree(_, reading) => reading.answered,
             Self::Kvstore(reading) => reading.answered,
             Self::Search(_, reading) => reading.answered,
+            Self::SearchExpected(_, reading) => reading.answered,
         }
     }
 }

@@ -60,11 +60,13 @@ macro_rules! closed_list {
 pub(crate) use closed_list;
 
 mod drift;
+mod failover;
 mod replication;
 mod rules;
-pub use drift::{DriftKind, TreeBound};
-pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage, StandbyKind};
 mod search;
+pub use drift::{DriftKind, TreeBound};
+pub use failover::{Blocker, FailoverVerdict, PrimaryLife};
+pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage, StandbyKind};
 pub use rules::{RuleName, Severity, ThresholdUnit};
 pub use search::{EstimateBy, ExpectedBy, RebuildState};
 

@@ -1,6 +1,7 @@
 //! The commands, one short file each.
 
 pub mod check_config;
+pub mod failover;
 mod log;
 pub mod peer;
 pub mod rsync;
@@ -39,6 +40,8 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     /// Show how the pairs are; exit code 0 ok, 1 warning, 2 critical, 3 unknown and every other trouble.
     Status(status::StatusArgs),
+    /// Say whether a standby can be promoted now, and how; exit code 0 ready, 1 with loss, 2 not ready, 3 unknown or primary gone.
+    Failover(failover::FailoverArgs),
     /// Print the alert rules for Prometheus.
     Rules(rules::RulesArgs),
     /// Run rsync under a deadline and record what became of it.
@@ -73,6 +76,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some(Command::Run(args)) => run::run(&args),
             Some(Command::CheckConfig(args)) => check_config::run(&args),
             Some(Command::Status(args)) => status::run(&args),
+            Some(Command::Failover(args)) => failover::run(&args),
             Some(Command::Rules(args)) => rules::run(&args),
             Some(Command::Rsync(args)) => rsync::run(&args),
             Some(Command::Peer(args)) => peer::run(&args),
@@ -82,7 +86,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             match (error.use_stderr(), arguments.get(1)) {
                 (false, _) => ExitCode::SUCCESS,
                 // A check that was called wrongly knows nothing.
-                (true, Some(command)) if command == "status" => ExitCode::from(Level::Unknown.code()),
+                (true, Some(command)) if command == "status" || command == "failover" => {
+                    ExitCode::from(Level::Unknown.code())
+                }
                 (true, _) => ExitCode::from(2),
             }
         }

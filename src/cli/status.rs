@@ -38,7 +38,7 @@ pub struct StatusArgs {
     /// With --once or two URLs: look at most this long.
     #[arg(long, value_name = "DURATION", default_value = "16s", value_parser = units::parse_duration)]
     wait: Duration,
-    /// Print the whole status as JSON.
+    /// Print all of it as JSON.
     #[arg(long)]
     json: bool,
     /// With --once: where `standbywatch rsync` keeps its record.
@@ -55,13 +55,7 @@ pub struct StatusArgs {
 
 /// Prints the status. Exit code 0 ok, 1 warning, 2 critical, 3 unknown and every other trouble.
 pub fn run(args: &StatusArgs) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let status = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        let status = runtime.block_on(status(args));
-        runtime.shutdown_background();
-        status
-    });
-    match status {
+    match ask_or_look(args) {
         Ok(status) => {
             print!("{}", if args.json { json(&status) } else { table::render(&status) });
             ExitCode::from(status.level.code())
@@ -71,6 +65,23 @@ pub fn run(args: &StatusArgs) -> ExitCode {
             println!("UNKNOWN {text}");
             ExitCode::from(Level::Unknown.code())
         }
+    }
+}
+
+/// What the running agent says, or what is seen from here.
+pub(super) fn ask_or_look(args: &StatusArgs) -> Result<StatusDocument, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let status = runtime.block_on(status(args));
+        runtime.shutdown_background();
+        status
+    })
+}
+
+impl StatusArgs {
+    /// JSON is asked for.
+    pub(super) const fn json(&self) -> bool {
+        self.json
     }
 }
 

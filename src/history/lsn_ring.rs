@@ -113,6 +113,11 @@ impl LsnRing {
         }
     }
 
+    /// The newest entry.
+    pub const fn newest(&self) -> Option<(Moment, Lsn)> {
+        self.newest
+    }
+
     /// Nothing was forgotten yet, since less than a day is known: what is older was never seen.
     pub fn is_young(&self) -> bool {
         let (_, longest) = TIERS[TIERS.len() - 1];

@@ -80,6 +80,8 @@ pub struct NodeMemory {
     pub replay: Option<(Lsn, Moment)>,
     /// As a standby: how WAL comes to it.
     pub feed: Feed,
+    /// As a standby: how its replay got on.
+    pub replayed: LsnRing,
     /// As a primary: since when somebody has been waiting for a synchronous standby, without a reading in which nobody was.
     pub commits_wait_since: Option<Moment>,
     /// How many pairs of readings in a row showed it ahead of its primary.
@@ -231,6 +233,11 @@ impl PostgresHistory {
                 room.push(self.slot_window, asked, wal, restart);
             }
         }
+    }
+
+    /// Whose positions the ring holds: the last primary that answered.
+    pub const fn ring_of(&self) -> Option<&RingOf> {
+        self.ring_of.as_ref()
     }
 
     /// What must survive a restart.
@@ -414,6 +421,9 @@ impl NodeMemory {
             _ => (lsn, asked),
         };
         self.replay = standby.replay_lsn.map(since);
+        if let Some(lsn) = standby.replay_lsn {
+            self.replayed.push(asked, lsn);
+        }
     }
 }
 

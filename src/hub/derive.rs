@@ -8,9 +8,10 @@ use super::readings::Readings;
 use super::role_file::RoleFileReading;
 use crate::clock::{Moment, WallTime};
 use crate::config::{PairConfig, RoleFrom};
-use crate::evidence::{PairEvidence, Roles};
+use crate::evidence::{PairEvidence, Readiness, Roles};
 use crate::history::rules::RuleTimers;
 use crate::judge;
+use crate::judge::readiness::Situation;
 use crate::judge::rules::RuleBook;
 use crate::metrics;
 use crate::names::Name;
@@ -99,9 +100,18 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
     });
     let (peers, change) = known.peers.evidence(pair, now);
     keep(change);
-    let (flaps_so_far, next_change) = (Vec::new(), None);
-    let mut evidence =
-        PairEvidence { roles, postgres, config, kvstore, search, peers, flaps: flaps_so_far, next_change };
+    let mut evidence = PairEvidence {
+        roles,
+        postgres,
+        config,
+        kvstore,
+        search,
+        peers,
+        readiness: None,
+        flaps: Vec::new(),
+        next_change: None,
+    };
+    evidence.readiness = readiness(known, &evidence, now);
     for (channel, up) in evidence.replicating() {
         let (count, change) = histories.flapping.changes(channel, up, now);
         flaps.push((channel, count));
@@ -110,6 +120,19 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
     evidence.flaps = flaps;
     evidence.next_change = changes.into_iter().min();
     evidence
+}
+
+/// "Promote now?", where PostgreSQL is watched.
+fn readiness(known: Known<'_>, evidence: &PairEvidence, now: Moment) -> Option<Readiness> {
+    let Known { pair, readings, histories, .. } = known;
+    let (channel, postgres) = pair.postgres.as_ref().zip(evidence.postgres.as_ref())?;
+    if channel.status_page.is_some() {
+        return Some(judge::readiness::of_a_page());
+    }
+    let history = histories.postgres.as_ref()?;
+    let (latest, roles) = (&readings.postgres, &evidence.roles);
+    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, now };
+    Some(judge::readiness::readiness(&situation))
 }
 
 /// Which node is what: as PostgreSQL proves it, or as the configuration says.

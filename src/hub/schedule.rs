@@ -54,11 +54,13 @@ pub struct Listeners {
 }
 
 impl Told {
-    /// When that was, by this agent's clock.
-    pub fn answered(&self) -> Moment {
+    /// When that was, by this agent's clock; `None` for what tells of no moment.
+    pub fn answered(&self) -> Option<Moment> {
         match self {
-            Self::Observation(observation) => observation.answered(),
-            Self::RoleFile(reading) => reading.asked(),
+            Self::Observation(observation) => Some(observation.answered()),
+            Self::RoleFile(reading) => Some(reading.asked()),
+            Self::Peer(_, reading) => Some(reading.answered),
+            Self::Beacon(..) => None,
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod config_sync;
 pub mod kvstore;
 pub mod level;
 pub mod postgres;
+pub mod readiness;
 pub mod rules;
 pub mod search;
 pub mod status_page;

@@ -76,6 +76,7 @@ pub(crate) fn nothing_known() -> PairEvidence {
         kvstore: None,
         search: None,
         peers: Vec::new(),
+        readiness: None,
         flaps: Vec::new(),
         next_change: None,
     }
@@ -227,6 +228,17 @@ pub(crate) fn all_known() -> PairEvidence {
         }),
         search: Some(search_known()),
         peers: Vec::new(),
+        readiness: Some(Readiness {
+            verdict: FailoverVerdict::Ready,
+            reasons: vec!["a promotion would lose 3 B of WAL".to_owned()],
+            primary: Some(name("alpha")),
+            primary_life: PrimaryLife::Answers,
+            standby: Some(name("beta")),
+            blockers: Vec::new(),
+            loss: Loss { wal: Some(Bytes(3)), seconds: Some(0.5), ..Loss::default() },
+            serve: TimeToServe::default(),
+            steps: Vec::new(),
+        }),
         flaps: [Channel::Postgres, Channel::Config, Channel::Kvstore].map(|channel| (channel, 0)).into(),
         next_change: None,
     }

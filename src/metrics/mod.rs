@@ -15,6 +15,7 @@ use crate::snapshot::{ChannelView, ProbeHealth, Sample};
 mod agent;
 mod config_sync;
 mod document;
+mod failover;
 mod forecast;
 mod kvstore;
 mod pair;
@@ -148,6 +149,7 @@ pub static CATALOGUE: &[Section] = &[
     Section { title: "The pair, its channels and its probes", metrics: &pair::METRICS },
     Section { title: "PostgreSQL", metrics: &postgres::METRICS },
     Section { title: "PostgreSQL, what is coming", metrics: &forecast::METRICS },
+    Section { title: "Promote now?", metrics: &failover::METRICS },
     Section { title: "Whose word PostgreSQL's evidence is", metrics: &source::METRICS },
     Section { title: "PostgreSQL's servers", metrics: &servers::METRICS },
     Section { title: "Configuration", metrics: &config_sync::METRICS },

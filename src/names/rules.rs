@@ -53,6 +53,7 @@ closed_list! {
         SearchDocumentsDrift = "StandbySearchDocumentsDrift",
         SearchStandbyUnknown = "StandbySearchStandbyUnknown",
         SearchRebuildStalled = "StandbySearchRebuildStalled",
+        FailoverNotReady = "StandbyFailoverNotReady",
         AgentProbeFailing = "StandbyAgentProbeFailing",
         AgentReloadFailed = "StandbyAgentReloadFailed",
         AgentDown = "StandbyAgentDown",

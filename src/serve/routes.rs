@@ -13,11 +13,13 @@ use crate::clock::{self, Moment};
 use crate::facts::NodeReport;
 use crate::http_client::percent_decoded;
 use crate::level::Level;
+use crate::names::FailoverVerdict;
 use crate::serve::answer::{self, Answer};
 use crate::serve::openness::{HOW_TO_OPEN, is_this_machine};
 use crate::serve::{Caller, Pairs, ServeState};
 use crate::snapshot::Snapshot;
 use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
+use crate::view::failover::{OneFailoverDocument, checklist};
 use crate::view::prometheus::Format;
 use crate::view::replication::Replication;
 use crate::view::{html, prometheus};
@@ -39,6 +41,7 @@ enum Route<'a> {
     Status,
     Pair(&'a str),
     Node,
+    Failover(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -51,10 +54,11 @@ impl<'a> Route<'a> {
             "/" => Some(Self::Page),
             "/api/v1/status" => Some(Self::Status),
             NODE_PATH => Some(Self::Node),
-            path => path
-                .strip_prefix("/api/v1/pairs/")
-                .filter(|name| !name.is_empty() && !name.contains('/'))
-                .map(Self::Pair),
+            path => {
+                let named =
+                    |prefix| path.strip_prefix(prefix).filter(|name: &&str| !name.is_empty() && !name.contains('/'));
+                named("/api/v1/pairs/").map(Self::Pair).or_else(|| named("/failover/").map(Self::Failover))
+            }
         }
     }
 
@@ -96,6 +100,7 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
         Route::Page => answer::html(html::render(&status_document(state, &shown, now), &state.settings.telemetry_path)),
         Route::Status => as_json(&status_document(state, &shown, now)),
         Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
+        Route::Failover(name) => failover(request, &percent_decoded(name), &shown, now),
         // Answered above: it is another agent's affair, whoever else may see what.
         Route::Node => answer::text(StatusCode::NOT_FOUND, "There is nothing at this path."),
     }
@@ -199,7 +204,7 @@ fn replication(query: &str, shown: &Shown, now: Moment) -> Answer {
         },
     };
     let replication = Replication::new(&views, now);
-    let strict = parameter(query, "strict").is_some_and(|value| value == "1" || value == "true");
+    let strict = is_strict(query);
     let status = match replication.level() {
         Level::Ok => StatusCode::OK,
         _ if strict => StatusCode::SERVICE_UNAVAILABLE,
@@ -238,6 +243,33 @@ fn pair(name: &str, shown: &Shown, now: Moment) -> Answer {
         }
         None => no_such_pair(),
     }
+}
+
+/// "Promote now?": text, or JSON for those who accept that. 200 with the verdict; `?strict=1`: 503 unless ready.
+fn failover<B>(request: &Request<B>, name: &str, shown: &Shown, now: Moment) -> Answer {
+    let Some(view) = shown.named(name, now).map(|snapshot| snapshot.at(now)) else { return no_such_pair() };
+    let Some(told) = OneFailoverDocument::new(view) else {
+        let message = "PostgreSQL is not watched in this pair: what a promotion would lose is unknown.";
+        return answer::json_error(StatusCode::NOT_FOUND, message);
+    };
+    let strict = is_strict(request.uri().query().unwrap_or_default());
+    let status = match told.failover.verdict {
+        FailoverVerdict::Ready => StatusCode::OK,
+        _ if strict => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if accepts.into_iter().any(|accepted| accepted.contains("application/json")) {
+        return match serde_json::to_string(&told) {
+            Ok(json) => answer::json(status, json + "\n"),
+            Err(error) => answer::json_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        };
+    }
+    answer::text(status, checklist(told.pair.as_str(), &told.failover).trim_end())
+}
+
+fn is_strict(query: &str) -> bool {
+    parameter(query, "strict").is_some_and(|value| value == "1" || value == "true")
 }
 
 fn no_such_pair() -> Answer {

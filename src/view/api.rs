@@ -12,6 +12,7 @@ use crate::names::{
     Stage, StandbyKind,
 };
 use crate::snapshot::FindingState;
+use crate::view::failover::FailoverDocument;
 
 pub use drift::*;
 
@@ -64,6 +65,9 @@ pub struct PairDocument {
     /// PostgreSQL; absent where not configured, as the other three.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<PostgresDocument>,
+    /// "Promote now?"; absent where PostgreSQL is not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<FailoverDocument>,
     /// The configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigDocument>,

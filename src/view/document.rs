@@ -16,6 +16,7 @@ use crate::view::api::{
     ProbeDocument, RolesDocument, SearchDocument, SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument,
     StoreDocument, VERSION,
 };
+use crate::view::failover::FailoverDocument;
 
 impl StatusDocument {
     /// The document of all pairs; each view with whether its snapshot is complete.
@@ -52,6 +53,7 @@ impl PairDocument {
             channels: view.channels.iter().map(|channel| channel_document(channel, now)).collect(),
             roles: roles_document(&evidence.roles, now),
             postgres: evidence.postgres.as_ref().map(|postgres| postgres_document(postgres, now)),
+            failover: evidence.readiness.as_ref().map(FailoverDocument::new),
             config: evidence.config.as_ref().map(|config| config_document(config, now)),
             kvstore: evidence.kvstore.as_ref().map(kvstore_document),
             search: evidence.search.as_ref().map(search_document),

@@ -71,6 +71,7 @@ pub fn ok() -> View {
             nodes: vec![search_node("alpha", 120_000), search_node("beta", 119_998)],
         }),
         peers: Vec::new(),
+        readiness: None,
         flaps: Vec::new(),
         next_change: None,
     };
@@ -194,6 +195,7 @@ pub fn unknown() -> View {
             nodes: vec![blind_search_node("alpha"), blind_search_node("beta")],
         }),
         peers: Vec::new(),
+        readiness: None,
         flaps: Vec::new(),
         next_change: None,
     };

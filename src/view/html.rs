@@ -3,6 +3,7 @@
 //! Templates and style are files in `assets`; whatever comes from outside passes through [`Html::text`].
 
 mod config;
+mod failover;
 mod markup;
 
 use crate::level::Level;
@@ -90,6 +91,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("primary", value(&primary(pair))),
             ("channels", channels(pair)),
             ("findings", findings(&pair.findings)),
+            ("failover", failover::failover(pair.failover.as_ref())),
             ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),

@@ -5,6 +5,7 @@
 
 pub mod api;
 mod document;
+pub mod failover;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod html;

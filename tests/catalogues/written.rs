@@ -280,6 +280,15 @@ pub fn written() -> Vec<Written> {
             &[1],
         ),
         one(
+            "StandbyFailoverNotReady",
+            "warning",
+            "standby_failover_verdict",
+            &[("verdict", "not_ready")],
+            // Ten minutes, not a step less.
+            runs(&[(1, is(1.0)), (1, is(0.0)), (42, is(1.0)), (1, is(0.0)), (1, NO)]),
+            &[42, 43],
+        ),
+        one(
             "StandbyAgentProbeFailing",
             "warning",
             "standby_probe_up",

@@ -28,6 +28,7 @@ use crate::trend::Slope;
 use crate::units::Bytes;
 
 use self::nodes::{Nodes, Primary};
+pub(super) use self::servers::settings_too_low;
 
 /// The share of `lag_large` by which lag must rise over the window to count as growing.
 const RISE_SHARE: f64 = 0.1;

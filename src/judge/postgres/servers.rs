@@ -7,7 +7,7 @@ use super::outlook;
 use super::standby::{Own, Surroundings};
 use crate::clock::Moment;
 use crate::evidence::{NodeTold, StandbyTold, WalStatus};
-use crate::facts::PostgresFacts;
+use crate::facts::{PostgresFacts, PostgresSettings};
 
 /// What PostgreSQL refuses to start or to replay with, where a standby has it lower than its primary.
 const MUST_NOT_BE_LOWER: [&str; 5] = [
@@ -72,10 +72,26 @@ fn settings_differ(standby: &PostgresFacts, primary: &PostgresFacts, ages: [Dura
     (all_known || !differ.is_empty()).then_some(differ)
 }
 
+/// The settings that the standby has lower than its primary though it may not, each in words. `None` while one of them is not known
+/// and none is seen to be lower.
+pub(in crate::judge) fn settings_too_low(
+    standby: &PostgresSettings,
+    primary: &PostgresSettings,
+) -> Option<Vec<String>> {
+    let compared = MUST_NOT_BE_LOWER.map(|name| {
+        let theirs = standby.must_not_be_lower.get(name)?;
+        let ours = primary.must_not_be_lower.get(name)?;
+        Some((theirs < ours).then(|| format!("{name} is {theirs}, on the primary {ours}")))
+    });
+    let all_known = compared.iter().all(Option::is_some);
+    let lower: Vec<String> = compared.into_iter().flatten().flatten().collect();
+    (all_known || !lower.is_empty()).then_some(lower)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Aged, PostgresRole, PostgresSettings, PrimaryFacts, SlowFacts};
+    use crate::facts::{Aged, PostgresRole, PrimaryFacts, SlowFacts};
     use crate::units::Bytes;
 
     const JUST_NOW: [Duration; 2] = [Duration::ZERO; 2];

@@ -3,6 +3,7 @@
 mod access;
 mod agent;
 mod config_sync;
+mod failover;
 mod forecast;
 mod kvstore;
 mod lag;
@@ -99,6 +100,7 @@ pub static RULES: &[Rule] = &[
     search::DOCUMENTS_DRIFT,
     search::STANDBY_UNKNOWN,
     search::REBUILD_STALLED,
+    failover::NOT_READY,
     agent::PROBE_FAILING,
     agent::RELOAD_FAILED,
     agent::DOWN,

@@ -1,0 +1,99 @@
+//! What a promotion would lose, and how long the standby has to replay.
+
+use std::time::Duration;
+
+use super::{Candidate, Situation};
+use crate::config::Rpo;
+use crate::evidence::{Loss, TimeToServe, Unseen};
+use crate::history::lsn_ring::Passed;
+use crate::names::{Name, PrimaryLife};
+use crate::units::{Bytes, Lsn, short_duration};
+
+/// The primary's position less what the standby has; with the primary gone, up to where it was seen last.
+pub(super) fn loss(
+    situation: &Situation<'_>,
+    primary: Option<&Name>,
+    life: PrimaryLife,
+    candidate: &Candidate<'_>,
+) -> Loss {
+    match life {
+        PrimaryLife::Answers => {
+            let standby = situation.evidence.standbys.iter().find(|standby| standby.node == *candidate.name);
+            let node = situation.evidence.nodes.iter().find(|node| Some(&node.node) == primary);
+            let wal = standby.and_then(|standby| standby.gap);
+            let has = wal.zip(node.and_then(|node| node.position));
+            with_seconds(situation, wal, has.map(|(wal, current)| Lsn(current.0.saturating_sub(wal.0))))
+        }
+        PrimaryLife::Gone => {
+            let was = situation.history.ring_of();
+            let last = situation.history.ring.newest().filter(|_| was.is_some_and(|was| Some(&was.node) == primary));
+            let (Some((at, lsn)), Some(has)) = (last, candidate.has()) else { return Loss::default() };
+            let since = situation.now.since(at);
+            let unseen = Some(Unseen { since, wal_rate: situation.history.ring.rate() });
+            Loss { unseen, ..with_seconds(situation, Some(lsn.bytes_after(has)), Some(has)) }
+        }
+        PrimaryLife::Heard | PrimaryLife::Unknown => Loss::default(),
+    }
+}
+
+/// How old the oldest of what would be lost is.
+fn with_seconds(situation: &Situation<'_>, wal: Option<Bytes>, has: Option<Lsn>) -> Loss {
+    let (seconds, seconds_at_least) = match (wal, has.and_then(|has| situation.history.ring.passed(has))) {
+        (Some(Bytes(0)), _) => (Some(0.0), false),
+        (Some(_), Some(Passed::Ago(seconds))) => (Some(seconds), false),
+        (Some(_), Some(Passed::AtLeast(seconds))) => (Some(seconds), true),
+        _ => (None, false),
+    };
+    Loss { wal, seconds, seconds_at_least, ..Loss::default() }
+}
+
+/// Within both limits for certain: an age that is not known, or is at least so much, is not.
+pub(super) fn is_acceptable(loss: &Loss, wal: Bytes, rpo: Rpo) -> bool {
+    let young = loss.seconds.is_some_and(|seconds| !loss.seconds_at_least && seconds <= rpo.age.as_secs_f64());
+    wal <= rpo.bytes && young
+}
+
+/// In a sentence.
+pub(super) fn in_words(loss: &Loss) -> String {
+    let Some(wal) = loss.wal else { return "what a promotion would lose is not known".to_owned() };
+    let seconds = loss.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let span = match seconds {
+        Some(_) if wal.0 == 0 => String::new(),
+        Some(seconds) if loss.seconds_at_least => format!(" (at least {} of transactions)", short_duration(seconds)),
+        Some(seconds) => format!(" ({} of transactions)", short_duration(seconds)),
+        None => " (of how many seconds is not known)".to_owned(),
+    };
+    let Some(unseen) = loss.unseen else {
+        return match wal.0 {
+            0 => "a promotion would lose nothing: the standby has all WAL that the primary had written".to_owned(),
+            _ => format!("a promotion would lose {wal} of WAL{span}"),
+        };
+    };
+    let since = short_duration(unseen.since);
+    let most = loss.at_most().filter(|most| *most > wal);
+    let rate = match (unseen.wal_rate, most) {
+        (Some(rate), Some(most)) => format!("it wrote {}/s then, so up to about {most}", whole(rate)),
+        (Some(rate), None) => format!("it wrote {}/s then", whole(rate)),
+        (None, _) => "how much it wrote then is not known".to_owned(),
+    };
+    format!("a promotion loses at least {wal} of WAL{span}; the primary is unseen for {since}, {rate}")
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative; it saturates")]
+fn whole(rate: f64) -> Bytes {
+    Bytes(rate.round() as u64)
+}
+
+/// What the standby has and has not replayed, over the rate at which it has replayed lately. While it replayed nothing, only a standby
+/// that has nothing left knows how long it takes.
+pub(super) fn serve(situation: &Situation<'_>, candidate: &Candidate<'_>) -> TimeToServe {
+    let Some(replayed) = candidate.standby.replay_lsn else { return TimeToServe::default() };
+    let left = candidate.has().map(|has| has.bytes_after(replayed));
+    let rate = situation.history.nodes.get(candidate.name).and_then(|memory| memory.replayed.rate());
+    let replay = match (left, rate) {
+        (Some(Bytes(0)), _) => Some(Duration::ZERO),
+        (Some(left), Some(rate)) if rate > 0.0 => Duration::try_from_secs_f64(left.as_f64() / rate).ok(),
+        _ => None,
+    };
+    TimeToServe { replay_left: left, replay }
+}

@@ -1,0 +1,219 @@
+//! "Promote now?", from the point of view of the standby that would be promoted.
+//!
+//! Everything here is told from evidence, never from names: which node is the primary, whether it lives, what the standby has.
+
+mod blockers;
+mod loss;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::clock::Moment;
+use crate::config::{PairConfig, PostgresChannel};
+use crate::evidence::{Loss, PostgresEvidence, Readiness, Roles, TimeToServe};
+use crate::facts::{Latest, PostgresFacts, PostgresRole, StandbyFacts};
+use crate::history::postgres::PostgresHistory;
+use crate::names::{Blocker, FailoverVerdict, FailureKind, Name, PrimaryLife, Reason};
+use crate::units::{Lsn, short_duration};
+
+/// All that the answer is derived from.
+pub struct Situation<'a> {
+    /// The pair.
+    pub pair: &'a PairConfig,
+    /// Its channel.
+    pub channel: &'a PostgresChannel,
+    /// The newest readings of its servers.
+    pub latest: &'a BTreeMap<Name, Latest<PostgresFacts>>,
+    /// What was seen before.
+    pub history: &'a PostgresHistory,
+    /// What follows from both.
+    pub evidence: &'a PostgresEvidence,
+    /// Who was proven to be what.
+    pub roles: &'a Roles,
+    /// Now.
+    pub now: Moment,
+}
+
+/// The standby that would be promoted, while it answers.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    name: &'a Name,
+    facts: &'a PostgresFacts,
+    standby: &'a StandbyFacts,
+}
+
+impl Candidate<'_> {
+    /// What it has, replayed or not.
+    fn has(&self) -> Option<Lsn> {
+        self.standby.receive_lsn.max(self.standby.replay_lsn)
+    }
+}
+
+/// The answer where a vendor's page stands for the servers.
+pub fn of_a_page() -> Readiness {
+    let reason = "a vendor's page stands for the servers: it does not tell what a promotion would lose".to_owned();
+    Readiness { reasons: vec![reason], ..nothing() }
+}
+
+fn nothing() -> Readiness {
+    Readiness {
+        verdict: FailoverVerdict::Unknown,
+        reasons: Vec::new(),
+        primary: None,
+        primary_life: PrimaryLife::Unknown,
+        standby: None,
+        blockers: Vec::new(),
+        loss: Loss::default(),
+        serve: TimeToServe::default(),
+        steps: Vec::new(),
+    }
+}
+
+/// The answer at `situation.now`.
+pub fn readiness(situation: &Situation<'_>) -> Readiness {
+    let primary = situation.primary();
+    let life = situation.life_of(primary);
+    let candidate = situation.candidate(primary);
+    let (blockers, untold) = blockers::blockers(situation, primary, candidate.as_ref());
+    let parted =
+        blockers.iter().any(|(blocker, _)| *blocker != Blocker::NotAccepting && *blocker != Blocker::SettingsTooLow);
+    // Positions of histories that have parted cannot be compared.
+    let loss = match &candidate {
+        Some(candidate) if !parted => loss::loss(situation, primary, life, candidate),
+        _ => Loss::default(),
+    };
+    let serve = candidate.as_ref().map_or_else(TimeToServe::default, |candidate| loss::serve(situation, candidate));
+    let (verdict, reasons) = verdict(situation, life, primary, candidate.as_ref(), &blockers, &untold, &loss);
+    let mut readiness = Readiness {
+        verdict,
+        reasons,
+        primary: primary.cloned(),
+        primary_life: life,
+        standby: candidate.as_ref().map(|candidate| candidate.name.clone()),
+        blockers,
+        loss,
+        serve,
+        steps: Vec::new(),
+    };
+    readiness.steps = steps::steps(situation, &readiness, candidate.as_ref());
+    readiness
+}
+
+fn verdict(
+    situation: &Situation<'_>,
+    life: PrimaryLife,
+    primary: Option<&Name>,
+    candidate: Option<&Candidate<'_>>,
+    blockers: &[(Blocker, String)],
+    untold: &[String],
+    loss: &Loss,
+) -> (FailoverVerdict, Vec<String>) {
+    let mut reasons: Vec<String> = blockers.iter().map(|(_, detail)| detail.clone()).collect();
+    reasons.extend(untold.iter().cloned());
+    if life == PrimaryLife::Gone {
+        reasons.extend(primary.map(|primary| situation.gone(primary)));
+    }
+    if !blockers.is_empty() {
+        return (FailoverVerdict::NotReady, reasons);
+    }
+    if candidate.is_none() {
+        return (FailoverVerdict::Unknown, reasons);
+    }
+    if life == PrimaryLife::Gone {
+        reasons.push(loss::in_words(loss));
+        return (FailoverVerdict::PrimaryGone, reasons);
+    }
+    reasons.extend(situation.unseen(life, primary));
+    reasons.push(loss::in_words(loss));
+    let within = loss.wal.map(|wal| loss::is_acceptable(loss, wal, situation.pair.rpo));
+    let verdict = match within {
+        None => FailoverVerdict::Unknown,
+        Some(_) if !untold.is_empty() => FailoverVerdict::Unknown,
+        Some(true) => FailoverVerdict::Ready,
+        Some(false) => {
+            let rpo = situation.pair.rpo;
+            let age = short_duration(rpo.age);
+            reasons.push(format!("that is not known to be within what is acceptable (rpo: {} and {age})", rpo.bytes));
+            FailoverVerdict::ReadyWithLoss
+        }
+    };
+    (verdict, reasons)
+}
+
+impl<'a> Situation<'a> {
+    /// The one that answers as the only primary, else the last that was proven to be, else the one that alone is silent.
+    fn primary(&self) -> Option<&'a Name> {
+        let answers_as_standby = |name: &Name| self.standby_facts(name).is_some();
+        let remembered = self.roles.primary.as_ref().filter(|name| !answers_as_standby(name));
+        let mut silent = self.latest.iter().filter(|(name, _)| self.fresh(name).is_err()).map(|(name, _)| name);
+        let alone = silent.next().filter(|_| silent.next().is_none());
+        self.evidence.primary.as_ref().or(remembered).or(alone)
+    }
+
+    fn fresh(&self, name: &Name) -> Result<&'a PostgresFacts, Reason> {
+        let latest = self.latest.get(name).ok_or(Reason::NotSeenYet)?;
+        latest.fresh(self.now, self.channel.schedule.stale_after).map(|(facts, _)| facts)
+    }
+
+    fn standby_facts(&self, name: &Name) -> Option<(&'a PostgresFacts, &'a StandbyFacts)> {
+        let facts = self.fresh(name).ok()?;
+        match &facts.role {
+            PostgresRole::Standby(standby) => Some((facts, standby)),
+            PostgresRole::Primary(_) => None,
+        }
+    }
+
+    /// Gone only if it cannot be reached *and* no receiver that can be asked has a fresh heartbeat from it. A server that answers
+    /// with a refusal, or is starting, lives.
+    fn life_of(&self, primary: Option<&Name>) -> PrimaryLife {
+        const OUT_OF_REACH: [FailureKind; 3] = [FailureKind::Unreachable, FailureKind::Refused, FailureKind::Timeout];
+        if self.evidence.primary.is_some() {
+            return PrimaryLife::Answers;
+        }
+        if self.evidence.primary_seen {
+            return PrimaryLife::Heard;
+        }
+        let failure = primary.and_then(|primary| self.latest.get(primary)).and_then(Latest::failure);
+        match failure {
+            Some(failure) if OUT_OF_REACH.contains(&failure.kind) => PrimaryLife::Gone,
+            _ => PrimaryLife::Unknown,
+        }
+    }
+
+    /// Of the standbys that answer, the one that has most.
+    fn candidate(&self, primary: Option<&Name>) -> Option<Candidate<'a>> {
+        let others = self.pair.nodes.iter().map(|node| &node.name).filter(|name| Some(*name) != primary);
+        let answering = others.filter_map(|name| {
+            let (facts, standby) = self.standby_facts(name)?;
+            Some(Candidate { name, facts, standby })
+        });
+        answering.max_by_key(Candidate::has)
+    }
+
+    /// Why a node cannot be asked.
+    fn silence(&self, name: &Name) -> String {
+        match (self.latest.get(name).and_then(Latest::failure), self.fresh(name)) {
+            (Some(failure), _) => failure.message.clone(),
+            (None, Err(reason)) => reason.as_str().replace('_', " "),
+            (None, Ok(_)) => "it answers".to_owned(),
+        }
+    }
+
+    fn gone(&self, primary: &Name) -> String {
+        format!("nobody sees the primary {primary} any more: {}", self.silence(primary))
+    }
+
+    /// What keeps the loss from being told while the primary may live.
+    fn unseen(&self, life: PrimaryLife, primary: Option<&Name>) -> Option<String> {
+        match (life, primary) {
+            (PrimaryLife::Answers | PrimaryLife::Gone, _) => None,
+            (PrimaryLife::Heard, Some(primary)) => {
+                Some(format!("{primary} lives, a standby hears it, but it cannot be asked: {}", self.silence(primary)))
+            }
+            (_, Some(primary)) => Some(format!("whether {primary} lives is not known: {}", self.silence(primary))),
+            (_, None) => Some("no node is known to be the primary".to_owned()),
+        }
+    }
+}

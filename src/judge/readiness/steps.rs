@@ -1,0 +1,77 @@
+//! What to do, in the order to do it: for a person at three in the morning.
+
+use super::{Candidate, Situation};
+use crate::evidence::Readiness;
+use crate::names::{FailoverVerdict, Name, PrimaryLife};
+
+/// The steps of this promotion. Without a standby that answers there is none to promote.
+pub(super) fn steps(
+    situation: &Situation<'_>,
+    readiness: &Readiness,
+    candidate: Option<&Candidate<'_>>,
+) -> Vec<String> {
+    let mut steps = Vec::new();
+    let Some(candidate) = candidate else {
+        return vec!["find out why no standby answers; nothing can be promoted before".to_owned()];
+    };
+    if readiness.verdict == FailoverVerdict::NotReady {
+        let found = readiness
+            .blockers
+            .iter()
+            .map(|(_, detail)| format!("do not promote {} before this is mended: {detail}", candidate.name));
+        steps.extend(found);
+        return steps;
+    }
+    if readiness.verdict == FailoverVerdict::Unknown {
+        steps.push(format!(
+            "find out first what cannot be told; promoting {} now is a risk that nobody can size",
+            candidate.name
+        ));
+    }
+    steps.extend(readiness.primary.as_ref().map(|primary| fence(situation, readiness, primary, candidate)));
+    if candidate.standby.replay_paused == Some(true) {
+        steps.push(match readiness.serve.replay_left {
+            Some(left) => format!(
+                "replay on {} is paused: the promotion ends the pause and will replay {left} first",
+                candidate.name
+            ),
+            None => format!(
+                "replay on {} is paused: the promotion ends the pause and will replay what is left",
+                candidate.name
+            ),
+        });
+    }
+    steps.push(format!("promote {} ({}): SELECT pg_promote();", candidate.name, place(situation, candidate.name)));
+    steps.push(format!("wait until {} answers as a primary, then lead the application to it", candidate.name));
+    if let Some(primary) = &readiness.primary {
+        steps.push(format!(
+            "keep the data directory of {primary} until you know what was lost; rejoin it with pg_rewind, or rebuild it"
+        ));
+    }
+    steps
+}
+
+fn fence(situation: &Situation<'_>, readiness: &Readiness, primary: &Name, candidate: &Candidate<'_>) -> String {
+    let place = place(situation, primary);
+    match readiness.primary_life {
+        PrimaryLife::Answers => {
+            format!("primary {primary} still answers on {place}: fence it first (stop it and keep it down)")
+        }
+        PrimaryLife::Heard => format!(
+            "primary {primary} ({place}) lives, {} hears it: fence it first (stop it and keep it down)",
+            candidate.name
+        ),
+        PrimaryLife::Gone => {
+            format!("make sure that primary {primary} ({place}) stays down and cannot come back by itself")
+        }
+        PrimaryLife::Unknown => format!("whether primary {primary} ({place}) lives is not known: fence it first"),
+    }
+}
+
+/// Where a node's server is asked.
+fn place(situation: &Situation<'_>, name: &Name) -> String {
+    match situation.pair.node(name).and_then(|node| node.postgres.as_ref()) {
+        Some(server) => format!("{}:{}", server.host, server.port),
+        None => "where it is not configured".to_owned(),
+    }
+}
