@@ -211,13 +211,14 @@ fn config_tree(section: &Section<'_>) -> Option<ConfigNode> {
         let cure = "put it outside: rsync would bring the primary's file along, and with it the primary's clock";
         section.problem("timestamp_file", said, cure);
     }
-    let beacon = section.path("beacon");
+    let mut beacon = section.path("beacon");
     if let Some(file) = &beacon
         && (!file.starts_with(&root) || !lies_in(file, &root) || *file == root)
     {
         let said =
             format!("beacon: {:?} does not lie in root {:?}", file.display().to_string(), root.display().to_string());
         section.problem("beacon", said, "put it inside: its copy is what tells the age");
+        beacon = None;
     }
     Some(ConfigNode { root, timestamp_file, beacon })
 }

@@ -13,6 +13,7 @@ mod clocks;
 mod commits;
 mod company;
 mod config;
+mod config_files;
 mod contradictions;
 mod forecast;
 mod kinds;

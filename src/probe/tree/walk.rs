@@ -135,7 +135,7 @@ impl Old<'_> {
 
 impl Walk<'_> {
     fn directory(&mut self, directory: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
-        let (names, ends) = self.names(directory)?;
+        let (names, ends, cut) = self.names(directory)?;
         let name_at = |index: usize| {
             let (from, to): (usize, usize) = ends[index];
             &names[from..to]
@@ -156,11 +156,14 @@ impl Walk<'_> {
             self.entry(directory, name, depth);
             self.path.truncate(length);
         }
+        if cut {
+            self.bound = self.bound.or(Some(TreeBound::Files));
+        }
         Ok(())
     }
 
-    /// The names of a directory, each with a NUL at its end, one after another; and where each lies.
-    fn names(&mut self, directory: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<(usize, usize)>)> {
+    /// The names of a directory, each with a NUL at its end, one after another; where each lies; and whether there are more.
+    fn names(&self, directory: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<(usize, usize)>, bool)> {
         let (mut names, mut ends) = (Vec::new(), Vec::new());
         let mut space = Vec::with_capacity(32 << 10);
         let mut entries = RawDir::new(directory, space.spare_capacity_mut());
@@ -171,14 +174,13 @@ impl Walk<'_> {
                 continue;
             }
             if ends.len() >= self.extent.most_files as usize {
-                self.bound = Some(TreeBound::Files);
-                break;
+                return Ok((names, ends, true));
             }
             let from = names.len();
             names.extend_from_slice(name.to_bytes_with_nul());
             ends.push((from, names.len()));
         }
-        Ok((names, ends))
+        Ok((names, ends, false))
     }
 
     fn entry(&mut self, directory: BorrowedFd<'_>, name: &CStr, depth: usize) {
