@@ -180,6 +180,19 @@ impl Connection {
         (self.endpoint.authorization, self.endpoint.hidden) = basic_authorization(user, password);
     }
 
+    /// Sends a bearer token with every request.
+    ///
+    /// # Errors
+    /// A token that cannot stand in a header.
+    pub fn bear(&mut self, token: &Secret) -> Result<(), HttpError> {
+        let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        let mut value = value.map_err(|_| HttpError::new(FailureKind::Authentication, "the token is no token"))?;
+        value.set_sensitive(true);
+        self.endpoint.authorization = Some(value);
+        self.endpoint.hidden = vec![token.clone()];
+        Ok(())
+    }
+
     /// Trusts the certificates in this file instead of the system's.
     ///
     /// # Errors

@@ -110,4 +110,5 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
     },
     alerts::RULE,
     alerts::ALERTING,
+    alerts::ACCESS,
 ];

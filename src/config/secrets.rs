@@ -133,7 +133,7 @@ pub(super) fn password(section: &Section<'_>, environment: &Environment) -> Opti
 }
 
 /// An absolute path, in which systemd's directory of credentials may stand first.
-fn secret_file(text: &str, environment: &Environment) -> Result<PathBuf, Wrong> {
+pub(super) fn secret_file(text: &str, environment: &Environment) -> Result<PathBuf, Wrong> {
     let Some(rest) = text.strip_prefix(CREDENTIALS) else { return value::absolute_path(text) };
     match environment.get("CREDENTIALS_DIRECTORY") {
         Some(directory) => value::absolute_path(&format!("{directory}{rest}")),
