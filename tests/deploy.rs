@@ -14,6 +14,11 @@ fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
 }
 
+/// Whom Alertmanager tells of what.
+fn routes() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/alertmanager.example.yml")
+}
+
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -82,21 +87,21 @@ fn the_examples_for_prometheus_and_alertmanager_are_sound() -> Result<()> {
     let prometheus = lab.write("prometheus.yml", &text)?;
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/standbywatch.rules.yml");
     lab.write("rules/standbywatch.rules.yml", &std::fs::read_to_string(rules)?)?;
-    for (program, arguments, file) in [
-        ("promtool", ["check", "config"].as_slice(), &prometheus),
-        ("amtool", &["check-config"], &shipped("alertmanager.example.yml")),
-    ] {
+    for (program, arguments, file) in
+        [("promtool", ["check", "config"].as_slice(), &prometheus), ("amtool", &["check-config"], &routes())]
+    {
         let output = Command::new(program).args(arguments).arg(file).output().context(program)?;
         assert!(output.status.success(), "{program}: {}", said(&output));
     }
     for (labels, receiver) in [
         (["alertname=StandbyWatchdog", "severity=none"], "dead-mans-switch"),
         (["alertname=StandbyReplicationUnknown", "severity=critical"], "pager"),
-        (["alertname=StandbyPostgresLagHigh", "severity=warning"], "tickets"),
+        (["alertname=StandbyPostgresLagHigh", "severity=warning"], "mail"),
+        (["alertname=StandbyPostgresSplitBrain", "severity=critical"], "pager"),
     ] {
         let mut amtool = Command::new("amtool");
         amtool.args(["config", "routes", "test"]).arg(format!("--verify.receivers={receiver}"));
-        amtool.arg("--config.file").arg(shipped("alertmanager.example.yml")).args(labels);
+        amtool.arg("--config.file").arg(routes()).args(labels);
         let output = amtool.output().context("amtool")?;
         assert!(output.status.success(), "{labels:?}: {}", said(&output));
     }
@@ -105,7 +110,7 @@ fn the_examples_for_prometheus_and_alertmanager_are_sound() -> Result<()> {
 
 #[test]
 fn the_examples_speak_of_rules_that_exist() -> Result<()> {
-    let example = std::fs::read_to_string(shipped("alertmanager.example.yml"))?;
+    let example = std::fs::read_to_string(routes())?;
     let words = example.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '+'));
     let named: Vec<&str> = words.filter(|word| word.starts_with("Standby")).collect();
     assert!(named.len() > 10, "{named:?}");
@@ -136,30 +141,38 @@ async fn states(url: &str) -> Result<Vec<(String, String, String)>> {
 }
 
 #[tokio::test]
-async fn an_agents_alert_is_muted_exactly_where_prometheus_sends_its_copy() -> Result<()> {
+async fn agents_are_muted_exactly_while_the_dead_man_s_switch_of_prometheus_arrives() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Monitoring])? else {
         return Ok(());
     };
     let alertmanager = Alertmanager::start(&lab).await?;
-    let example = std::fs::read_to_string(shipped("alertmanager.example.yml"))?;
+    let example = std::fs::read_to_string(routes())?;
     lab.write("alertmanager/alertmanager.yml", &example)?;
     let url = alertmanager.url();
     http::send(Method::POST, &format!("{url}/-/reload"), None).await?.ok()?;
 
-    let alert = |channel: &str, source: &str| {
-        let mut labels = serde_json::json!({
-            "alertname": "StandbyReplicationUnknown", "severity": "critical", "pair": "catalog", "channel": channel
-        });
+    let alert = |name: &str, channel: &str, source: &str| {
+        let mut labels =
+            serde_json::json!({ "alertname": name, "severity": "critical", "pair": "catalog", "channel": channel });
         if !source.is_empty() {
             labels["source"] = source.into();
         }
         serde_json::json!({ "labels": labels })
     };
-    let alerts = serde_json::json!([alert("postgres", ""), alert("postgres", "agent"), alert("kvstore", "agent")]);
-    http::send(Method::POST, &format!("{url}/api/v2/alerts"), Some(&alerts)).await?.ok()?;
-    let expected = [("kvstore", "agent", "active"), ("postgres", "", "active"), ("postgres", "agent", "suppressed")];
-    let expected = expected.map(|(channel, source, state)| (channel.to_owned(), source.to_owned(), state.to_owned()));
-    wait_until("the agent's copy is muted", SOON, async || Ok((states(&url).await? == expected).then_some(()))).await
+    let unknown = "StandbyReplicationUnknown";
+    let pushed = serde_json::json!([alert(unknown, "postgres", "agent"), alert("StandbyWatchdog", "", "agent")]);
+    http::send(Method::POST, &format!("{url}/api/v2/alerts"), Some(&pushed)).await?.ok()?;
+    let told = |expected: &[(&str, &str, &str)]| -> Vec<(String, String, String)> {
+        let owned = |(a, b, c): &(&str, &str, &str)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned());
+        expected.iter().map(owned).collect()
+    };
+    let alone = told(&[("", "agent", "active"), ("postgres", "agent", "active")]);
+    wait_until("alone, the agent speaks", SOON, async || Ok((states(&url).await? == alone).then_some(()))).await?;
+
+    let scraped = serde_json::json!([alert("StandbyWatchdog", "", "")]);
+    http::send(Method::POST, &format!("{url}/api/v2/alerts"), Some(&scraped)).await?.ok()?;
+    let both = told(&[("", "", "active"), ("", "agent", "suppressed"), ("postgres", "agent", "suppressed")]);
+    wait_until("the agent is muted", SOON, async || Ok((states(&url).await? == both).then_some(()))).await
 }
 
 #[test]

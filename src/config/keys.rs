@@ -118,5 +118,6 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
     },
     alerts::RULE,
     alerts::ALERTING,
+    alerts::ACCESS,
     peer::PEER,
 ];

@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::checked::{Alerting, Config, NodeConfig, PairConfig, PostgresNode, RuleSetting, SecretSource};
+use super::checked::{Config, NodeConfig, PairConfig, PostgresNode, RuleSetting, SecretSource};
 use super::problems::{Found, Problem, Problems};
 use super::secrets::{Environment, postgres_password, readable_for_all};
 use super::section::{NamedSection, Section};
 use super::tree::{self, Value};
 use super::wording::{nearest, shown};
-use super::{pair, postgres_url, value};
+use super::{alerting, pair, postgres_url, value};
 use crate::names::{Name, RuleName};
 
 /// Where the configuration is looked for.
@@ -69,7 +69,7 @@ pub fn parse(text: &str, source_name: &str, environment: &Environment) -> Result
     let section = Section::open(&root, "", "the configuration".to_owned(), &found);
     let pairs = pairs(&section, environment);
     let rules = rules(&section);
-    let alerting = section.given("alerting").map(|part| alerting(&part));
+    let alerting = section.given("alerting").map(|part| alerting::read(&part, environment));
     let peer = super::peer::read(&section, &pairs, environment);
     let warnings = found.finish(source_name)?;
     Ok(Config { pairs, peer, alerting, rules, warnings })
@@ -124,14 +124,11 @@ fn threshold(section: &Section<'_>, rule: Option<RuleName>) -> Option<f64> {
     section.parsed("threshold", |text| value::threshold(text, unit.flatten()))
 }
 
-fn alerting(section: &Section<'_>) -> Alerting {
-    let alertmanagers = section.texts("alertmanagers", value::http_url);
-    Alerting { alertmanagers, external_labels: section.labels("external_labels") }
-}
-
 /// Files with secrets that everybody on this machine can read.
 fn exposed(config: &Config, path: &Path) -> Vec<String> {
-    let secrets = || config.pairs.iter().flat_map(|pair| pair.secrets());
+    let access = config.alerting.iter().map(|alerting| &alerting.access);
+    let of_alerting = access.flat_map(|access| access.password.iter().chain(&access.bearer));
+    let secrets = || config.pairs.iter().flat_map(|pair| pair.secrets()).chain(of_alerting.clone());
     let mut warnings: Vec<String> = secrets().filter_map(SecretSource::warning).collect();
     warnings.sort();
     warnings.dedup();

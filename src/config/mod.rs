@@ -1,6 +1,7 @@
 //! The configuration: YAML as a tree that knows its places, walked against one table of keys; only the checked types
 //! leave this room.
 
+mod alerting;
 mod checked;
 mod glob;
 mod key;

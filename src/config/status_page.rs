@@ -58,7 +58,7 @@ pub(super) fn read(pair: &Section<'_>, nodes: &[NodeRead<'_>], environment: &Env
 }
 
 /// The address with its query, and without it for people.
-fn address(text: &str) -> Result<(String, String), Wrong> {
+pub(super) fn address(text: &str) -> Result<(String, String), Wrong> {
     let (before, query) = text.split_once('?').map_or((text, None), |(before, query)| (before, Some(query)));
     let base = value::http_url(before)?;
     if query.is_some_and(|query| query.contains('#') || query.contains(char::is_whitespace)) {

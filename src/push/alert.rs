@@ -19,6 +19,8 @@ pub(super) struct Alert {
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<&'static str, String>,
     since: WallTime,
+    /// Set if it is over, and that is said.
+    ended: Option<WallTime>,
 }
 
 /// What makes it this alert and no other.
@@ -27,6 +29,11 @@ pub(super) type Identity = BTreeMap<String, String>;
 impl Alert {
     pub(super) fn identity(&self) -> Identity {
         self.labels.clone()
+    }
+
+    /// The same, over since then.
+    pub(super) fn ended(self, when: WallTime) -> Self {
+        Self { ended: Some(when), ..self }
     }
 }
 
@@ -42,12 +49,12 @@ pub(super) fn alerts_of(
         let own = alert_labels(pair.unwrap_or(&nobody), finding);
         labels.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
         labels.insert("source".to_owned(), SOURCE.to_owned());
-        Alert { labels, annotations: alert_annotations(finding), since: finding.since_wall }
+        Alert { labels, annotations: alert_annotations(finding), since: finding.since_wall, ended: None }
     };
     findings.iter().filter(|finding| finding.state != FindingState::Pending).map(alert).collect()
 }
 
-/// The body of `POST /api/v2/alerts`: every alert ends `lives` from now unless it is sent again.
+/// The body of `POST /api/v2/alerts`: every alert that is not over ends `lives` from now unless it is sent again.
 pub(super) fn body(alerts: &[Alert], generator_url: &str, now: WallTime, lives: Duration) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -64,8 +71,8 @@ pub(super) fn body(alerts: &[Alert], generator_url: &str, now: WallTime, lives: 
         labels: &alert.labels,
         annotations: &alert.annotations,
         // If the wall clock was set back since it began: Alertmanager refuses an alert that ends before it starts.
-        starts_at: rfc3339(WallTime(alert.since.0.min(now.0))),
-        ends_at: rfc3339(ends_at),
+        starts_at: rfc3339(WallTime(alert.since.0.min(now.0).min(alert.ended.map_or(now.0, |ended| ended.0)))),
+        ends_at: rfc3339(alert.ended.map_or(ends_at, |ended| WallTime(ended.0.min(now.0)))),
         generator_url,
     });
     let postables: Vec<_> = postables.collect();

@@ -5,6 +5,8 @@
 //! that another still fires.
 
 mod alert;
+mod heartbeat;
+mod resolved;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -17,10 +19,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{self, Moment};
-use crate::config::Alerting;
+use crate::config::{Alerting, OnResolve};
 use crate::names::PushOutcome;
 use crate::snapshot::{Finding, Snapshot};
 use alert::{Alert, Identity, alerts_of};
+use resolved::Resolved;
 
 /// Counts of pushes for the agent's own metrics; shared with whoever renders them.
 #[derive(Debug, Default)]
@@ -85,11 +88,14 @@ async fn run_timed(push: Push, timing: Timing, shutdown: impl Future<Output = ()
     let (batches, newest) = watch::channel(Batch::default());
     // Dropped at the end, which ends the tasks.
     let mut tasks = JoinSet::new();
-    let external_url: Arc<str> = Arc::from(push.external_url.as_str());
+    let mut takers = Vec::new();
     for base_url in &push.alerting.alertmanagers {
-        let sends =
-            sender::send_all(base_url.clone(), external_url.clone(), newest.clone(), push.counters.clone(), timing);
-        tasks.spawn(sends);
+        let to = sender::Target::new(base_url, push.alerting.access.clone(), &push.external_url);
+        takers.push(to.takes.clone());
+        tasks.spawn(sender::send_all(to, newest.clone(), push.counters.clone(), timing));
+    }
+    if let Some(heartbeat) = push.alerting.heartbeat.clone() {
+        tasks.spawn(heartbeat::beat(heartbeat, push.pairs.clone(), takers, timing));
     }
     let changed = Arc::new(Notify::new());
     for pair in &push.pairs {
@@ -112,10 +118,14 @@ async fn forward<T>(mut news: watch::Receiver<T>, changed: Arc<Notify>) {
 /// Publishes a batch when an alert begins or ends, and each minute.
 async fn compose(push: &Push, batches: &watch::Sender<Batch>, changed: &Notify, timing: Timing) {
     let mut last: Option<(Moment, Vec<Identity>)> = None;
+    let mut resolved = Resolved::default();
     loop {
         let now = clock::now();
-        let batch = firing(push, now);
+        let mut batch = firing(push, now);
         let identities: Vec<_> = batch.iter().map(Alert::identity).collect();
+        if push.alerting.on_resolve == OnResolve::Send {
+            batch.extend(resolved.since_last(&batch, (now, clock::wall()), timing.lives));
+        }
         let due = last
             .as_ref()
             .is_none_or(|(sent, sent_identities)| now.since(*sent) >= timing.resend || *sent_identities != identities);

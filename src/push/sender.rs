@@ -1,15 +1,21 @@
 //! One task per Alertmanager: sends the newest batch until it is taken, refused, or replaced by a newer one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hyper::Method;
 use tokio::sync::watch;
 
 use super::alert::body;
 use super::{Batch, PushCounters, Timing};
 use crate::clock;
-use crate::http_client;
+use crate::config::AlertingAccess;
+use crate::facts::Failure;
+use crate::http_client::{Connection, Response};
 use crate::names::PushOutcome;
+use crate::probe::password::password_of;
+use crate::units::duration_text;
 
 /// What became of one push, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,32 +32,74 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// So much of an answer stands in the log.
 const EXCERPT: usize = 300;
 
-/// One Alertmanager's address, with a form that may be shown.
-struct Target {
-    url: String,
+/// One Alertmanager: its address, with a form that may be shown, and how it is asked.
+pub(super) struct Target {
+    path: &'static str,
+    base_url: String,
     shown: String,
+    access: AlertingAccess,
+    external_url: String,
+    /// It took what was sent to it last.
+    pub(super) takes: Arc<AtomicBool>,
 }
 
 impl Target {
-    fn new(base_url: &str) -> Self {
-        let url = format!("{}/api/v2/alerts", base_url.trim_end_matches('/'));
+    pub(super) fn new(base_url: &str, access: AlertingAccess, external_url: &str) -> Self {
         let shown = match (base_url.split_once("://"), base_url.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
             _ => base_url.to_owned(),
         };
-        Self { url, shown }
+        let (base_url, external_url) = (base_url.to_owned(), external_url.to_owned());
+        Self { path: "/api/v2/alerts", base_url, shown, access, external_url, takes: Arc::default() }
+    }
+
+    /// Password, token and certificates are read anew each time, so that changed ones are found.
+    async fn connection(&self) -> Result<Connection, Failure> {
+        let mut connection = Connection::new(&self.base_url)?;
+        if let Some(user) = &self.access.user {
+            let password = password_of(self.access.password.as_ref()).await?;
+            connection.authenticate(user, password.as_ref().map_or("", |password| password.expose()));
+        }
+        if let Some(token) = password_of(self.access.bearer.as_ref()).await? {
+            connection.authorize("Bearer", &token)?;
+        }
+        if let Some(file) = &self.access.root_certificate {
+            connection.trust_only(file)?;
+        }
+        Ok(connection)
+    }
+
+    async fn post(&self, body: Vec<u8>) -> Result<Response, Failure> {
+        let headers = [("content-type", "application/json")];
+        let mut connection = self.connection().await?;
+        Ok(connection.send(Method::POST, self.path, &headers, body, MAX_ANSWER).await?)
+    }
+
+    async fn push(&self, batch: &Batch, timing: Timing) -> Pushed {
+        let body = body(batch, &self.external_url, clock::wall(), timing.lives);
+        match tokio::time::timeout(timing.deadline, self.post(body)).await {
+            Ok(Ok(answer)) if answer.is_success() => Pushed::Taken,
+            Ok(Ok(answer)) => {
+                let text = format!("status {}: {}", answer.status, answer.excerpt(EXCERPT));
+                // 408 and 429 say "later"; a password or token that is refused may be changed.
+                match answer.status {
+                    400..500 if !matches!(answer.status, 401 | 403 | 408 | 429) => Pushed::Refused(text),
+                    _ => Pushed::Failed(text),
+                }
+            }
+            Ok(Err(failure)) => Pushed::Failed(failure.to_string()),
+            Err(_) => Pushed::Failed(format!("no complete answer within {}", duration_text(timing.deadline))),
+        }
     }
 }
 
 /// Sends each batch to one Alertmanager, as long as there are any.
 pub(super) async fn send_all(
-    base_url: String,
-    external_url: Arc<str>,
+    target: Target,
     mut batches: watch::Receiver<Batch>,
     counters: Arc<PushCounters>,
     timing: Timing,
 ) {
-    let target = Target::new(&base_url);
     let mut before = Pushed::Taken;
     while batches.changed().await.is_ok() {
         let mut pause = timing.first_pause;
@@ -60,8 +108,9 @@ pub(super) async fn send_all(
             if batch.is_empty() {
                 break;
             }
-            let now = push(&target, &batch, &external_url, timing).await;
+            let now = target.push(&batch, timing).await;
             counters.count(outcome(&now));
+            target.takes.store(now == Pushed::Taken, Ordering::Relaxed);
             log_change(&target, &before, &now);
             before = now;
             if !matches!(before, Pushed::Failed(_)) {
@@ -74,23 +123,6 @@ pub(super) async fn send_all(
             }
             pause = pause.saturating_mul(2).min(timing.longest_pause);
         }
-    }
-}
-
-async fn push(target: &Target, batch: &Batch, external_url: &str, timing: Timing) -> Pushed {
-    let body = body(batch, external_url, clock::wall(), timing.lives);
-    let headers = [("content-type", "application/json")];
-    match http_client::post(&target.url, &headers, body, timing.deadline, MAX_ANSWER).await {
-        Ok(answer) if answer.is_success() => Pushed::Taken,
-        Ok(answer) => {
-            let text = format!("status {}: {}", answer.status, answer.excerpt(EXCERPT));
-            // 408 and 429 say "later".
-            match answer.status {
-                400..500 if !matches!(answer.status, 408 | 429) => Pushed::Refused(text),
-                _ => Pushed::Failed(text),
-            }
-        }
-        Err(error) => Pushed::Failed(error.to_string()),
     }
 }
 

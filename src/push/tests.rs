@@ -1,5 +1,7 @@
 //! Against servers that record what they get, and against a real Alertmanager where there is one.
 
+mod endings;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -16,7 +18,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::{AlertingAccess, Heartbeat};
 use crate::names::Severity;
+use crate::secret::Secret;
 use crate::snapshot::{FindingState, View};
 use crate::view::fixture;
 
@@ -51,9 +55,10 @@ impl Recorder {
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (keep, statuses) = (keep.clone(), statuses.clone());
                     async move {
-                        assert_eq!(request.uri().path(), "/api/v2/alerts");
+                        assert!(request.method() == "GET" || request.uri().path() == "/api/v2/alerts");
                         let body = request.into_body().collect().await.unwrap().to_bytes();
-                        keep.send_modify(|got| got.push(serde_json::from_slice(&body).unwrap()));
+                        // A GET has none.
+                        keep.send_modify(|got| got.push(serde_json::from_slice(&body).unwrap_or_default()));
                         let status = statuses.lock().unwrap().pop_front().unwrap_or(200);
                         let answer =
                             Response::builder().status(status).body(Full::new(Bytes::from("because\nof this")));
@@ -89,12 +94,15 @@ struct Pushing {
 
 impl Pushing {
     fn start(alertmanagers: Vec<String>, view: View, timing: Timing) -> Self {
+        Self::with(alerting(alertmanagers), view, timing)
+    }
+
+    fn with(alerting: Alerting, view: View, timing: Timing) -> Self {
         let (publish, pair) = watch::channel(snapshot(view));
         let counters = Arc::new(PushCounters::default());
         let standing = watch::channel(Arc::new(vec![fixture::watchdog()])).1;
-        let external_labels = [("site", "fra1"), ("severity", "mine")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         let push = Push {
-            alerting: Alerting { alertmanagers, external_labels: external_labels.into() },
+            alerting,
             external_url: "http://agent.example:19517/".to_owned(),
             pairs: vec![pair],
             standing,
@@ -122,6 +130,17 @@ impl Pushing {
             }
         };
         tokio::time::timeout(SOON, counted).await.expect("it is counted");
+    }
+}
+
+fn alerting(alertmanagers: Vec<String>) -> Alerting {
+    let external_labels = [("site", "fra1"), ("severity", "mine")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    Alerting {
+        alertmanagers,
+        external_labels: external_labels.into(),
+        on_resolve: OnResolve::Expire,
+        heartbeat: None,
+        access: AlertingAccess::default(),
     }
 }
 

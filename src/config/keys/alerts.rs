@@ -1,5 +1,6 @@
 //! The keys of rules and alerting.
 
+use super::{PASSWORD, PASSWORD_ENV, PASSWORD_FILE};
 use crate::config::key::{Key, Kind, SectionKeys};
 
 pub(super) const RULE: SectionKeys = SectionKeys {
@@ -30,10 +31,31 @@ pub(super) const ALERTING: SectionKeys = SectionKeys {
             .example("[http://10.0.0.9:9093]"),
         Key::new("external_labels", Kind::Labels, "Labels that are added to every alert; the same on every agent.")
             .default("{}"),
-        Key::later("on_resolve"),
-        Key::later("heartbeat_url"),
-        Key::later("tls"),
-        Key::later("basic_auth"),
-        Key::later("bearer_file"),
+        Key::new(
+            "on_resolve",
+            Kind::OneOf(&["expire", "send"]),
+            "What ends an alert in Alertmanager: three minutes in which nobody sends it any more, or the agent's word at once. \
+             The word of one agent ends the alert that another still fires: `send` only where there is a single agent.",
+        )
+        .default("expire"),
+        Key::new(
+            "heartbeat",
+            Kind::Url,
+            "Called (GET) on each minute in which every pair is looked at and an Alertmanager takes alerts: a dead-man's \
+             switch of somebody else, who complains when it is not called for some minutes.",
+        ),
+        Key::new("access", Kind::Section, "How the Alertmanagers are asked; holds for all of them."),
+    ],
+};
+
+pub(super) const ACCESS: SectionKeys = SectionKeys {
+    path: "alerting.access",
+    keys: &[
+        Key::new("user", Kind::Text, "User of the basic authentication."),
+        Key::new("password", Kind::Secret, PASSWORD),
+        Key::new("password_file", Kind::SecretFile, PASSWORD_FILE),
+        Key::new("password_env", Kind::Text, PASSWORD_ENV),
+        Key::new("bearer_file", Kind::SecretFile, "A file whose first line is a bearer token; read anew at each push."),
+        Key::new("root_certificate", Kind::Path, "Certificates to trust instead of the system's, in PEM."),
     ],
 };

@@ -67,7 +67,9 @@ pub use cable::{Cable, Mode, Traffic, Way};
 pub use find::Need;
 pub use lab::Lab;
 pub use machine::Machine;
-pub use monitoring::{Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample};
+pub use monitoring::{
+    Alert, Alertmanager, AlertmanagerPlan, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample,
+};
 pub use postgres::{
     Authority, Certificate, Load, OpenTransaction, PgPair, PgPairBuilder, PgServer, Rows, Spoken, Taker, Wire, Writer,
 };

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::lab::Lab;
 
-pub use alertmanager::{Alert, Alertmanager};
+pub use alertmanager::{Alert, Alertmanager, AlertmanagerPlan};
 pub use prometheus::{Prometheus, Sample};
 pub use receiver::{Notice, Receiver};
 
@@ -52,7 +52,11 @@ pub struct Monitoring {
 impl Monitoring {
     /// Starts all three and waits until both servers are ready.
     pub async fn start(lab: &Lab, options: &MonitoringOptions) -> Result<Self> {
-        let alertmanager = Alertmanager::start(lab).await?;
+        Self::start_with(lab, options, Alertmanager::start(lab).await?).await
+    }
+
+    /// The same with an Alertmanager that runs already.
+    pub async fn start_with(lab: &Lab, options: &MonitoringOptions, alertmanager: Alertmanager) -> Result<Self> {
         let prometheus = Prometheus::start(lab, options, alertmanager.address()).await?;
         Ok(Self { prometheus, alertmanager })
     }

@@ -1,0 +1,52 @@
+//! Calls somebody else's dead-man's switch while all is well here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+use super::Timing;
+use crate::clock;
+use crate::config::Heartbeat;
+use crate::http_client;
+use crate::snapshot::Snapshot;
+
+/// Answers are not read, only taken.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Calls it on each healthy minute: every pair is looked at, and an Alertmanager takes alerts. (Whether the pairs are well is
+/// what alerts are for.)
+pub(super) async fn beat(
+    heartbeat: Heartbeat,
+    pairs: Vec<watch::Receiver<Arc<Snapshot>>>,
+    takers: Vec<Arc<AtomicBool>>,
+    timing: Timing,
+) {
+    let mut failing = false;
+    loop {
+        tokio::time::sleep(if failing { timing.longest_pause } else { timing.resend }).await;
+        if !is_healthy(&pairs, &takers) {
+            continue;
+        }
+        let called = http_client::get(heartbeat.url.expose(), &[], timing.deadline, MAX_ANSWER).await;
+        let trouble = match called {
+            Ok(answer) if answer.is_success() => None,
+            Ok(answer) => Some(format!("status {}", answer.status)),
+            Err(error) => Some(error.to_string()),
+        };
+        let url = &heartbeat.shown;
+        match &trouble {
+            Some(trouble) if !failing => tracing::error!(url, trouble, "the heartbeat does not get through"),
+            None if failing => tracing::info!(url, "the heartbeat gets through again"),
+            _ => {}
+        }
+        failing = trouble.is_some();
+    }
+}
+
+fn is_healthy(pairs: &[watch::Receiver<Arc<Snapshot>>], takers: &[Arc<AtomicBool>]) -> bool {
+    let now = clock::now();
+    // A hub that publishes no more has let its last snapshot run out.
+    let looks = |pair: &watch::Receiver<Arc<Snapshot>>| pair.has_changed().is_ok() && pair.borrow().shown_until() > now;
+    pairs.iter().all(looks) && takers.iter().any(|takes| takes.load(Ordering::Relaxed))
+}

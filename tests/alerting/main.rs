@@ -1,0 +1,11 @@
+//! Alerts on their way out: two Alertmanagers as one, with and without Prometheus; Alertmanagers that fail; state that cannot be
+//! kept; reloads.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod cluster;
+
+mod outages;
+mod reload;
+
+mod site;
+mod state;

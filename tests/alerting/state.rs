@@ -1,0 +1,105 @@
+//! Row A5: state that is written while the process is killed, and a disk that takes nothing.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use standbywatch::clock::{self, Moment, WallTime};
+use standbywatch::history::rules::{AlertKey, Instant as Both};
+use standbywatch::names::{Channel, Name, RuleName, Severity};
+use standbywatch::state_file::{Present, Saved, StateFile};
+use standbywatch_lab::{Agent, AgentOptions, Lab, Result, wait_until};
+
+use crate::site::{PAIR, PROGRAM, SOON};
+
+const KILLS: u32 = 200;
+/// The folder that the child writes to.
+const FOLDER: &str = "STANDBYWATCH_TEST_STATE_FOLDER";
+
+fn file(folder: &std::path::Path) -> StateFile {
+    StateFile::new(folder, &Name::new("catalog"))
+}
+
+fn present() -> Present {
+    Present { boot: clock::boot_id().ok(), now: clock::now(), wall: clock::wall() }
+}
+
+/// Some alerts, more or fewer, so that the file's length changes.
+fn saved(number: usize) -> Saved {
+    let mut saved = Saved::default();
+    let instant = Both { now: Moment::after_boot(Duration::from_secs(1)), wall: WallTime(1.0) };
+    for rule in RuleName::ALL.iter().take(1 + number % RuleName::ALL.len()) {
+        let key = AlertKey { rule: *rule, severity: Severity::Critical, channel: Some(Channel::Postgres) };
+        saved.timers.met(key, 1.0, Duration::ZERO, instant);
+    }
+    saved
+}
+
+/// Not a test: what [`two_hundred_kills_leave_a_whole_file`] starts, and kills.
+#[test]
+fn child_that_writes_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let file = file(folder.as_ref());
+    for number in 0.. {
+        file.save(&saved(number), &present()).expect("saved");
+    }
+}
+
+#[test]
+fn two_hundred_kills_leave_a_whole_file() -> Result<()> {
+    let lab = Lab::bare()?;
+    let file = file(lab.dir());
+    let mut seen = std::collections::BTreeSet::new();
+    let random = fastrand::Rng::with_seed(7);
+    let mut random = random;
+    for number in 0..KILLS {
+        // Half of the time the file of before is there, half of the time none.
+        if number % 2 == 0 {
+            let _ = std::fs::remove_file(file.path());
+        }
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--exact", "state::child_that_writes_until_it_is_killed"])
+            .env(FOLDER, lab.dir())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let begun = Instant::now();
+        while !file.path().exists() {
+            assert!(begun.elapsed() < SOON, "the child writes nothing");
+            std::thread::yield_now();
+        }
+        // Any point of a write, from its begin to the next one's.
+        let until = Instant::now() + Duration::from_micros(random.u64(0..4000));
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        child.kill()?;
+        child.wait()?;
+        let loaded = file.load(&present());
+        let loaded = loaded.unwrap_or_else(|error| panic!("kill {number}: {error}")).expect("something was saved");
+        seen.insert(serde_json::to_string(&loaded.timers)?.len());
+        assert!(!file.path().with_added_extension("corrupt").exists(), "kill {number}");
+    }
+    println!("{KILLS} kills, {} different files", seen.len());
+    assert!(seen.len() > 3, "killed at different points: {seen:?}");
+    Ok(())
+}
+
+/// Every write to a file fails, as on a full disk or over a quota (`RLIMIT_FSIZE`, which also sends a signal that kills by default).
+#[tokio::test]
+async fn where_no_file_may_grow_the_agent_lives_and_says_so() -> Result<()> {
+    let lab = Lab::bare()?;
+    // Its log is a pipe, which has no size.
+    let shell = "{ ulimit -f 0; exec \"$@\"; } 2>&1 | cat";
+    let wrapper = ["sh", "-c", shell, "sh"].map(str::to_owned).to_vec();
+    let options =
+        AgentOptions { program: PROGRAM.into(), config: Some(PAIR.to_owned()), wrapper, ..AgentOptions::default() };
+    let agent = Agent::start(&lab, options).await?;
+    wait_until("writes have failed", SOON, async || {
+        let metrics = agent.metrics().await?;
+        Ok((metrics.value("standby_agent_state_writes_total", &[("outcome", "failed")])? >= Some(2.0)).then_some(()))
+    })
+    .await?;
+    assert_eq!(agent.server.log().matches("state cannot be saved").count(), 1, "{}", agent.server.log());
+    assert_eq!(agent.get("/-/healthy").await?.status, 200);
+    assert_eq!(agent.metrics().await?.value("standby_replication_up", &[("pair", "catalog")])?, Some(0.0));
+    agent.server.kill().await
+}
