@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::facts::Opaque;
-use crate::names::{
-    Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, Stage,
-};
+use crate::names::{Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, Stage};
 use crate::units::{Bytes, Lsn};
 
 pub use search::*;

@@ -361,7 +361,10 @@ pub struct RuleSetting {
 pub(super) mod duration_as_text {
     use std::time::Duration;
 
-    pub(in crate::config) fn serialize<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&crate::units::duration_text(*value))
     }
 }
@@ -370,7 +373,10 @@ pub(super) mod optional_duration_as_text {
     use std::time::Duration;
 
     #[allow(clippy::ref_option, reason = "serde's signature")]
-    pub(in crate::config) fn serialize<S: serde::Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => serializer.serialize_some(&crate::units::duration_text(*value)),
             None => serializer.serialize_none(),

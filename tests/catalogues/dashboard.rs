@@ -17,8 +17,13 @@ pub struct Panel {
 
 /// Every query of `dashboards/pair.json` for a pair named `pair`, rates over a minute.
 pub fn expressions_for(pair: &str) -> Vec<Panel> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/pair.json");
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    expressions_in("pair.json", pair)
+}
+
+/// The same of another file of `dashboards`.
+pub fn expressions_in(file: &str, pair: &str) -> Vec<Panel> {
+    let path = format!("{}/dashboards/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let dashboard: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut panels = Vec::new();
     collect(&dashboard, pair, &mut panels);
@@ -38,8 +43,12 @@ fn collect(holder: &Value, pair: &str, panels: &mut Vec<Panel>) {
     }
 }
 
+/// Of all dashboards.
 pub(crate) fn expressions() -> Vec<Panel> {
-    expressions_for("catalog")
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards");
+    let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(".json")).flat_map(|name| expressions_in(&name, "catalog")).collect()
 }
 
 /// The words of a text that look like a metric of this agent (and are no stage of the lag).

@@ -245,6 +245,13 @@ const READ: &[(&str, Labels, &[f64])] = &[
     ("standby_search_primary_up", &[], &[0.0, 1.0]),
     ("standby_search_primary_red", &[], &[0.0, 1.0]),
     ("standby_search_primary_index_missing", &[], &[0.0, 1.0]),
+    ("standby_search_primary_read_only", &[], &[0.0, 1.0]),
+    ("standby_search_primary_disk_high", &[], &[0.0, 1.0]),
+    ("standby_search_primary_yellow", &[], &[0.0, 1.0]),
+    ("standby_search_documents_drift", &[], &[0.0, 1.0]),
+    ("standby_search_standby_up", &[], &[0.0, 1.0]),
+    ("standby_search_rebuild_state", &[("state", "stalled")], &[0.0, 1.0]),
+    ("standby_search_rebuild_state", &[("state", "rebuilding")], &[0.0, 1.0]),
 ];
 
 /// A value (or none) held for some steps, then the next: so that hold times run out now and then.

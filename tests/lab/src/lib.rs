@@ -68,5 +68,5 @@ pub use postgres::{
 pub use process::Server;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{Runs, SyncLoop};
-pub use search::{OwnSearch, Search, SharedSearch};
+pub use search::{Engine, OwnSearch, Search, SharedSearch};
 pub use wait::wait_until;
