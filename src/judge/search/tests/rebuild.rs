@@ -42,11 +42,11 @@ impl Timeline {
         timeline
     }
 
-    /// 100 documents a second into beta's new index, a reading every 5 s, until `end`.
+    /// From second 200 on 100 documents a second are written into beta's new index: the readings from `begin` to `end`, every 5 s.
     fn rebuilds(&mut self, begin: u64, end: u64) -> SearchEvidence {
         let mut last = None;
         for seconds in (begin..=end).step_by(5) {
-            last = Some(self.holds(seconds, "beta", "b", Some((0, 0)), (seconds - begin) * 100));
+            last = Some(self.holds(seconds, "beta", "b", Some((0, 0)), (seconds - 200) * 100));
         }
         last.unwrap()
     }
@@ -90,7 +90,7 @@ fn a_rebuild_from_a_missing_index_to_the_last_document() {
     assert_eq!(early.rebuild.uncounted, Some(name("beta")), "nothing is counted during a rebuild");
     assert_eq!(early.drift, None, "a rebuild explains what is missing");
 
-    let half = timeline.rebuilds(200, 700);
+    let half = timeline.rebuilds(405, 700);
     assert_eq!(half.rebuild.progress, Some(0.5));
     let (least, most) = half.rebuild.left.unwrap();
     assert!((490.0..=510.0).contains(&least) && (490.0..=510.0).contains(&most), "{least} {most}");
@@ -100,7 +100,7 @@ fn a_rebuild_from_a_missing_index_to_the_last_document() {
     );
 
     // All is written; the last count says 0 still. Then counting is allowed, and says so.
-    let written = timeline.rebuilds(200, 1200);
+    let written = timeline.rebuilds(705, 1200);
     assert_eq!((written.rebuild.state, written.rebuild.uncounted.clone()), (RebuildState::Rebuilding, None));
     assert_eq!(written.rebuild.left, None, "no time left is never 0");
     let whole = timeline.holds(1205, "beta", "b", Some((100_000, 100_000)), 100_000);
