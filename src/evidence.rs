@@ -1,8 +1,8 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
 mod drift;
-mod search;
 mod readiness;
+mod search;
 mod told;
 
 use std::collections::HashSet;
@@ -18,8 +18,8 @@ use crate::names::{
 use crate::units::{Bytes, Lsn};
 
 pub use drift::*;
-pub use search::*;
 pub use readiness::*;
+pub use search::*;
 pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.

@@ -281,6 +281,7 @@ impl Channel {
                 R::RebuildStalled,
                 R::RoleUnknown,
                 R::Stale,
+                R::PeerUnreachable,
             ],
         };
         own.iter().chain(&FAILURES).copied().collect()

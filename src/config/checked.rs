@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::glob::Glob;
-use super::search::{SearchChannel, SearchNode};
 use super::peer::{PeerConfig, Seat};
+use super::search::{SearchChannel, SearchNode};
 use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;
@@ -464,7 +464,10 @@ pub struct RuleSetting {
 pub(super) mod duration_as_text {
     use std::time::Duration;
 
-    pub(in crate::config) fn serialize<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&crate::units::duration_text(*value))
     }
 }
@@ -473,7 +476,10 @@ pub(super) mod optional_duration_as_text {
     use std::time::Duration;
 
     #[allow(clippy::ref_option, reason = "serde's signature")]
-    pub(in crate::config) fn serialize<S: serde::Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => serializer.serialize_some(&crate::units::duration_text(*value)),
             None => serializer.serialize_none(),

@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 
 use super::checked::{
-    ConfigNode, KvstoreNode, NodeConfig, PostgresNode, PostgresTls, RedisNode, ReplicaMatch, SecretSource,
-    SslMode,
+    ConfigNode, KvstoreNode, NodeConfig, PostgresNode, PostgresTls, RedisNode, ReplicaMatch, SecretSource, SslMode,
 };
 use super::postgres_url::{self, ssl_mode};
-use super::secrets::{Environment, password, postgres_password};
 use super::search;
+use super::secrets::{Environment, password, postgres_password};
 use super::section::{NamedSection, Section};
 use super::value::{self, Wrong, lies_in};
 use crate::names::{Channel, Name};

@@ -127,7 +127,11 @@ pub(super) fn node(section: &Section<'_>, environment: &Environment) -> Option<S
     }
     let ways: Vec<_> = ["user", "api_key_file", "bearer_file"].into_iter().filter(|name| section.has(name)).collect();
     if let [first, second, ..] = ways.as_slice() {
-        section.problem(second, format!("{second}: {first} is given too"), "keep one of them: one request has one way in");
+        section.problem(
+            second,
+            format!("{second}: {first} is given too"),
+            "keep one of them: one request has one way in",
+        );
     }
     let file = |name| section.parsed(name, |text| secret_file(text, environment)).map(SecretSource::File);
     let (api_key, bearer) = (file("api_key_file"), file("bearer_file"));

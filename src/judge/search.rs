@@ -33,8 +33,7 @@ pub fn evidence(
     let never = Latest::NeverAsked;
     let configured = pair.nodes.iter().filter(|node| node.search.is_some());
     let readings: Vec<_> = configured.map(|node| (&node.name, latest.get(&node.name).unwrap_or(&never))).collect();
-    let mut nodes: Vec<_> =
-        readings.iter().map(|(node, latest)| node_evidence(channel, node, latest, now)).collect();
+    let mut nodes: Vec<_> = readings.iter().map(|(node, latest)| node_evidence(channel, node, latest, now)).collect();
     let primary = roles.primary.clone().filter(|_| !roles.contradicted);
     let standbys_up = nodes.iter().filter(|node| Some(&node.node) != primary.as_ref()).all(|node| node.up);
     let (expected, told_until) = expected::of_all(channel, history, now);

@@ -49,7 +49,9 @@ pub(super) static METRICS: [Metric; 10] = [
         labels: &["pair"],
         unit: Unit::State,
         presence: WhenKnown,
-        read: Read::Evidence(|input, emit| emit.put_known([], search(input).and_then(|search| search.drift).map(state))),
+        read: Read::Evidence(|input, emit| {
+            emit.put_known([], search(input).and_then(|search| search.drift).map(state))
+        }),
     },
     Metric {
         name: "standby_search_rebuild_state",
@@ -115,7 +117,9 @@ pub(super) static METRICS: [Metric; 10] = [
         labels: &["pair"],
         unit: Unit::Seconds,
         presence: WhenKnown,
-        read: Read::Evidence(|input, emit| emit.put_known([], search(input).and_then(|search| search.estimate.seconds))),
+        read: Read::Evidence(|input, emit| {
+            emit.put_known([], search(input).and_then(|search| search.estimate.seconds))
+        }),
     },
     Metric {
         name: "standby_search_rebuild_estimate_measured",

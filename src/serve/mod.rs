@@ -209,15 +209,13 @@ async fn exchange<S>(
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let settings = &state.settings;
-    let service = service_fn(|request| {
-        async move {
-            let response = match routes::asks_to_reload(&request) {
-                _ if over_limit => answer::too_many_connections(),
-                true => routes::reload(&request, caller.address, &state).await,
-                false => routes::respond(&request, caller, &state),
-            };
-            Ok::<_, Infallible>(response)
-        }
+    let service = service_fn(|request| async move {
+        let response = match routes::asks_to_reload(&request) {
+            _ if over_limit => answer::too_many_connections(),
+            true => routes::reload(&request, caller.address, &state).await,
+            false => routes::respond(&request, caller, &state),
+        };
+        Ok::<_, Infallible>(response)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 use crate::names::{
-    Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage, StandbyKind,
+    Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, Severity, Stage, StandbyKind,
 };
 use crate::snapshot::FindingState;
 use crate::view::failover::FailoverDocument;
 
 pub use drift::*;
+
+pub use super::search::{
+    EstimateDocument, IndexDocument, RebuildDocument, SearchDiskDocument, SearchDocument, SearchNodeDocument,
+};
 
 /// Counts up when a field changes its meaning or goes away; new fields do not count.
 pub const VERSION: u32 = 1;
@@ -305,49 +308,6 @@ pub struct StoreDocument {
     pub node: Name,
     /// It could be asked.
     pub up: bool,
-}
-
-/// The search engines.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SearchDocument {
-    /// The primary's engine is known.
-    pub up: bool,
-    /// The node with the primary's role.
-    pub primary: Option<Name>,
-    /// Each engine.
-    pub nodes: Vec<SearchNodeDocument>,
-}
-
-/// One search engine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SearchNodeDocument {
-    /// Its node.
-    pub node: Name,
-    /// It answered lately.
-    pub up: bool,
-    /// Why not.
-    pub reason: Option<Reason>,
-    /// Its colour.
-    pub health: Option<SearchHealth>,
-    /// Of the shards that should be there.
-    pub active_shards_percent: Option<f64>,
-    /// The configured indices.
-    pub indices: Vec<IndexDocument>,
-}
-
-/// One configured index.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IndexDocument {
-    /// As configured.
-    pub name: String,
-    /// It is there.
-    pub exists: Option<bool>,
-    /// Its colour.
-    pub health: Option<SearchHealth>,
-    /// In it.
-    pub documents: Option<u64>,
-    /// A block keeps it from being written.
-    pub read_only: Option<bool>,
 }
 
 /// One probe.

@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, DriftEvidence, DriftedFile, KvstoreEvidence, NodeEvidence, PostgresEvidence, Roles, SearchEvidence,
-    SearchNodeEvidence, StandbyEvidence,
+    ConfigEvidence, DriftEvidence, DriftedFile, KvstoreEvidence, NodeEvidence, PostgresEvidence, Roles, StandbyEvidence,
 };
 use crate::level::Level;
 use crate::names::Severity;
 use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
 use crate::view::api::{
     CatchUp, ChannelDocument, ConfigDocument, DriftDocument, DriftedFileDocument, FailureDocument, FindingDocument,
-    IndexDocument, KvstoreDocument, Never, OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument,
-    ProbeDocument, RolesDocument, SearchDocument, SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument,
-    StoreDocument, VERSION,
+    KvstoreDocument, Never, OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument, ProbeDocument,
+    RolesDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument, VERSION,
 };
 use crate::view::failover::FailoverDocument;
+use crate::view::search::search_document;
 
 impl StatusDocument {
     /// The document of all pairs; each view with whether its snapshot is complete.
@@ -196,32 +195,6 @@ fn kvstore_document(kvstore: &KvstoreEvidence) -> KvstoreDocument {
         blocked_seconds: kvstore.blocked_for.map(seconds),
         outcomes: kvstore.outcomes.iter().map(|&(outcome, count)| OutcomeCount { outcome, count }).collect(),
         stores: kvstore.stores.iter().map(|(node, up)| StoreDocument { node: node.clone(), up: *up }).collect(),
-    }
-}
-
-fn search_document(search: &SearchEvidence) -> SearchDocument {
-    SearchDocument {
-        up: search.verdict.up,
-        primary: search.primary.clone(),
-        nodes: search.nodes.iter().map(search_node_document).collect(),
-    }
-}
-
-fn search_node_document(node: &SearchNodeEvidence) -> SearchNodeDocument {
-    let index = |index: &crate::evidence::SearchIndexEvidence| IndexDocument {
-        name: index.name.clone(),
-        exists: index.exists,
-        health: index.health,
-        documents: index.documents,
-        read_only: index.read_only,
-    };
-    SearchNodeDocument {
-        node: node.node.clone(),
-        up: node.up,
-        reason: node.reason,
-        health: node.health,
-        active_shards_percent: node.active_shards_percent,
-        indices: node.indices.iter().map(index).collect(),
     }
 }
 

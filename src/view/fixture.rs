@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, Denied, DriftEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence, PostgresEvidence, Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
+    ConfigEvidence, Denied, DriftEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence,
+    PostgresEvidence, RebuildEstimate, RebuildEvidence, Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence,
+    StandbyEvidence, StandbyTold, Verdict, WalStatus,
 };
 use crate::facts::Failure;
+use crate::facts::SearchDisk;
 use crate::level::Level;
 use crate::metrics;
 use crate::names::{
-    Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage, StandbyKind,
+    Channel, EstimateBy, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, RebuildState, ReplayState, Role,
+    SearchHealth, Severity, Stage, StandbyKind,
 };
 use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, Sample, Snapshot, View};
 use crate::units::{Bytes, Lsn};
@@ -69,6 +72,14 @@ pub fn ok() -> View {
             verdict: Verdict::proven(ago(3.0)),
             primary: Some(name("alpha")),
             nodes: vec![search_node("alpha", 120_000), search_node("beta", 119_998)],
+            standbys_up: true,
+            drift: Some(false),
+            rebuild: RebuildEvidence { state: RebuildState::NotExpected, detail: None, ..RebuildEvidence::unknown("") },
+            estimate: RebuildEstimate {
+                seconds: Some(3600.0),
+                by: EstimateBy::Measured,
+                detail: "120000 documents at the last measured 33 per second".into(),
+            },
         }),
         peers: Vec::new(),
         readiness: None,
@@ -193,6 +204,14 @@ pub fn unknown() -> View {
             verdict: unproven("alpha's engine did not answer."),
             primary: Some(name("alpha")),
             nodes: vec![blind_search_node("alpha"), blind_search_node("beta")],
+            standbys_up: false,
+            drift: None,
+            rebuild: RebuildEvidence::unknown("the primary's engine is not known"),
+            estimate: RebuildEstimate {
+                seconds: None,
+                by: EstimateBy::Unknown,
+                detail: "unknown: declare `search: { rebuild_takes: 4h }` in the pair".into(),
+            },
         }),
         peers: Vec::new(),
         readiness: None,
@@ -294,14 +313,19 @@ fn search_node(node: &str, documents: u64) -> SearchNodeEvidence {
         node: name(node),
         up: true,
         reason: None,
+        engine: Some("opensearch 2.19.3".into()),
         health: Some(SearchHealth::Green),
         active_shards_percent: Some(100.0),
+        pending_tasks: Some(0),
+        disk: Some(SearchDisk { used: 0.5, high: Some(0.9), flood: Some(0.95) }),
         indices: vec![SearchIndexEvidence {
             name: "catalog".into(),
             exists: Some(true),
             health: Some(SearchHealth::Green),
             documents: Some(documents),
             read_only: Some(false),
+            store: Some(Bytes::mib(12)),
+            ..SearchIndexEvidence::default()
         }],
     }
 }
@@ -311,15 +335,12 @@ fn blind_search_node(node: &str) -> SearchNodeEvidence {
         node: name(node),
         up: false,
         reason: Some(Reason::Timeout),
+        engine: None,
         health: None,
         active_shards_percent: None,
-        indices: vec![SearchIndexEvidence {
-            name: "catalog".into(),
-            exists: None,
-            health: None,
-            documents: None,
-            read_only: None,
-        }],
+        pending_tasks: None,
+        disk: None,
+        indices: vec![SearchIndexEvidence { name: "catalog".into(), ..SearchIndexEvidence::default() }],
     }
 }
 

@@ -5,13 +5,14 @@
 mod config;
 mod failover;
 mod markup;
+mod search;
 
 use crate::level::Level;
 use crate::names::{Severity, Stage};
 use crate::snapshot::FindingState;
 use crate::view::api::{
-    ChannelDocument, FindingDocument, PairDocument, PostgresNodeDocument, ProbeDocument, SearchNodeDocument,
-    StageDocument, StandbyDocument, StatusDocument,
+    ChannelDocument, FindingDocument, PairDocument, PostgresNodeDocument, ProbeDocument, StageDocument,
+    StandbyDocument, StatusDocument,
 };
 use crate::view::wording::{
     UNKNOWN, ago, at, bytes, catch_up, headline, kind, lag_time, main_number, oldest_evidence, pair_sentence,
@@ -97,7 +98,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
             ("config", config::config(pair.config.as_ref())),
             ("kvstore", kvstore(pair)),
-            ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
+            ("search", search.map_or_else(Html::default, search::section)),
         ],
     )
 }
@@ -262,30 +263,6 @@ fn kvstore(pair: &PairDocument) -> Html {
     ];
     let head = ["proof", "last canary", "round trip", "writes blocked", "stores", "canaries since start"];
     table("Key-value store", &head, &[row])
-}
-
-fn search_nodes(nodes: &[SearchNodeDocument]) -> Html {
-    let row = |node: &SearchNodeDocument| {
-        let indices: Vec<_> = node
-            .indices
-            .iter()
-            .map(|index| match (index.exists, index.documents) {
-                (Some(false), _) => format!("{}: missing", index.name),
-                (_, Some(documents)) => format!("{}: {documents} documents", index.name),
-                (_, None) => format!("{}: {UNKNOWN}", index.name),
-            })
-            .collect();
-        let health = node.health.map_or_else(|| UNKNOWN.to_owned(), |health| health.to_string());
-        let health = match node.reason {
-            Some(reason) => format!("{health} ({})", words(reason.as_str())),
-            None => health,
-        };
-        let percent =
-            node.active_shards_percent.map_or_else(|| UNKNOWN.to_owned(), |percent| format!("{percent:.0} %"));
-        vec![Html::text(node.node.as_str()), value(&health), value(&percent), Html::text(&indices.join(", "))]
-    };
-    let rows: Vec<_> = nodes.iter().map(row).collect();
-    table("Search engines", &["node", "health", "active shards", "indices"], &rows)
 }
 
 fn failing_probes(probes: &[ProbeDocument], now: &str) -> Html {

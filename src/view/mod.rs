@@ -11,5 +11,6 @@ pub(crate) mod fixture;
 pub mod html;
 pub mod prometheus;
 pub mod replication;
+mod search;
 pub mod table;
 mod wording;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::snapshot::FindingState;
 use crate::view::api::{DriftDocument, FindingDocument, PairDocument, StandbyDocument, StatusDocument};
+use crate::view::search::{estimate_words, rebuild_words};
 use crate::view::wording::{
     ago, bytes, catch_up, headline, kind, lag_time, main_number, primary, seconds, steps, symbol, words, worst_first,
 };
@@ -54,6 +55,12 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
     }
     if let Some(drift) = pair.config.as_ref().and_then(|config| config.drift.as_ref()) {
         render_drift(out, drift);
+    }
+    if let Some((rebuild, estimate)) =
+        pair.search.as_ref().and_then(|search| search.rebuild.as_ref().zip(search.rebuild_estimate.as_ref()))
+    {
+        let _ = writeln!(out, "  search index: {}", rebuild_words(rebuild));
+        let _ = writeln!(out, "  its rebuild, if the standby were promoted now: {}", estimate_words(estimate));
     }
     for finding in &pair.findings {
         render_finding(out, finding);

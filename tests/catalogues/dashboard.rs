@@ -33,8 +33,17 @@ fn dashboards() -> Vec<(String, Value)> {
 
 /// Every query of every dashboard for a pair named `pair`, rates over a minute.
 pub fn expressions_for(pair: &str) -> Vec<Panel> {
+    expressions_of(pair, |_| true)
+}
+
+/// The same of one file of `dashboards`.
+pub fn expressions_in(file: &str, pair: &str) -> Vec<Panel> {
+    expressions_of(pair, |name| name == file)
+}
+
+fn expressions_of(pair: &str, wanted: impl Fn(&str) -> bool) -> Vec<Panel> {
     let mut panels = Vec::new();
-    for (file, dashboard) in dashboards() {
+    for (file, dashboard) in dashboards().into_iter().filter(|(name, _)| wanted(name)) {
         collect(&file, &dashboard, pair, &mut panels);
     }
     panels
@@ -54,8 +63,12 @@ fn collect(file: &str, holder: &Value, pair: &str, panels: &mut Vec<Panel>) {
     }
 }
 
+/// Of all dashboards.
 pub(crate) fn expressions() -> Vec<Panel> {
-    expressions_for("catalog")
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards");
+    let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(".json")).flat_map(|name| expressions_in(&name, "catalog")).collect()
 }
 
 /// The words of a text that look like a metric of this agent (and are no stage of the lag).

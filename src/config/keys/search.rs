@@ -16,7 +16,11 @@ pub(super) const NODE: SectionKeys = SectionKeys {
         Key::new("password", Kind::Secret, PASSWORD),
         Key::new("password_file", Kind::SecretFile, PASSWORD_FILE),
         Key::new("password_env", Kind::Text, PASSWORD_ENV),
-        Key::new("api_key_file", Kind::SecretFile, "A file whose first line is an API key, as `Authorization: ApiKey …` takes it."),
+        Key::new(
+            "api_key_file",
+            Kind::SecretFile,
+            "A file whose first line is an API key, as `Authorization: ApiKey …` takes it.",
+        ),
         Key::new("bearer_file", Kind::SecretFile, "A file whose first line is a bearer token."),
         Key::new("tls", Kind::Section, "Certificates, for a `url` that begins with `https://`."),
     ],
@@ -94,6 +98,7 @@ pub(super) const CHANNEL: SectionKeys = SectionKeys {
             "The rate of a rebuild is that of this time; for its first half, no time left is told.",
         )
         .default("10m"),
-        Key::new("rebuild_stalls_after", LIMIT, "A rebuild that has written nothing for so long has stalled.").default("15m"),
+        Key::new("rebuild_stalls_after", LIMIT, "A rebuild that has written nothing for so long has stalled.")
+            .default("15m"),
     ],
 };

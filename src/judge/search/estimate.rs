@@ -22,6 +22,7 @@ pub(super) fn estimate(channel: &SearchChannel, expected: &AllExpected, history:
         let detail = format!("{} as declared, not measured", duration_text(takes));
         return RebuildEstimate { seconds: Some(takes.as_secs_f64()), by: EstimateBy::Declared, detail };
     }
-    let detail = "unknown: no rebuild has been watched yet; declare `search: { rebuild_takes: 4h }` in the pair".to_owned();
+    let detail =
+        "unknown: no rebuild has been watched yet; declare `search: { rebuild_takes: 4h }` in the pair".to_owned();
     RebuildEstimate { seconds: None, by: EstimateBy::Unknown, detail }
 }

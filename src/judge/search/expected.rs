@@ -73,8 +73,9 @@ pub(super) fn drift_text(channel: &SearchChannel, own: &SearchNodeEvidence, rebu
             ExpectedBy::Fixed => "by the configuration",
             ExpectedBy::Remembered => "as it held before",
         };
-        (!channel.is_near(documents, expected))
-            .then(|| format!("{} on {} holds {documents} documents, expected are {expected} {by}", index.name, own.node))
+        (!channel.is_near(documents, expected)).then(|| {
+            format!("{} on {} holds {documents} documents, expected are {expected} {by}", index.name, own.node)
+        })
     });
     let text = differing.collect::<Vec<_>>().join("; ");
     if rebuild.is_empty() { text } else { format!("{text}; {rebuild}") }

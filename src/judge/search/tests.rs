@@ -1,5 +1,7 @@
 //! Timelines: engines asked every 5 s, fresh for 18 s.
 
+mod rebuild;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,18 +29,14 @@ struct Timeline {
 
 impl Timeline {
     fn new() -> Self {
-        let channel = SearchChannel {
-            schedule: Schedule::new(Duration::from_secs(5), Duration::from_secs(3)),
-            indices: vec!["catalog".to_owned()],
-            yellow_is_ok: false,
-            rebuild_takes: None,
-        };
+        let schedule = Schedule::new(Duration::from_secs(5), Duration::from_secs(3));
+        let channel = SearchChannel::new(schedule, vec!["catalog".to_owned()]);
         let node = |text: &str| NodeConfig {
             name: name(text),
             agent: None,
             postgres: None,
             kvstore: None,
-            search: Some(SearchNode { url: "http://127.0.0.1:9200".to_owned(), user: None, password: None }),
+            search: Some(SearchNode { url: "http://127.0.0.1:9200".to_owned(), ..SearchNode::default() }),
             config: None,
         };
         let pair = PairConfig {
@@ -53,7 +51,7 @@ impl Timeline {
             seat: None,
         };
         let roles = Roles { primary: Some(name("alpha")), standbys: vec![name("beta")], ..Roles::default() };
-        Self { channel, pair, latest: BTreeMap::new(), history: SearchHistory::default(), roles }
+        Self { channel, pair, latest: BTreeMap::new(), history: SearchHistory::new(Duration::from_secs(600), 5), roles }
     }
 
     fn reads(&mut self, seconds: u64, node: &str, result: Result<SearchFacts, Failure>) {
@@ -64,6 +62,13 @@ impl Timeline {
 
     fn at(&self, seconds: u64) -> (SearchEvidence, Option<Moment>) {
         evidence(&self.channel, &self.pair, &self.latest, &self.history, &self.roles, at(seconds))
+    }
+
+    /// As the hub does: what was derived is taken into memory.
+    fn derive(&mut self, seconds: u64) -> SearchEvidence {
+        let (evidence, _) = self.at(seconds);
+        self.history.note(&evidence, at(seconds));
+        evidence
     }
 
     fn verdict_at(&self, seconds: u64) -> (bool, Option<Reason>) {
@@ -80,6 +85,7 @@ fn coloured(cluster: SearchHealth, own: SearchHealth) -> SearchFacts {
         health: Some(own),
         documents: Some(42),
         read_only: Some(false),
+        ..IndexFacts::default()
     };
     SearchFacts {
         health: Some(cluster),

@@ -45,7 +45,10 @@ impl ExpectedProbe {
             Ok(result) => result,
             Err(_elapsed) => Err(Failure::new(
                 FailureKind::Timeout,
-                format!("the query took longer than {}; give it an index, or a longer timeout", duration_text(self.timeout)),
+                format!(
+                    "the query took longer than {}; give it an index, or a longer timeout",
+                    duration_text(self.timeout)
+                ),
             )),
         };
         match &result {
@@ -69,7 +72,8 @@ impl ExpectedProbe {
             Err(error) => Err(error),
         };
         session.close();
-        let wrong = |what: String| Failure::new(FailureKind::Protocol, format!("{what}; try the query by hand as this role"));
+        let wrong =
+            |what: String| Failure::new(FailureKind::Protocol, format!("{what}; try the query by hand as this role"));
         let text = answer.map_err(wrong)?;
         text.parse().map_err(|_| wrong(format!("the query's answer {text:?} is no count")))
     }

@@ -15,7 +15,8 @@ use crate::http_client::Response;
 pub const WATERMARKS: &str = "/_cluster/settings?include_defaults=true&flat_settings=true\
                               &filter_path=*.cluster.routing.allocation.disk*";
 /// Where it is asked for the fill of its nodes' disks.
-pub const DISKS: &str = "/_nodes/stats/fs?filter_path=nodes.*.fs.total.total_in_bytes,nodes.*.fs.total.available_in_bytes";
+pub const DISKS: &str =
+    "/_nodes/stats/fs?filter_path=nodes.*.fs.total.total_in_bytes,nodes.*.fs.total.available_in_bytes";
 
 const PREFIX: &str = "cluster.routing.allocation.disk.";
 
@@ -125,7 +126,12 @@ fn text_of(value: &Loose) -> Option<String> {
 fn mark(text: &str) -> Option<Mark> {
     let text = text.trim();
     if let Some(percent) = text.strip_suffix('%') {
-        return percent.trim().parse().ok().filter(|share| (0.0..=100.0).contains(share)).map(|s: f64| Mark::Used(s / 100.0));
+        return percent
+            .trim()
+            .parse()
+            .ok()
+            .filter(|share| (0.0..=100.0).contains(share))
+            .map(|s: f64| Mark::Used(s / 100.0));
     }
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Some(Mark::Used(share)),
@@ -165,7 +171,9 @@ mod tests {
 
     /// One node with a disk of 1000 bytes.
     fn disk(marks: Watermarks, free: &str) -> Option<SearchDisk> {
-        let body = format!(r#"{{"nodes":{{"a":{{"fs":{{"total":{{"total_in_bytes":1000,"available_in_bytes":{free}}}}}}}}}}}"#);
+        let body = format!(
+            r#"{{"nodes":{{"a":{{"fs":{{"total":{{"total_in_bytes":1000,"available_in_bytes":{free}}}}}}}}}}}"#
+        );
         fullest(&ok(&body), marks).unwrap()
     }
 
@@ -199,7 +207,10 @@ mod tests {
         let off = r#""cluster.routing.allocation.disk.threshold_enabled":"false","cluster.routing.allocation.disk.watermark.high":"1%""#;
         assert_eq!(disk(marks(off), "1").unwrap().high, None);
         assert_eq!(disk(marks(""), "1").unwrap().high, None);
-        assert_eq!(disk(marks(&format!("{ON}\"cluster.routing.allocation.disk.watermark.high\":\"much\"")), "1").unwrap().high, None);
+        assert_eq!(
+            disk(marks(&format!("{ON}\"cluster.routing.allocation.disk.watermark.high\":\"much\"")), "1").unwrap().high,
+            None
+        );
         assert_eq!(disk(Watermarks::default(), "null"), None);
         assert_eq!(fullest(&ok("{}"), Watermarks::default()), Ok(None));
         assert!(watermarks(&Response { status: 403, ..Response::default() }).is_err());

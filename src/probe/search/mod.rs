@@ -138,7 +138,10 @@ impl SearchProbe {
         facts.version = identity.version;
         for place in 0..self.indices.len() {
             let name = self.indices[place].name.clone();
-            let path = format!("/{}/_settings/index.blocks.*,index.uuid,index.creation_date?flat_settings=true", encoded(&name));
+            let path = format!(
+                "/{}/_settings/index.blocks.*,index.uuid,index.creation_date?flat_settings=true",
+                encoded(&name)
+            );
             let concrete = concrete_indices(&self.get(&path).await?)?;
             let behind = concrete.iter().map(|concrete| concrete.index.uuid.clone()).collect();
             self.indices[place].now_behind(behind);
@@ -189,7 +192,8 @@ impl SearchProbe {
             }
             let count = self.indices[place].count.as_ref();
             shown.documents = count.and_then(|count| count.documents);
-            shown.indexed_when_counted = count.filter(|count| count.documents.is_some()).and_then(|count| count.indexed);
+            shown.indexed_when_counted =
+                count.filter(|count| count.documents.is_some()).and_then(|count| count.indexed);
         }
     }
 

@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::config::{Schedule, SecretSource};
+use crate::facts::{ConcreteIndex, Opaque};
 use crate::secret::Secret;
+use crate::units::Bytes;
 
 #[derive(Default)]
 struct Inner {
@@ -29,6 +31,12 @@ struct Server {
 const HEALTHY: &str = r#"{"status":"green","timed_out":false,"number_of_nodes":1,"unassigned_shards":0,
     "initializing_shards":0,"active_shards_percent_as_number":100.0,"indices":{"catalog-1":{"status":"green"}}}"#;
 
+const STATS_OF_42: &str = r#"{"_shards":{"failed":0},"_all":{"primaries":{"indexing":{"index_total":"42"},
+    "store":{"size_in_bytes":4200}}}}"#;
+const WATERMARK_OF_NINETY: &str = r#"{"defaults":{"cluster.routing.allocation.disk.threshold_enabled":"true",
+    "cluster.routing.allocation.disk.watermark.high":"90%"}}"#;
+const HALF_FULL: &str = r#"{"nodes":{"a":{"fs":{"total":{"total_in_bytes":1000,"available_in_bytes":500}}}}}"#;
+
 impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,8 +54,15 @@ impl Server {
         let server = Self { url, inner, _server: server };
         server.answers("/es/", 200, r#"{"version":{"number":"2.19.3","distribution":"opensearch"}}"#);
         server.answers("/es/_cluster/health", 200, HEALTHY);
-        server.answers("/es/catalog/_settings", 200, r#"{"catalog-1":{"settings":{"index.uuid":"u1"}}}"#);
+        server.answers(
+            "/es/catalog/_settings",
+            200,
+            r#"{"catalog-1":{"settings":{"index.uuid":"u1","index.creation_date":"1700000000000"}}}"#,
+        );
         server.answers("/es/catalog/_count", 200, r#"{"count":42,"_shards":{"failed":0}}"#);
+        server.answers("/es/catalog/_stats", 200, STATS_OF_42);
+        server.answers("/es/_cluster/settings", 200, WATERMARK_OF_NINETY);
+        server.answers("/es/_nodes/stats/fs", 200, HALF_FULL);
         server
     }
 
@@ -68,22 +83,28 @@ impl Server {
     }
 
     fn probe(&self) -> SearchProbe {
+        self.probe_within(Duration::from_millis(500))
+    }
+
+    /// One that a busy machine does not make fail.
+    fn patient_probe(&self) -> SearchProbe {
+        self.probe_within(Duration::from_secs(20))
+    }
+
+    fn probe_within(&self, timeout: Duration) -> SearchProbe {
         let node = SearchNode {
             url: self.url.clone(),
             user: Some("watch".to_owned()),
             password: Some(SecretSource::Inline(Secret::new("hunter2"))),
+            ..SearchNode::default()
         };
-        let channel = SearchChannel {
-            schedule: Schedule::new(Duration::from_secs(5), Duration::from_millis(500)),
-            indices: vec!["catalog".to_owned()],
-            yellow_is_ok: false,
-            rebuild_takes: None,
-        };
+        let schedule = Schedule::new(Duration::from_secs(5), timeout);
+        let channel = SearchChannel::new(schedule, vec!["catalog".to_owned()]);
         SearchProbe::new(&node, &channel)
     }
 
     async fn failure(&self) -> Failure {
-        self.probe().run().await.result.unwrap_err()
+        self.probe().run(true).await.result.unwrap_err()
     }
 }
 
@@ -123,8 +144,8 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<Inner>>) {
 #[tokio::test]
 async fn all_facts_over_one_connection_and_few_requests() {
     let server = Server::start().await;
-    let mut probe = server.probe();
-    let reading = probe.run().await;
+    let mut probe = server.patient_probe();
+    let reading = probe.run(true).await;
     assert!(reading.answered >= reading.asked);
     let facts = reading.result.unwrap();
     assert_eq!((facts.distribution.as_deref(), facts.version.as_deref()), (Some("opensearch"), Some("2.19.3")));
@@ -134,17 +155,26 @@ async fn all_facts_over_one_connection_and_few_requests() {
         exists: Some(true),
         health: Some(SearchHealth::Green),
         documents: Some(42),
+        indexed: Some(42),
+        indexed_when_counted: Some(42),
+        store: Some(Bytes(4200)),
         read_only: Some(false),
+        behind: vec![ConcreteIndex {
+            name: "catalog-1".to_owned(),
+            uuid: Some("u1".to_owned()),
+            created: Some(Opaque("1700000000000".to_owned())),
+        }],
     };
+    assert_eq!(facts.disk.map(|disk| (disk.used, disk.high)), Some((0.5, Some(0.9))));
     assert_eq!(facts.indices, std::slice::from_ref(&catalog));
-    assert_eq!(server.asked().len(), 4);
+    assert_eq!(server.asked().len(), 7);
     assert_eq!(server.lock().authorization.as_deref(), Some("Basic d2F0Y2g6aHVudGVyMg=="));
 
     server.answers("/es/catalog/_count", 200, r#"{"count":43,"_shards":{"failed":0}}"#);
-    let facts = probe.run().await.result.unwrap();
+    let facts = probe.run(true).await.result.unwrap();
     assert_eq!(facts.indices, [catalog], "counted seldom");
     let asked = server.asked();
-    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert_eq!(asked.len(), 3, "{asked:?}");
     assert!(asked[0].starts_with("/es/_cluster/health?filter_path=status,"), "the prefix is kept: {asked:?}");
     assert_eq!(server.lock().connections, 1);
 }
@@ -153,7 +183,7 @@ async fn all_facts_over_one_connection_and_few_requests() {
 async fn an_index_that_is_not_there_is_a_fact() {
     let server = Server::start().await;
     server.answers("/es/catalog/_settings", 404, r#"{"error":{"type":"index_not_found_exception"},"status":404}"#);
-    let index = server.probe().run().await.result.unwrap().indices.remove(0);
+    let index = server.probe().run(true).await.result.unwrap().indices.remove(0);
     assert_eq!((index.exists, index.health, index.documents, index.read_only), (Some(false), None, None, None));
     assert!(!server.asked().iter().any(|path| path.contains("_count")), "nothing to count");
 }
@@ -162,15 +192,15 @@ async fn an_index_that_is_not_there_is_a_fact() {
 async fn a_count_belongs_to_one_index_and_is_dropped_with_a_failure() {
     let server = Server::start().await;
     let mut probe = server.probe();
-    assert_eq!(probe.run().await.result.unwrap().indices[0].documents, Some(42));
+    assert_eq!(probe.run(true).await.result.unwrap().indices[0].documents, Some(42));
     server.answers("/es/catalog/_count", 200, r#"{"count":0,"_shards":{"failed":0}}"#);
     server.answers("/es/catalog/_settings", 200, r#"{"catalog-1":{"settings":{"index.uuid":"u2"}}}"#);
-    assert_eq!(probe.run().await.result.unwrap().indices[0].documents, Some(0), "made anew, counted anew");
+    assert_eq!(probe.run(true).await.result.unwrap().indices[0].documents, Some(0), "made anew, counted anew");
     server.answers("/es/_cluster/health", 503, "{}");
-    assert_eq!(probe.run().await.failure().map(|failure| failure.kind), Some(FailureKind::StartingUp));
+    assert_eq!(probe.run(true).await.failure().map(|failure| failure.kind), Some(FailureKind::StartingUp));
     server.answers("/es/_cluster/health", 200, HEALTHY);
     server.silent("/es/catalog/_count");
-    let facts = probe.run().await.result.unwrap();
+    let facts = probe.run(true).await.result.unwrap();
     assert_eq!(facts.indices[0].documents, None, "that a count hangs hides nothing else, and no old one is shown");
     assert_eq!(facts.health, Some(SearchHealth::Green));
 }
@@ -179,7 +209,7 @@ async fn a_count_belongs_to_one_index_and_is_dropped_with_a_failure() {
 async fn a_red_index_is_not_counted() {
     let server = Server::start().await;
     server.answers("/es/_cluster/health", 200, &HEALTHY.replace("green", "red"));
-    let facts = server.probe().run().await.result.unwrap();
+    let facts = server.probe().run(true).await.result.unwrap();
     assert_eq!((facts.indices[0].health, facts.indices[0].documents), (Some(SearchHealth::Red), None));
     assert!(!server.asked().iter().any(|path| path.contains("_count")));
 }
@@ -211,24 +241,27 @@ async fn it_comes_back_by_itself() {
     let mut probe = server.probe();
     server.silent("/es/_cluster/health");
     let started = Instant::now();
-    assert!(probe.run().await.result.is_err());
+    assert!(probe.run(true).await.result.is_err());
     assert!(started.elapsed() < Duration::from_millis(500), "it reports within its deadline");
     server.answers("/es/_cluster/health", 200, HEALTHY);
-    assert!(probe.run().await.result.is_ok());
+    assert!(probe.run(true).await.result.is_ok());
 }
 
 #[tokio::test]
 async fn a_role_that_may_not_ask_for_the_version_is_enough() {
     let server = Server::start().await;
     server.answers("/es/", 403, "{}");
-    let facts = server.probe().run().await.result.unwrap();
+    let facts = server.probe().run(true).await.result.unwrap();
     assert_eq!((facts.version, facts.health), (None, Some(SearchHealth::Green)));
 }
 
 #[test]
 fn of_several_indices_behind_an_alias() {
-    let index =
-        |name: &str, write_blocked, flooded| Concrete { name: name.to_owned(), uuid: None, write_blocked, flooded };
+    let index = |name: &str, write_blocked, flooded| Concrete {
+        index: ConcreteIndex { name: name.to_owned(), ..ConcreteIndex::default() },
+        write_blocked,
+        flooded,
+    };
     let colours = |name: &str| Some(if name == "old" { SearchHealth::Yellow } else { SearchHealth::Green });
     let facts = |concrete: &[Concrete]| index_facts("logs".to_owned(), concrete, colours);
     let closed_old = facts(&[index("old", true, false), index("new", false, false)]);
@@ -243,4 +276,64 @@ fn of_several_indices_behind_an_alias() {
 fn names_are_one_segment_of_the_path() {
     assert_eq!(encoded("logs-2024.01_a"), "logs-2024.01_a");
     assert_eq!(encoded("../_all?x=ä"), "..%2F_all%3Fx%3D%C3%A4");
+}
+
+#[tokio::test]
+async fn nothing_is_counted_while_that_is_forbidden() {
+    let server = Server::start().await;
+    let mut probe = server.patient_probe();
+    let index = probe.run(false).await.result.unwrap().indices.remove(0);
+    assert_eq!((index.documents, index.indexed_when_counted, index.indexed), (None, None, Some(42)));
+    assert!(!server.asked().iter().any(|path| path.contains("_count")));
+    let index = probe.run(true).await.result.unwrap().indices.remove(0);
+    assert_eq!((index.documents, index.indexed_when_counted), (Some(42), Some(42)));
+    server.answers("/es/catalog/_stats", 200, &STATS_OF_42.replace("\"42\"", "50"));
+    let index = probe.run(false).await.result.unwrap().indices.remove(0);
+    assert_eq!(
+        (index.documents, index.indexed_when_counted, index.indexed),
+        (Some(42), Some(42), Some(50)),
+        "as last counted"
+    );
+}
+
+#[tokio::test]
+async fn what_is_asked_besides_hides_nothing_when_it_fails() {
+    let server = Server::start().await;
+    for (status, body) in [(403, "{}"), (200, "<html>"), (500, ""), (200, "{\"_all\":"), (302, "")] {
+        for path in ["/es/catalog/_stats", "/es/_cluster/settings", "/es/_nodes/stats/fs"] {
+            server.answers(path, status, body);
+        }
+        let facts = server.patient_probe().run(true).await.result.unwrap();
+        let index = &facts.indices[0];
+        assert_eq!((facts.health, index.documents), (Some(SearchHealth::Green), Some(42)), "{status} {body}");
+        assert_eq!((index.indexed, index.store, facts.disk), (None, None, None), "{status} {body}");
+    }
+    server.answers("/es/catalog/_stats", 200, &" ".repeat(MAX_BODY + 1));
+    assert_eq!(server.patient_probe().run(true).await.result.unwrap().indices[0].documents, Some(42));
+    server.silent("/es/catalog/_stats");
+    let facts = server.probe_within(Duration::from_secs(3)).run(true).await.result.unwrap();
+    assert_eq!((facts.health, facts.indices[0].documents), (Some(SearchHealth::Green), None));
+}
+
+#[tokio::test]
+async fn each_way_in_is_sent_and_never_shown() {
+    let server = Server::start().await;
+    let file = std::env::temp_dir().join(format!("standbywatch-key-{}", std::process::id()));
+    std::fs::write(&file, "s3cret\n").unwrap();
+    let secret = Some(SecretSource::File(file.clone()));
+    let plain = SearchNode { url: server.url.clone(), ..SearchNode::default() };
+    let with_key = SearchNode { api_key: secret.clone(), ..plain.clone() };
+    let with_token = SearchNode { bearer: secret, ..plain };
+    let schedule = Schedule::new(Duration::from_secs(5), Duration::from_secs(20));
+    for (node, sent) in [(with_key, "ApiKey s3cret"), (with_token, "Bearer s3cret")] {
+        let channel = SearchChannel::new(schedule, Vec::new());
+        server.answers("/es/_cluster/health", 200, HEALTHY);
+        SearchProbe::new(&node, &channel).run(true).await.result.unwrap();
+        assert_eq!(server.lock().authorization.as_deref(), Some(sent));
+        server.answers("/es/_cluster/health", 401, "who is s3cret?");
+        let failure = SearchProbe::new(&node, &channel).run(true).await.result.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Authentication);
+        assert!(!failure.message.contains("s3cret"), "{failure}");
+    }
+    std::fs::remove_file(file).unwrap();
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::search::Engine;
+
 /// A kind of server that a test cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -23,9 +25,16 @@ pub enum Need {
     Monitoring,
     /// OpenSearch's archive in the cache (or Maven to fetch it), `unzip`, and a Java.
     Search,
+    /// The archive of this engine, `unzip`, and a Java that it runs on.
+    Engine(Engine),
 }
 
 impl Need {
+    /// Machines that run everything else need not have it: its tests may be skipped whatever is required.
+    pub(crate) fn may_be_missing(self) -> bool {
+        matches!(self, Need::Engine(engine) if engine.may_be_missing())
+    }
+
     /// Why the need cannot be met on this machine, or `None` when it can.
     pub(crate) fn missing(self) -> Option<String> {
         let all: &[&str] = match self {
@@ -38,8 +47,9 @@ impl Need {
                 return program("prometheus").and_then(|_| alertmanager()).err().map(|error| format!("{error:#}"));
             }
             Need::Search => {
-                return crate::search::prepare().err().map(|error| format!("{error:#}"));
+                return crate::search::prepare(Engine::OpenSearch2).err().map(|error| format!("{error:#}"));
             }
+            Need::Engine(engine) => return crate::search::prepare(engine).err().map(|error| format!("{error:#}")),
         };
         all.iter().find_map(|name| program(name).err()).map(|error| format!("{error:#}"))
     }

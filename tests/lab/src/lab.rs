@@ -32,8 +32,12 @@ impl Lab {
     /// # Errors
     /// With `LAB_REQUIRE_ALL=1` a missing server is an error; also when no directory can be made.
     pub fn open(needs: &[Need]) -> Result<Option<Self>> {
-        match needs.iter().find_map(|need| need.missing()) {
-            Some(reason) => {
+        match needs.iter().find_map(|need| Some((need, need.missing()?))) {
+            Some((need, reason)) if need.may_be_missing() => {
+                skip(&reason);
+                Ok(None)
+            }
+            Some((_, reason)) => {
                 skip_or_fail(&reason)?;
                 Ok(None)
             }
@@ -101,8 +105,12 @@ pub fn skip_or_fail(reason: &str) -> Result<()> {
     if std::env::var_os("LAB_REQUIRE_ALL").is_some_and(|value| value == "1") {
         bail!("LAB_REQUIRE_ALL=1, but {reason}");
     }
-    println!("SKIPPED: {} because {reason}", test_name());
+    skip(reason);
     Ok(())
+}
+
+fn skip(reason: &str) {
+    println!("SKIPPED: {} because {reason}", test_name());
 }
 
 /// The thread carries the test's name, except where a runner gives each test a process.

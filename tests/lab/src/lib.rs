@@ -77,5 +77,5 @@ pub use process::Server;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{How, Runs, SyncLoop};
 pub use rsync_daemon::RsyncDaemon;
-pub use search::{OwnSearch, Search, SharedSearch};
+pub use search::{Engine, OwnSearch, Search, SharedSearch};
 pub use wait::wait_until;

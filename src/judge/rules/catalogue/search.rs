@@ -74,7 +74,9 @@ pub(super) const READ_ONLY: Rule = Rule {
     description: &[
         Part::Text("An index that users of pair "),
         Part::Pair,
-        Part::Text(" need is blocked for writing on the primary's search engine. What changes in the database is no longer found by searches."),
+        Part::Text(
+            " need is blocked for writing on the primary's search engine. What changes in the database is no longer found by searches.",
+        ),
     ],
     remedy: "1. GET _cluster/allocation/explain and _cat/allocation on the primary's engine: is its disk full? 2. Free disk space. \
              3. If the block stays, set index.blocks.read_only_allow_delete (or the block that is set) to null.",
@@ -131,7 +133,9 @@ pub(super) const DOCUMENTS_DRIFT: Rule = Rule {
     description: &[
         Part::Text("An index on the primary's search engine of pair "),
         Part::Pair,
-        Part::Text(" holds more or fewer documents than expected. Searches miss something, or find what is no longer there."),
+        Part::Text(
+            " holds more or fewer documents than expected. Searches miss something, or find what is no longer there.",
+        ),
     ],
     remedy: "1. Compare standby_search_documents with standby_search_expected_documents. 2. Read the log of the job that indexes. \
              3. If much is missing, rebuild the index from the database. 4. If what is expected is wrong, correct search.expected.",
@@ -154,7 +158,7 @@ pub(super) const STANDBY_UNKNOWN: Rule = Rule {
     ],
     remedy: "1. Read which node it is on the status page. 2. Start the engine there, and look at its memory, disk and log. 3. Check that \
              the agent may reach it.",
-    reason: None,
+    reason: Some(Reason::PeerUnreachable),
 };
 
 pub(super) const REBUILD_STALLED: Rule = Rule {

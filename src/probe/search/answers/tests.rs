@@ -21,6 +21,7 @@ proptest! {
     fn no_answer_crashes_a_parser(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..300)) {
         let response = Response { status, body, ..Response::default() };
         let _ = (identity(&response), cluster_health(&response), concrete_indices(&response), documents(&response));
+        let _ = (index_stats(&response), recoveries(&response));
     }
 }
 
@@ -64,11 +65,14 @@ fn a_health_that_timed_out_says_so_and_one_without_colour_is_none() {
     }
 }
 
+fn concrete(name: &str, uuid: &str) -> ConcreteIndex {
+    ConcreteIndex { name: name.to_owned(), uuid: Some(uuid.to_owned()), created: None }
+}
+
 #[test]
 fn indices_behind_a_name_with_their_blocks() {
     let plain = concrete_indices(&ok(r#"{"catalog":{"settings":{"index.uuid":"TYtW9"}}}"#)).unwrap();
-    let catalog =
-        Concrete { name: "catalog".to_owned(), uuid: Some("TYtW9".to_owned()), write_blocked: false, flooded: false };
+    let catalog = Concrete { index: concrete("catalog", "TYtW9"), write_blocked: false, flooded: false };
     assert_eq!(plain, std::slice::from_ref(&catalog));
     let flooded = ok(r#"{"catalog":{"settings":{"index.blocks.read_only_allow_delete":"true","index.uuid":"TYtW9"}}}"#);
     assert_eq!(
@@ -120,4 +124,18 @@ fn what_is_no_answer_has_its_kind_and_an_excerpt() {
     assert_eq!(kind(500, "oops"), FailureKind::Protocol);
     let failure = cluster_health(&ok(&format!("<html>{}", "x".repeat(9999)))).unwrap_err();
     assert!(failure.message.contains("<html>xxx") && failure.message.len() < 400, "{failure}");
+}
+
+#[test]
+fn what_was_written_is_known_as_a_whole_or_not_at_all() {
+    let stats = |body: &str| index_stats(&ok(body)).unwrap();
+    let primaries = r#""_all":{"primaries":{"indexing":{"index_total":"20"},"store":{"size_in_bytes":4096}}}"#;
+    let whole = stats(&format!(r#"{{"_shards":{{"failed":0}},{primaries}}}"#));
+    assert_eq!(whole, IndexStats { indexed: Some(20), store: Some(Bytes(4096)) });
+    assert_eq!(stats(&format!(r#"{{"_shards":{{"failed":1}},{primaries}}}"#)), IndexStats::default());
+    assert_eq!(stats(&format!("{{{primaries}}}")), IndexStats::default());
+    assert_eq!(stats(r#"{"_shards":{"failed":0}}"#), IndexStats::default());
+    assert_eq!(index_stats(&answer(404, MISSING)).unwrap_err().kind, FailureKind::Protocol);
+    let moving = r#"{"a":{"shards":[{"id":0},{"id":1}]},"b":{"shards":[{"id":0}]}}"#;
+    assert_eq!((recoveries(&ok(moving)), recoveries(&ok("{}"))), (Ok(3), Ok(0)));
 }

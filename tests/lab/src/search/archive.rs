@@ -1,4 +1,4 @@
-//! OpenSearch's archive in the cache, and a Java that runs it.
+//! The engines' archives in the cache, and a Java that runs each.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,63 @@ use anyhow::{Context, Result, bail};
 
 use crate::find;
 
-const VERSION: &str = "2.19.3";
-/// OpenSearch 2 is built for 11 and tested up to 21; the nearest to this is taken.
-const JAVA: u32 = 17;
-const JAVAS: std::ops::RangeInclusive<u32> = 11..=21;
+/// A search engine of one version. `tests/lab/install.sh` brings OpenSearch 2, and with `--versions` the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The one that all tests use but those that are about versions.
+    OpenSearch2,
+    /// Needs Java 21 or newer, which not every machine has.
+    OpenSearch3,
+    Elasticsearch7,
+    Elasticsearch8,
+}
+
+impl Engine {
+    /// As it names itself.
+    pub const fn distribution(self) -> &'static str {
+        match self {
+            Engine::OpenSearch2 | Engine::OpenSearch3 => "opensearch",
+            Engine::Elasticsearch7 | Engine::Elasticsearch8 => "elasticsearch",
+        }
+    }
+
+    pub const fn version(self) -> &'static str {
+        match self {
+            Engine::OpenSearch2 => "2.19.3",
+            Engine::OpenSearch3 => "3.4.0",
+            Engine::Elasticsearch7 => "7.10.2",
+            Engine::Elasticsearch8 => "8.17.0",
+        }
+    }
+
+    /// The Javas that run it; the nearest to the second is taken. OpenSearch 2 and Elasticsearch 7 need the security manager, which
+    /// Java 24 took away.
+    const fn javas(self) -> (std::ops::RangeInclusive<u32>, u32) {
+        match self {
+            Engine::OpenSearch2 | Engine::Elasticsearch7 => (11..=21, 17),
+            Engine::Elasticsearch8 => (17..=23, 17),
+            Engine::OpenSearch3 => (21..=25, 21),
+        }
+    }
+
+    /// What its start script reads.
+    pub(crate) const fn prefix(self) -> &'static str {
+        match self {
+            Engine::OpenSearch2 | Engine::OpenSearch3 => "OPENSEARCH",
+            Engine::Elasticsearch7 | Engine::Elasticsearch8 => "ES",
+        }
+    }
+
+    /// A Java that it runs on is missing here, and machines need not have one.
+    pub(crate) fn may_be_missing(self) -> bool {
+        self == Engine::OpenSearch3 && java_home(self).is_err()
+    }
+
+    /// The first directory of its archive.
+    pub(crate) fn top_directory(self) -> String {
+        format!("{}-{}", self.distribution(), self.version())
+    }
+}
 
 /// What is needed to start a server.
 pub(crate) struct Parts {
@@ -20,31 +73,32 @@ pub(crate) struct Parts {
     pub unzip: PathBuf,
 }
 
-/// Looks for all parts; downloads the archive through Maven when the cache lacks it (about 50 MB).
-pub(crate) fn prepare() -> Result<Parts> {
+/// Looks for all parts; downloads the archive of OpenSearch 2 through Maven when the cache lacks it (about 50 MB).
+pub(crate) fn prepare(engine: Engine) -> Result<Parts> {
     let unzip = find::program("unzip")?;
-    let java_home = java_home()?;
+    let java_home = java_home(engine)?;
     let cache = find::cache_dir()?;
-    let archive = cache.join(format!("opensearch-{VERSION}.zip"));
-    let lock = File::options().create(true).append(true).open(cache.join("opensearch.lock"))?;
-    lock.lock().context("lock the archive")?;
+    let archive = cache.join(format!("{}.zip", engine.top_directory()));
+    if engine == Engine::OpenSearch2 {
+        let lock = File::options().create(true).append(true).open(cache.join("opensearch.lock"))?;
+        lock.lock().context("lock the archive")?;
+        if !archive.exists() {
+            download(&cache, &archive)?;
+        }
+    }
     if !archive.exists() {
-        download(&cache, &archive)?;
+        bail!("{} is not there (tests/lab/install.sh --versions fetches it)", engine.top_directory());
     }
     Ok(Parts { archive, java_home, unzip })
 }
 
-/// The first directory of the archive.
-pub(crate) fn top_directory() -> String {
-    format!("opensearch-{VERSION}")
-}
-
 fn download(cache: &Path, archive: &Path) -> Result<()> {
+    let version = Engine::OpenSearch2.version();
     let maven = find::program("mvn").context("OpenSearch's archive is not in the cache")?;
     let partial = cache.join("opensearch.partial");
     let ended = Command::new(maven)
         .args(["--batch-mode", "--quiet", "-Dstyle.color=never", "dependency:copy"])
-        .arg(format!("-Dartifact=org.opensearch.distribution.integ-test-zip:opensearch:{VERSION}:zip"))
+        .arg(format!("-Dartifact=org.opensearch.distribution.integ-test-zip:opensearch:{version}:zip"))
         .arg(format!("-DoutputDirectory={}", partial.display()))
         .current_dir(cache)
         .stdin(Stdio::null())
@@ -62,9 +116,11 @@ fn download(cache: &Path, archive: &Path) -> Result<()> {
 }
 
 /// `OPENSEARCH_JAVA_HOME`, else the most fitting of what is installed.
-fn java_home() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("OPENSEARCH_JAVA_HOME").filter(|home| !home.is_empty()) {
-        return Ok(home.into());
+fn java_home(engine: Engine) -> Result<PathBuf> {
+    let (javas, best) = engine.javas();
+    let named = std::env::var_os("OPENSEARCH_JAVA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    if let Some(home) = named.filter(|home| java_version(home).is_some_and(|version| javas.contains(&version))) {
+        return Ok(home);
     }
     let in_path = find::program("java").and_then(|java| Ok(fs::canonicalize(java)?)).ok();
     fs::read_dir("/usr/lib/jvm")
@@ -76,10 +132,13 @@ fn java_home() -> Result<PathBuf> {
         .chain(in_path.and_then(|java| Some(java.parent()?.parent()?.to_owned())))
         .filter(|home| find::is_program(&home.join("bin/java")))
         .filter_map(|home| Some((java_version(&home)?, home)))
-        .filter(|(version, _)| JAVAS.contains(version))
-        .min_by_key(|(version, _)| version.abs_diff(JAVA))
+        .filter(|(version, _)| javas.contains(version))
+        .min_by_key(|(version, _)| version.abs_diff(best))
         .map(|(_, home)| home)
-        .with_context(|| format!("no Java {} to {} is installed", JAVAS.start(), JAVAS.end()))
+        .with_context(|| {
+            let name = engine.top_directory();
+            format!("no Java {} to {} is installed, which {name} needs", javas.start(), javas.end())
+        })
 }
 
 /// The major version, from the file that every distribution of Java has.

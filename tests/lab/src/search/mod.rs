@@ -1,4 +1,4 @@
-//! OpenSearch: one server shared by all tests of a run, or one of a test's own to be stopped and frozen.
+//! OpenSearch and Elasticsearch: one server shared by all tests of a run, or one of a test's own to be stopped and frozen.
 
 mod archive;
 mod own;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use hyper::Method;
 use serde_json::{Value, json};
 
+pub use archive::Engine;
 pub(crate) use archive::prepare;
 pub use own::OwnSearch;
 pub use shared::SharedSearch;
@@ -64,6 +65,22 @@ impl Search {
         }
         let health = if replicas == 0 { "green" } else { "yellow" };
         self.wait_for_health(name, health).await
+    }
+
+    /// Adds documents to an index, as an application that rebuilds it does: `first` and the numbers after it are their ids.
+    pub async fn add(&self, name: &str, first: u64, documents: u64) -> Result<()> {
+        let line = |id: u64| format!("{{\"index\":{{\"_id\":\"{id}\"}}}}\n{{\"title\":\"document {id}\"}}\n");
+        let lines: String = (first..first + documents).map(line).collect();
+        let answer = http::send_text(Method::POST, &format!("{}/{name}/_bulk", self.url()), lines).await?.ok()?;
+        if answer.json()?["errors"] != false {
+            bail!("not all documents were taken");
+        }
+        Ok(())
+    }
+
+    /// Settings of the whole cluster, until they are set again; `null` takes one back.
+    pub async fn set(&self, settings: &Value) -> Result<()> {
+        self.ask(Method::PUT, "_cluster/settings", Some(&json!({ "persistent": settings }))).await.map(|_| ())
     }
 
     /// Deletes an index.

@@ -1,4 +1,4 @@
-//! One OpenSearch process.
+//! One engine's process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-use super::{Search, archive};
+use super::{Engine, Search, archive};
 use crate::lab::Lab;
 use crate::process::{As, Server};
 use crate::wait::wait_until;
@@ -16,22 +16,28 @@ use crate::{http, ports};
 
 const START: Duration = Duration::from_secs(120);
 
-/// An OpenSearch server of a test's own: it may be stopped, killed and frozen. About 450 MB of memory.
+/// An engine of a test's own: it may be stopped, killed and frozen. About 450 MB of memory.
 #[derive(Debug)]
 pub struct OwnSearch {
     /// The client.
     pub search: Search,
     /// The process: freeze, thaw, stop, kill.
     pub server: Server,
+    engine: Engine,
     home: PathBuf,
     java_home: PathBuf,
     transport: u16,
 }
 
 impl OwnSearch {
-    /// Unpacks and starts a server and waits until it is green (7 to 20 s).
+    /// Unpacks and starts OpenSearch 2 and waits until it is green (7 to 20 s).
     pub async fn start(lab: &Lab, name: &str) -> Result<Self> {
-        let parts = tokio::task::spawn_blocking(archive::prepare).await??;
+        Self::start_engine(lab, Engine::OpenSearch2, name).await
+    }
+
+    /// The same with another engine.
+    pub async fn start_engine(lab: &Lab, engine: Engine, name: &str) -> Result<Self> {
+        let parts = tokio::task::spawn_blocking(move || archive::prepare(engine)).await??;
         let dir = lab.server_dir(name)?;
         unpack(lab, &parts, &dir).await?;
         give_to_server(lab, &dir).await?;
@@ -39,7 +45,8 @@ impl OwnSearch {
         let this = Self {
             search: Search::at(address),
             server: Server::new(lab, name, &dir),
-            home: dir.join(archive::top_directory()),
+            engine,
+            home: dir.join(engine.top_directory()),
             java_home: parts.java_home,
             transport: ports::lease()?,
         };
@@ -50,22 +57,28 @@ impl OwnSearch {
     /// Starts it after it was stopped or killed, on the same port with its data.
     pub async fn start_again(&self) -> Result<()> {
         let began = Instant::now();
-        let mut command = Command::new(self.home.join("bin/opensearch"));
+        let mut command = Command::new(self.home.join("bin").join(self.engine.distribution()));
         let temporary = self.home.join("tmp");
         crate::user::ServerUser::make_dir(self.server.lab().user(), &temporary, 0o700)?;
+        let prefix = self.engine.prefix();
         command
-            .env("OPENSEARCH_JAVA_HOME", &self.java_home)
-            .env("OPENSEARCH_JAVA_OPTS", "-Xms256m -Xmx256m")
-            .env("OPENSEARCH_TMPDIR", temporary)
-            .env("OPENSEARCH_PATH_CONF", self.home.join("config"))
+            // Elasticsearch 7 reads this one, all others their own.
+            .env("JAVA_HOME", &self.java_home)
+            .env(format!("{prefix}_JAVA_HOME"), &self.java_home)
+            .env(format!("{prefix}_JAVA_OPTS"), "-Xms256m -Xmx256m")
+            .env(format!("{prefix}_TMPDIR"), temporary)
+            .env(format!("{prefix}_PATH_CONF"), self.home.join("config"))
             .args(["-Ediscovery.type=single-node", "-Enetwork.host=127.0.0.1"])
             .arg(format!("-Ehttp.port={}", self.search.address().port()))
             .arg(format!("-Etransport.port={}", self.transport))
             // The fill of this machine's disk is no fault of the lab.
             .arg("-Ecluster.routing.allocation.disk.threshold_enabled=false");
+        if self.engine == Engine::Elasticsearch8 {
+            command.arg("-Expack.security.enabled=false");
+        }
         self.server.launch(command, As::Server)?;
         let url = format!("{}/_cluster/health", self.search.url());
-        wait_until("OpenSearch is green", START, async || {
+        wait_until("the engine is green", START, async || {
             if !self.server.is_running() {
                 return Ok(Some(false));
             }
@@ -75,7 +88,7 @@ impl OwnSearch {
         .await
         .and_then(|green| if green { Ok(()) } else { bail!("it ended") })
         .with_context(|| self.server.log_tail())?;
-        println!("lab: OpenSearch ready in {:.1?}", began.elapsed());
+        println!("lab: {} ready in {:.1?}", self.engine.top_directory(), began.elapsed());
         Ok(())
     }
 }
@@ -87,7 +100,7 @@ async fn unpack(lab: &Lab, parts: &archive::Parts, dir: &std::path::Path) -> Res
     unzip.arg("-q").arg(&parts.archive).args(["-d", "."]);
     program.launch(unzip, As::Caller)?;
     if !program.wait().await?.success() {
-        bail!("unpack OpenSearch: {}", program.log_tail());
+        bail!("unpack the engine: {}", program.log_tail());
     }
     Ok(())
 }
