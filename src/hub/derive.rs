@@ -75,7 +75,7 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
     });
     let kvstore = pair.kvstore.as_ref().map(|channel| {
         let (evidence, change) =
-            judge::kvstore::evidence(channel, pair, &readings.kvstore, &histories.kvstore, &roles, now);
+            judge::kvstore::evidence(channel, pair, (&readings.kvstore, &readings.observed), &histories.kvstore, &roles, now);
         keep(change);
         evidence
     });
