@@ -177,7 +177,7 @@ async fn a_silent_port_is_reached_and_proves_nothing() -> Result<()> {
     let page = agent.json("/monitor/replication").await?;
     assert_eq!(page["kvstore_round_trip_seconds"], "unknown", "{page}");
     assert_eq!(page["channels"]["kvstore"]["reason"], "not_observable", "{page}");
-    let html = agent.get("/").await?.body;
+    let html = agent.get("/").await?.text;
     assert!(html.contains("reachability"), "{html}");
 
     drop(beta);

@@ -203,9 +203,12 @@ fn kind(answer: &StoreAnswer) -> Option<FailureKind> {
 #[tokio::test]
 async fn ok_when_both_take_and_keep_it() {
     let mut lab = Lab::start().await;
-    for sequence in 1..=3 {
+    let mut before = 0;
+    for _ in 0..3 {
         let facts = lab.cycle().await;
-        assert_eq!((facts.outcome, facts.sequence, facts.proof), (Outcome::Ok, sequence, Proof::Path));
+        assert_eq!((facts.outcome, facts.proof), (Outcome::Ok, Proof::Path));
+        assert!(facts.sequence > before, "lanes count together");
+        before = facts.sequence;
         assert_eq!(facts.standby.0.as_str(), "beta");
         assert!(facts.round_trip.unwrap() >= facts.write.unwrap());
         let whole = StoreAnswer { acknowledged: Some(true), holds: Some(true), failure: None };
@@ -322,7 +325,6 @@ async fn a_timed_out_write_that_lands_later_is_resolved_without_an_alarm() {
     lab.beta.release();
     let facts = lab.cycle().await;
     assert_eq!((facts.outcome, facts.indeterminate_resolved), (Outcome::Ok, Some(Outcome::StandbyOnly)));
-    assert_eq!(facts.sequence, 3);
     assert_eq!(lab.cycle().await.indeterminate_resolved, None, "told once");
 }
 
@@ -366,7 +368,6 @@ async fn an_old_write_that_lands_over_a_new_one_is_no_alarm() {
     let facts = reading.result.unwrap();
     assert_eq!(facts.outcome, Outcome::Ok, "tried again at once");
     assert_eq!(facts.indeterminate_resolved, Some(Outcome::StandbyOnly));
-    assert_eq!(facts.sequence, 3);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl EtcdServer {
                 bail!("it ended");
             }
             let health = http::get(&format!("{clients}/health")).await?;
-            Ok(health.body.contains("true").then_some(()))
+            Ok(health.text.contains("true").then_some(()))
         })
         .await
         .with_context(|| self.server.log_tail())
