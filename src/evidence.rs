@@ -1,6 +1,7 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
 mod drift;
+mod kvstore;
 mod readiness;
 mod search;
 mod told;
@@ -12,12 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::facts::{Failure, Opaque};
-use crate::names::{
-    Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, Stage, StandbyKind,
-};
+use crate::names::{Channel, Name, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, Stage, StandbyKind};
 use crate::units::{Bytes, Lsn};
 
 pub use drift::*;
+pub use kvstore::*;
 pub use readiness::*;
 pub use search::*;
 pub use told::*;
@@ -335,23 +335,4 @@ pub struct ConfigEvidence {
     pub last_took: Option<Duration>,
     /// Whether the standby's tree is the primary's.
     pub drift: DriftEvidence,
-}
-
-/// The key-value store.
-#[derive(Clone, Debug, Serialize)]
-pub struct KvstoreEvidence {
-    /// Up after an `ok` canary that is fresh.
-    pub verdict: Verdict,
-    /// What its configuration can prove at best.
-    pub proof: Proof,
-    /// The last fresh canary's outcome.
-    pub outcome: Option<Outcome>,
-    /// The last `ok` canary's round trip, while fresh.
-    pub round_trip: Option<Duration>,
-    /// How many canaries ended in each outcome since the agent started, in the order of `Outcome::ALL`.
-    pub outcomes: Vec<(Outcome, u64)>,
-    /// Writes have been blocked or rejected for so long.
-    pub blocked_for: Option<Duration>,
-    /// Each store: could it be asked.
-    pub stores: Vec<(Name, bool)>,
 }

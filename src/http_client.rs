@@ -5,7 +5,7 @@
 mod pinned;
 #[cfg(test)]
 mod tests;
-mod trust;
+pub mod trust;
 
 use std::fmt;
 use std::io;

@@ -61,11 +61,13 @@ pub(crate) use closed_list;
 
 mod drift;
 mod failover;
+mod kvstore;
 mod replication;
 mod rules;
 mod search;
 pub use drift::{DriftKind, TreeBound};
 pub use failover::{Blocker, FailoverVerdict, PrimaryLife};
+pub use kvstore::{CanaryStep, Lane, Outcome, Proof};
 pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage, StandbyKind};
 pub use rules::{RuleName, Severity, ThresholdUnit};
 pub use search::{EstimateBy, ExpectedBy, RebuildState};
@@ -143,6 +145,8 @@ closed_list! {
         Diverged = "diverged",
         Lost = "lost",
         NotObservable = "not_observable",
+        Evicted = "evicted",
+        Slow = "slow",
         Red = "red",
         Yellow = "yellow",
         IndexMissing = "index_missing",
@@ -265,6 +269,8 @@ impl Channel {
                 R::Diverged,
                 R::Lost,
                 R::NotObservable,
+                R::Evicted,
+                R::Slow,
                 R::RoleUnknown,
                 R::Stale,
                 R::Flapping,
@@ -285,32 +291,6 @@ impl Channel {
             ],
         };
         own.iter().chain(&FAILURES).copied().collect()
-    }
-}
-
-closed_list! {
-    /// What became of one canary.
-    Outcome {
-        Ok = "ok",
-        PrimaryOnly = "primary_only",
-        PrimaryStale = "primary_stale",
-        Lost = "lost",
-        StandbyOnly = "standby_only",
-        LostAck = "lost_ack",
-        PrimaryOnlyUnacked = "primary_only_unacked",
-        Blocked = "blocked",
-        Rejected = "rejected",
-        Unknown = "unknown",
-    }
-}
-
-closed_list! {
-    /// What a key-value channel's configuration can prove at best.
-    Proof {
-        RoundTrip = "round_trip",
-        Path = "path",
-        Observed = "observed",
-        Reachability = "reachability",
     }
 }
 

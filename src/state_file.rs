@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
+use crate::facts::CanaryTracker;
 use crate::history::rules::RuleTimers;
 use crate::history::saved::SavedPostgres;
 use crate::history::search::SavedSearch;
@@ -33,6 +34,9 @@ pub struct Saved {
     /// What the search engines held, and the rebuild that is under way.
     #[serde(default)]
     pub search: Option<SavedSearch>,
+    /// The canaries that lie in the key-value stores.
+    #[serde(default)]
+    pub kvstore: Option<CanaryTracker>,
 }
 
 /// The instant of saving or loading, on the clocks of this machine.
@@ -167,17 +171,18 @@ impl Document {
     fn saved_for(self, present: &Present) -> Saved {
         let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
         let gap = present.now.since(self.saved_at);
-        let Saved { mut timers, postgres, search } = self.saved;
+        let Saved { mut timers, postgres, search, kvstore } = self.saved;
         let search = search.map(|search| search.in_boot(same_boot, present.now));
+        let kvstore = kvstore.map(|canaries| canaries.resumed(same_boot, present.now));
         let postgres = postgres.map(|postgres| match same_boot {
             true => postgres.in_same_boot(present.now),
             false => postgres.in_other_boot(self.saved_at, present.now),
         });
         if !same_boot || gap > LONGEST_GAP {
-            return Saved { timers: RuleTimers::default(), postgres, search };
+            return Saved { timers: RuleTimers::default(), postgres, search, kvstore };
         }
         timers.unobserved(gap);
-        Saved { timers, postgres, search }
+        Saved { timers, postgres, search, kvstore }
     }
 }
 
@@ -298,8 +303,9 @@ mod tests {
         let file = directory.file();
         file.save(&pending_since(100), &present("a", 130)).expect("saved");
         let text = fs::read_to_string(file.path()).expect("text");
-        assert!(text.contains(",\"postgres\":null"), "{text}");
-        fs::write(file.path(), text.replace(",\"postgres\":null", "")).expect("written");
+        let newer = ",\"postgres\":null,\"kvstore\":null";
+        assert!(text.contains(newer), "{text}");
+        fs::write(file.path(), text.replace(newer, "")).expect("written");
         assert_eq!(file.load(&present("a", 130)).expect("loads"), Some(pending_since(100)));
     }
 

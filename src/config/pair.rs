@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::checked::{
-    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo,
-    Schedule, WriteOrder,
-};
+use super::checked::{ConfigChannel, NodeConfig, PairConfig, PostgresChannel, Replication, RoleFrom, Rpo, Schedule};
 use super::glob::Glob;
+use super::kvstore;
 use super::node::{self, NodeRead, exactly_one};
 use super::peer;
 use super::problems::{Found, Place};
@@ -37,7 +35,8 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
     check_replicas(&nodes);
     let has = |channel: Channel| nodes.iter().any(|node| node.names(channel));
     // Every section is read, also of a channel that no node has, so that its mistakes are told too.
-    let (postgres, config, kvstore) = (postgres(section)?, config(section, &nodes)?, kvstore(section)?);
+    let (postgres, config) = (postgres(section)?, config(section, &nodes)?);
+    let kvstore = kvstore::channel(section, &nodes, environment)?;
     let search = section.child("search");
     let search = search::channel(&search, schedule(&search)?, has(Channel::Postgres))?;
     Some(PairConfig {
@@ -127,7 +126,7 @@ fn check_addresses(nodes: &[NodeRead<'_>]) {
 
 fn addresses(node: &NodeConfig) -> Vec<(Channel, String)> {
     let postgres = node.postgres.as_ref().map(|server| (Channel::Postgres, format!("{}:{}", server.host, server.port)));
-    let kvstore = node.kvstore.as_ref().map(|KvstoreNode::Redis(store)| (Channel::Kvstore, store.address.clone()));
+    let kvstore = node.kvstore.as_ref().and_then(|store| Some((Channel::Kvstore, store.address()?.to_owned())));
     let search = node.search.as_ref().map(|engine| (Channel::Search, engine.url.clone()));
     postgres.into_iter().chain(kvstore).chain(search).collect()
 }
@@ -147,7 +146,7 @@ fn check_replicas(nodes: &[NodeRead<'_>]) {
     }
 }
 
-fn schedule(section: &Section<'_>) -> Option<Schedule> {
+pub(super) fn schedule(section: &Section<'_>) -> Option<Schedule> {
     let plain = Schedule::new(section.duration("interval")?, section.duration("timeout")?);
     let Some(stale_after) = section.duration("stale_after") else { return Some(plain) };
     if stale_after <= plain.interval + plain.timeout {
@@ -258,17 +257,6 @@ fn beacons(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> bool {
         }
     }
     !named.is_empty()
-}
-
-fn kvstore(pair: &Section<'_>) -> Option<KvstoreChannel> {
-    let section = pair.child("kvstore");
-    let order = section.choice("order").map(|_| WriteOrder::StandbyFirst)?;
-    Some(KvstoreChannel {
-        schedule: schedule(&section)?,
-        order,
-        sla: section.duration("sla")?,
-        prefix: section.text("prefix")?,
-    })
 }
 
 fn rpo(section: &Section<'_>) -> Option<Rpo> {

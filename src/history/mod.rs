@@ -6,6 +6,7 @@ pub mod config_sync;
 pub mod feed;
 pub mod flapping;
 pub mod kvstore;
+pub mod kvstore_observed;
 pub mod lag_trend;
 pub mod lsn_ring;
 pub mod postgres;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
-use crate::facts::Observation;
+use crate::facts::{CanaryTracker, Observation};
 use crate::history::config_drift::DriftHistory;
 use crate::history::config_sync::ConfigHistory;
 use crate::history::flapping::FlapHistory;
@@ -42,7 +42,7 @@ impl Histories {
             status_page: pair.status_page().map(|(channel, _)| StatusPageHistory::new(channel.trend_window)),
             config: ConfigHistory::default(),
             drift: DriftHistory::default(),
-            kvstore: KvstoreHistory::default(),
+            kvstore: pair.kvstore.as_ref().map(KvstoreHistory::new).unwrap_or_default(),
             search: SearchHistory::new(
                 pair.search.as_ref().map_or(Duration::from_secs(600), |channel| channel.rate_window),
                 pair.search.as_ref().map_or(0, |channel| channel.drift_percent),
@@ -63,6 +63,11 @@ impl Histories {
         if let (Some(channel), Some(saved)) = (&pair.search, saved) {
             self.search.restore(saved, |node| pair.node(node).is_some(), &channel.indices);
         }
+    }
+
+    /// The canaries of before a restart.
+    pub fn restore_canaries(&mut self, saved: Option<CanaryTracker>) {
+        self.kvstore.tracker = saved.or_else(|| self.kvstore.tracker.take());
     }
 
     /// What must survive a restart.
@@ -89,6 +94,7 @@ impl Histories {
                 }
             }
             Observation::Kvstore(reading) => self.kvstore.record(reading),
+            Observation::Observed(reading) => self.kvstore.observed.record(reading),
             Observation::Config(node, reading) => self.config.record(node, reading),
             Observation::Tree(node, reading) => self.drift.record(node, reading),
             Observation::Search(node, reading) => self.search.record(node, reading),

@@ -40,7 +40,7 @@ use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
 pub use saving::StateWrites;
-use schedule::{Listeners, Told};
+use schedule::{Canaries, Listeners, Told};
 use transitions::Transitions;
 
 /// Readings that may wait for the hub; a probe whose reading does not fit waits with it.
@@ -159,6 +159,8 @@ struct Core {
     pair: Arc<PairConfig>,
     rules: Arc<RuleBook>,
     state_directory: PathBuf,
+    /// A single look: nothing is saved.
+    fleeting: bool,
     readings: Readings,
     histories: Histories,
     role_file: Option<RoleFileReading>,
@@ -209,9 +211,11 @@ impl Core {
             pair,
             rules: common.rules.clone(),
             state_directory: common.state_directory.clone(),
+            fleeting: common.keeping.is_none(),
         };
         core.histories.restore(saved.postgres, now);
         core.histories.restore_search(saved.search, &core.pair);
+        core.histories.restore_canaries(saved.kvstore);
         let first = core.snapshot(now, wall);
         (core, first)
     }
@@ -256,7 +260,8 @@ impl Core {
             uncounted: self.uncounted.subscribe(),
             acting: self.acting.subscribe(),
         };
-        schedule::start(&self.pair, &self.state_directory, inbox, &listeners)
+        let canaries = Canaries { tracker: self.histories.kvstore.tracker.clone(), fleeting: self.fleeting };
+        schedule::start(&self.pair, &self.state_directory, inbox, &listeners, canaries)
     }
 
     /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
@@ -371,11 +376,13 @@ impl Core {
         }
         self.state.send_if_modified(|saved| {
             let search_changed = search.is_some() && saved.search != search;
-            let changed = saved.timers != self.timers || postgres.is_some() || search_changed;
+            let canaries = self.histories.kvstore.tracker_to_save(saved.kvstore.as_ref(), due);
+            let changed = saved.timers != self.timers || postgres.is_some() || search_changed || canaries.is_some();
             if changed {
                 saved.timers.clone_from(&self.timers);
                 saved.postgres = postgres.or_else(|| saved.postgres.take());
                 saved.search = search.or_else(|| saved.search.take());
+                saved.kvstore = canaries.or_else(|| saved.kvstore.take());
             }
             changed
         });
@@ -384,7 +391,8 @@ impl Core {
     /// The newest state, also for the last write.
     fn hand_over(self) -> Saved {
         let search = self.pair.search.is_some().then(|| self.histories.search.saved());
-        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), search };
+        let kvstore = self.histories.kvstore.tracker.clone();
+        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), search, kvstore };
         self.state.send_replace(saved.clone());
         saved
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::clock::{Moment, WallTime};
 use crate::config::PairConfig;
 use crate::facts::{
-    ConfigFacts, Failure, KvstoreFacts, Latest, Observation, PostgresFacts, Reading, SearchFacts, StatusPageFacts,
-    TreeFacts,
+    ConfigFacts, Failure, KvstoreFacts, Latest, Observation, ObservedFacts, PostgresFacts, Reading, SearchFacts,
+    StatusPageFacts, TreeFacts,
 };
 use crate::names::{Channel, Name, PostgresSource};
 use crate::snapshot::ProbeHealth;
@@ -26,6 +26,8 @@ pub struct Readings {
     pub trees: BTreeMap<Name, Latest<TreeFacts>>,
     /// One canary's way through both stores.
     pub kvstore: Latest<KvstoreFacts>,
+    /// Both stores' own data, compared.
+    pub observed: Latest<ObservedFacts>,
     /// By node.
     pub search: BTreeMap<Name, Latest<SearchFacts>>,
     last_success: BTreeMap<(Channel, Name), WallTime>,
@@ -40,6 +42,7 @@ impl Readings {
             config: of_nodes(pair, Channel::Config),
             trees: of_nodes(pair, Channel::Config),
             kvstore: Latest::NeverAsked,
+            observed: Latest::NeverAsked,
             search: of_nodes(pair, Channel::Search),
             last_success: BTreeMap::new(),
         }
@@ -77,6 +80,8 @@ impl Readings {
                 }
                 self.kvstore = Latest::Have(Arc::new(reading));
             }
+            // How a store fares is told by the canaries' probe, which asks it in any case.
+            Observation::Observed(reading) => self.observed = Latest::Have(Arc::new(reading)),
             Observation::Search(node, reading) => {
                 self.note_success(Channel::Search, &node, reading.facts().map(|_| at(reading.answered)));
                 self.search.insert(node, Latest::Have(Arc::new(reading)));
@@ -109,6 +114,7 @@ impl Readings {
             config: dropped(&self.config),
             trees: dropped(&self.trees),
             kvstore: drop_one(&self.kvstore),
+            observed: drop_one(&self.observed),
             search: dropped(&self.search),
             last_success: self.last_success.clone(),
         }

@@ -13,10 +13,11 @@ use super::role_file::{self, RoleFileReading};
 use crate::clock::Moment;
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
-use crate::facts::{Observation, PeerFacts, Reading};
+use crate::facts::{CanaryTracker, Observation, PeerFacts, Reading};
 use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
+use crate::probe::kvstore::observe::KvstoreObserver;
 use crate::probe::peer::PeerProbe;
 use crate::probe::postgres::{ExpectedProbe, PostgresProbe};
 use crate::probe::search::SearchProbe;
@@ -65,12 +66,22 @@ impl Told {
     }
 }
 
+/// What the canaries go on from.
+#[derive(Debug, Default)]
+pub struct Canaries {
+    /// Those of before.
+    pub tracker: Option<CanaryTracker>,
+    /// Nothing is saved, so nothing may stay behind in the stores.
+    pub fleeting: bool,
+}
+
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
 pub fn start(
     pair: &PairConfig,
     state_directory: &Path,
     inbox: &mpsc::Sender<Told>,
     listeners: &Listeners,
+    canaries: Canaries,
 ) -> JoinSet<()> {
     let Listeners { roles, primary, uncounted, acting } = listeners;
     let mut tasks = JoinSet::new();
@@ -119,7 +130,15 @@ pub fn start(
         tasks.spawn(expected(index, probe, period, roles.clone(), inbox.clone()));
     }
     if let Some(channel) = &pair.kvstore {
-        let probe = KvstoreProbe::new(pair, channel);
+        let probe = KvstoreProbe::new(pair, channel).resuming(canaries.tracker);
+        let probe = if canaries.fleeting { probe.fleeting() } else { probe };
+        if channel.observe.any() {
+            let (mut observer, roles) = (KvstoreObserver::new(pair, channel), roles.clone());
+            tasks.spawn(beat(channel.schedule.interval, inbox.clone(), async move || {
+                let now = roles.borrow().clone();
+                Told::Observation(Observation::Observed(observer.run(&now).await))
+            }));
+        }
         let acting = acting.clone();
         tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), acting, inbox.clone()));
     }

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, DriftEvidence, DriftedFile, KvstoreEvidence, NodeEvidence, PostgresEvidence, Roles, StandbyEvidence,
+    ConfigEvidence, DriftEvidence, DriftedFile, KvstoreEvidence, NodeEvidence, ObservedEvidence, PostgresEvidence,
+    Roles, StandbyEvidence,
 };
 use crate::level::Level;
 use crate::names::Severity;
 use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
 use crate::view::api::{
     CatchUp, ChannelDocument, ConfigDocument, DriftDocument, DriftedFileDocument, FailureDocument, FindingDocument,
-    KvstoreDocument, Never, OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument, ProbeDocument,
-    RolesDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument, VERSION,
+    KvstoreDocument, LaneDocument, Never, ObservedDocument, OutcomeCount, PairDocument, PostgresDocument,
+    PostgresNodeDocument, ProbeDocument, RolesDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument,
+    VERSION,
 };
 use crate::view::failover::FailoverDocument;
 use crate::view::search::search_document;
@@ -195,6 +197,26 @@ fn kvstore_document(kvstore: &KvstoreEvidence) -> KvstoreDocument {
         blocked_seconds: kvstore.blocked_for.map(seconds),
         outcomes: kvstore.outcomes.iter().map(|&(outcome, count)| OutcomeCount { outcome, count }).collect(),
         stores: kvstore.stores.iter().map(|(node, up)| StoreDocument { node: node.clone(), up: *up }).collect(),
+        proofs: kvstore.canaries.proofs.clone(),
+        at_risk_canaries: kvstore.at_risk.map(|risk| risk.canaries),
+        at_risk_seconds: kvstore.at_risk.map(|risk| seconds(risk.since)),
+        lanes: kvstore.canaries.lanes.iter().map(|&(lane, outcome)| LaneDocument { lane, outcome }).collect(),
+        indeterminate_pending: kvstore.canaries.pending,
+        round_trip_p99_seconds: kvstore.canaries.round_trip_p99.map(seconds),
+        link_up: kvstore.canaries.link_up,
+        observed: kvstore.observed.as_ref().map(observed_document),
+    }
+}
+
+fn observed_document(observed: &ObservedEvidence) -> ObservedDocument {
+    let known = |count: u64| observed.drift_ratio.map(|_| count);
+    ObservedDocument {
+        differs: observed.differs,
+        drift_ratio: observed.drift_ratio,
+        compared: known(observed.compared),
+        differing: known(observed.differing),
+        missing_on_standby: known(observed.missing_on_standby),
+        missing_on_primary: known(observed.missing_on_primary),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod config;
 mod failover;
+mod kvstore;
 mod markup;
 mod search;
 
@@ -97,7 +98,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
             ("config", config::config(pair.config.as_ref())),
-            ("kvstore", kvstore(pair)),
+            ("kvstore", kvstore::part(pair)),
             ("search", search.map_or_else(Html::default, search::section)),
         ],
     )
@@ -232,37 +233,6 @@ fn differences(standbys: &[StandbyDocument]) -> Html {
     };
     let rows: Vec<_> = standbys.iter().filter_map(told).collect();
     if rows.is_empty() { Html::default() } else { table("Settings that differ", &["standby", "what"], &rows) }
-}
-
-fn kvstore(pair: &PairDocument) -> Html {
-    let Some(kvstore) = &pair.kvstore else { return Html::default() };
-    let stores: Vec<_> = kvstore
-        .stores
-        .iter()
-        .map(|store| format!("{} {}", store.node, if store.up { "answers" } else { "does not answer" }))
-        .collect();
-    let outcomes: Vec<_> = kvstore
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.count > 0)
-        .map(|outcome| format!("{} {}", outcome.count, words(outcome.outcome.as_str())))
-        .collect();
-    let outcome = kvstore.outcome.map_or_else(|| UNKNOWN.to_owned(), |outcome| words(outcome.as_str()));
-    let blocked = match (kvstore.blocked_seconds, kvstore.outcome) {
-        (Some(blocked), _) => format!("for {}", seconds(Some(blocked))),
-        (None, Some(_)) => "no".to_owned(),
-        (None, None) => UNKNOWN.to_owned(),
-    };
-    let row = vec![
-        Html::text(&words(kvstore.proof.as_str())),
-        value(&outcome),
-        value(&seconds(kvstore.round_trip_seconds)),
-        value(&blocked),
-        Html::text(&stores.join(", ")),
-        Html::text(&outcomes.join(", ")),
-    ];
-    let head = ["proof", "last canary", "round trip", "writes blocked", "stores", "canaries since start"];
-    table("Key-value store", &head, &[row])
 }
 
 fn failing_probes(probes: &[ProbeDocument], now: &str) -> Html {

@@ -87,6 +87,8 @@ fn dashboards_use_metrics_of_the_catalogue_only() {
         assert!(!used.is_empty(), "{title}: no metric of ours in {expression}");
         assert!(!expression.contains('$'), "{title}: a variable is left in {expression}");
         for name in used {
+            // A histogram's counts by edge are one of its series.
+            let name = name.trim_end_matches("_bucket").to_owned();
             assert!(metrics::find(&name).is_some(), "{title}: {name} is not in the catalogue");
         }
     }

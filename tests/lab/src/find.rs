@@ -17,6 +17,10 @@ pub enum Need {
     PostgresVersion(u32),
     /// `redis-server`.
     Redis,
+    /// `etcd`.
+    Etcd,
+    /// `faketime`.
+    Faketime,
     /// `rsync`.
     Rsync,
     /// `faketime`, which gives a program another wall clock.
@@ -41,6 +45,8 @@ impl Need {
             Need::Postgres => return postgres_bin_dir().err().map(|error| format!("{error:#}")),
             Need::PostgresVersion(major) => return postgres_of(major).err().map(|error| format!("{error:#}")),
             Need::Redis => &["redis-server"],
+            Need::Etcd => &["etcd"],
+            Need::Faketime => &["faketime"],
             Need::Rsync => &["rsync"],
             Need::Faketime => &["faketime"],
             Need::Monitoring => {

@@ -38,20 +38,43 @@ pub struct RedisServer {
     pub server: Server,
     port: u16,
     persistence: Persistence,
+    extra: Vec<String>,
+    wrapper: Vec<String>,
 }
 
 impl RedisServer {
     /// Starts a store of this name and waits until it answers.
     pub async fn start(lab: &Lab, name: &str, persistence: Persistence) -> Result<Self> {
+        Self::start_with(lab, name, persistence, &[], &[]).await
+    }
+
+    /// The same with further arguments, e.g. `["--maxmemory", "2mb"]`, and a program to start it with, e.g.
+    /// `["faketime", "-f", "+1h"]`.
+    pub async fn start_with(
+        lab: &Lab,
+        name: &str,
+        persistence: Persistence,
+        extra: &[&str],
+        wrapper: &[&str],
+    ) -> Result<Self> {
         let dir = lab.server_dir(name)?;
-        let this = Self { server: Server::new(lab, name, &dir), port: ports::lease()?, persistence };
+        let [extra, wrapper] = [extra, wrapper].map(|words| words.iter().map(|&word| word.to_owned()).collect());
+        let this = Self { server: Server::new(lab, name, &dir), port: ports::lease()?, persistence, extra, wrapper };
         this.start_again().await?;
         Ok(this)
     }
 
     /// Starts it after it was stopped or killed, on the same port.
     pub async fn start_again(&self) -> Result<()> {
-        let mut command = Command::new(find::program("redis-server")?);
+        let program = find::program("redis-server")?;
+        let mut command = match self.wrapper.split_first() {
+            Some((wrapper, words)) => {
+                let mut command = Command::new(find::program(wrapper)?);
+                command.args(words).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         let append = match self.persistence {
             Persistence::Nothing => "no",
             Persistence::AppendOnly => "yes",
@@ -59,7 +82,8 @@ impl RedisServer {
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", append])
             .args(["--appendfsync", "always", "--daemonize", "no"])
-            .args(["--port", &self.port.to_string()]);
+            .args(["--port", &self.port.to_string()])
+            .args(&self.extra);
         self.server.launch(command, As::Server)?;
         wait_until("the store answers", START, async || {
             if !self.server.is_running() {
@@ -207,7 +231,7 @@ async fn write_both(
     Ok(())
 }
 
-async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
+pub(crate) async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
     let client = Client::open(format!("redis://{address}"))?;
     tokio::time::timeout(ANSWER, client.get_multiplexed_async_connection())
         .await
@@ -215,7 +239,7 @@ async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
         .with_context(|| format!("connect to {address}"))
 }
 
-async fn run<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<T> {
+pub(crate) async fn run<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<T> {
     let (name, rest) = words.split_first().context("an empty command")?;
     let mut command = redis::cmd(name);
     for word in rest {
