@@ -1,5 +1,6 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
+mod host;
 mod node_report;
 mod postgres;
 mod slow;
@@ -14,6 +15,7 @@ use crate::clock::{Moment, WallTime};
 use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
 use crate::units::Lsn;
 
+pub use host::HostFacts;
 pub use node_report::*;
 pub use postgres::*;
 pub use slow::*;

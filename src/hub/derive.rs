@@ -94,9 +94,21 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
     });
     let (peers, change) = known.peers.evidence(pair, now);
     keep(change);
-    let (flaps_so_far, next_change) = (Vec::new(), None);
-    let mut evidence =
-        PairEvidence { roles, postgres, config, kvstore, search, peers, flaps: flaps_so_far, next_change };
+    let machines = known.peers.machines(pair, now);
+    let servers = postgres.as_ref().map_or(&[][..], |postgres| &postgres.nodes);
+    let parity = judge::parity::evidence(&machines, servers, &roles);
+    let mut evidence = PairEvidence {
+        roles,
+        postgres,
+        config,
+        kvstore,
+        search,
+        peers,
+        machines,
+        parity,
+        flaps: Vec::new(),
+        next_change: None,
+    };
     for (channel, up) in evidence.replicating() {
         let (count, change) = histories.flapping.changes(channel, up, now);
         flaps.push((channel, count));

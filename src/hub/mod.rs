@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
 use crate::evidence::Roles;
+use crate::facts::Observation;
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
@@ -37,7 +38,7 @@ use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
 pub use saving::StateWrites;
-use schedule::Told;
+use schedule::{Announced, Told};
 use transitions::Transitions;
 
 /// Readings that may wait for the hub; a probe whose reading does not fit waits with it.
@@ -165,6 +166,8 @@ struct Core {
     primary: watch::Sender<Option<Name>>,
     /// Whether this agent, of all that watch the pair, sends the canaries.
     acting: watch::Sender<bool>,
+    /// Where on this machine the disk is that matters.
+    disk: watch::Sender<PathBuf>,
     took: Arc<AtomicU64>,
 }
 
@@ -191,6 +194,7 @@ impl Core {
             roles: watch::channel(Roles::default()).0,
             primary: watch::channel(None).0,
             acting: watch::channel(true).0,
+            disk: watch::channel(peers::disk(&pair, None)).0,
             took: Arc::default(),
             pair,
             rules: common.rules.clone(),
@@ -225,8 +229,13 @@ impl Core {
     }
 
     fn start_probes(&self, inbox: &mpsc::Sender<Told>) -> JoinSet<()> {
-        let (roles, primary, acting) = (self.roles.subscribe(), self.primary.subscribe(), self.acting.subscribe());
-        schedule::start(&self.pair, &self.state_directory, inbox, &roles, &primary, &acting)
+        let announced = Announced {
+            roles: self.roles.subscribe(),
+            primary: self.primary.subscribe(),
+            acting: self.acting.subscribe(),
+            disk: self.disk.subscribe(),
+        };
+        schedule::start(&self.pair, &self.state_directory, inbox, &announced)
     }
 
     /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
@@ -252,10 +261,17 @@ impl Core {
         match told {
             Told::Observation(observation) => {
                 self.peers.own(&observation);
+                if let Observation::Postgres(_, reading) = &observation
+                    && let Some(facts) = reading.facts()
+                {
+                    let disk = peers::disk(&self.pair, facts.data_directory.as_deref());
+                    self.disk.send_if_modified(|told| std::mem::replace(told, disk.clone()) != disk);
+                }
                 self.histories.record(&observation);
                 self.readings.take(observation, now, wall);
             }
             Told::RoleFile(reading) => self.role_file = Some(reading),
+            Told::Host(reading) => self.peers.own_host(reading),
             Told::Peer(node, reading) => {
                 let acting = *self.acting.borrow();
                 for news in self.peers.take(&self.pair, &node, reading, acting) {

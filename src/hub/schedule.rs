@@ -1,19 +1,21 @@
 //! When probes run: each in its own task, never twice at once, none waiting for another.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::peers::HOST_EVERY;
 use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
-use crate::facts::{Observation, PeerFacts, Reading};
+use crate::facts::{HostFacts, Observation, PeerFacts, Reading};
 use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
+use crate::probe::host;
 use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::peer::PeerProbe;
 use crate::probe::postgres::PostgresProbe;
@@ -30,6 +32,21 @@ pub enum Told {
     RoleFile(RoleFileReading),
     /// Another node's agent was asked.
     Peer(Name, Reading<PeerFacts>),
+    /// This machine was looked at.
+    Host(Reading<HostFacts>),
+}
+
+/// What the hub announces to its probes.
+#[derive(Debug)]
+pub struct Announced {
+    /// Which node is what.
+    pub roles: watch::Receiver<Roles>,
+    /// The node that may be made to write a pulse.
+    pub primary: watch::Receiver<Option<Name>>,
+    /// Whether this agent sends the canaries.
+    pub acting: watch::Receiver<bool>,
+    /// Where on this machine the disk is that matters.
+    pub disk: watch::Receiver<PathBuf>,
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
@@ -37,9 +54,7 @@ pub fn start(
     pair: &PairConfig,
     state_directory: &Path,
     inbox: &mpsc::Sender<Told>,
-    roles: &watch::Receiver<Roles>,
-    primary: &watch::Receiver<Option<Name>>,
-    acting: &watch::Receiver<bool>,
+    told: &Announced,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
@@ -58,7 +73,7 @@ pub fn start(
         }
         if let (Some(channel), Some(server)) = (&pair.postgres, &node.postgres) {
             let probe = PostgresProbe::new(server, channel);
-            let pulse = Pulse::new(name, channel, primary);
+            let pulse = Pulse::new(name, channel, &told.primary);
             tasks.spawn(postgres(probe, name.clone(), channel.schedule.interval, pulse, inbox()));
         }
         if let (Some(channel), Some(tree)) = (&pair.config, &node.config) {
@@ -76,8 +91,11 @@ pub fn start(
     }
     if let Some(channel) = &pair.kvstore {
         let probe = KvstoreProbe::new(pair, channel);
-        let acting = acting.clone();
-        tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), acting, inbox.clone()));
+        let (roles, acting) = (told.roles.clone(), told.acting.clone());
+        tasks.spawn(kvstore(probe, channel.schedule.interval, roles, acting, inbox.clone()));
+    }
+    if pair.seat.is_some() {
+        tasks.spawn(host(told.disk.clone(), inbox.clone()));
     }
     if let Some(RoleFrom::File(path)) = &pair.role_from {
         let path = path.clone();
@@ -147,6 +165,21 @@ async fn kvstore(
         }
         let reading = probe.run(&now).await;
         if inbox.send(Told::Observation(Observation::Kvstore(reading))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// This machine now and then, and at once when another disk turns out to matter.
+async fn host(mut disk: watch::Receiver<PathBuf>, inbox: mpsc::Sender<Told>) {
+    let mut ticks = Ticks::new(HOST_EVERY);
+    loop {
+        tokio::select! {
+            () = ticks.next() => {}
+            changed = disk.changed() => if changed.is_err() { return },
+        }
+        let path = disk.borrow_and_update().clone();
+        if inbox.send(Told::Host(host::look(path).await)).await.is_err() {
             return;
         }
     }

@@ -73,6 +73,8 @@ pub(crate) fn nothing_known() -> PairEvidence {
         kvstore: None,
         search: None,
         peers: Vec::new(),
+        machines: Vec::new(),
+        parity: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     }
@@ -190,6 +192,8 @@ pub(crate) fn all_known() -> PairEvidence {
         }),
         search: Some(search_known()),
         peers: Vec::new(),
+        machines: Vec::new(),
+        parity: Vec::new(),
         flaps: [Channel::Postgres, Channel::Config, Channel::Kvstore].map(|channel| (channel, 0)).into(),
         next_change: None,
     }

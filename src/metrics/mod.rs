@@ -13,6 +13,7 @@ use crate::names::Name;
 use crate::snapshot::{ChannelView, ProbeHealth, Sample};
 
 mod agent;
+mod agents;
 mod config_sync;
 mod document;
 mod forecast;
@@ -149,6 +150,7 @@ pub static CATALOGUE: &[Section] = &[
     Section { title: "Configuration", metrics: &config_sync::METRICS },
     Section { title: "Key-value store", metrics: &kvstore::METRICS },
     Section { title: "Search", metrics: &search::METRICS },
+    Section { title: "The agents of a pair and their machines", metrics: &agents::METRICS },
     Section { title: "The agent itself", metrics: &agent::METRICS },
 ];
 

@@ -39,12 +39,15 @@ closed_list! {
         PostgresNotAccepting = "StandbyPostgresNotAccepting",
         PostgresArchiverFailing = "StandbyPostgresArchiverFailing",
         SettingsParity = "StandbySettingsParity",
+        SpecParity = "StandbySpecParity",
         PostgresWalDiskFullSoon = "StandbyPostgresWalDiskFullSoon",
         ConfigSyncStale = "StandbyConfigSyncStale",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",
         SearchRed = "StandbySearchRed",
         SearchIndexMissing = "StandbySearchIndexMissing",
+        AgentPeerUnreachable = "StandbyAgentPeerUnreachable",
+        AgentClockSkew = "StandbyAgentClockSkew",
         AgentDown = "StandbyAgentDown",
         Watchdog = "StandbyWatchdog",
     }
@@ -66,7 +69,7 @@ impl RuleName {
     pub const fn threshold_unit(self) -> Option<ThresholdUnit> {
         match self {
             Self::PostgresLagHigh | Self::PostgresLagCeiling => Some(ThresholdUnit::Bytes),
-            Self::PostgresSlotLossSoon | Self::PostgresWalDiskFullSoon => Some(ThresholdUnit::Seconds),
+            Self::PostgresSlotLossSoon | Self::PostgresWalDiskFullSoon | Self::AgentClockSkew => Some(ThresholdUnit::Seconds),
             Self::ConfigSyncStale => Some(ThresholdUnit::Periods),
             _ => None,
         }

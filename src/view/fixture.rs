@@ -65,6 +65,8 @@ pub fn ok() -> View {
             nodes: vec![search_node("alpha", 120_000), search_node("beta", 119_998)],
         }),
         peers: Vec::new(),
+        machines: Vec::new(),
+        parity: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     };
@@ -177,6 +179,8 @@ pub fn unknown() -> View {
             nodes: vec![blind_search_node("alpha"), blind_search_node("beta")],
         }),
         peers: Vec::new(),
+        machines: Vec::new(),
+        parity: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     };

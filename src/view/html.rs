@@ -2,6 +2,7 @@
 //!
 //! Templates and style are files in `assets`; whatever comes from outside passes through [`Html::text`].
 
+mod agents;
 mod markup;
 
 use crate::level::Level;
@@ -93,6 +94,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
             ("kvstore", kvstore(pair)),
             ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
+            ("agents", agents::agents(pair)),
         ],
     )
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod agent;
+mod agents;
 mod config_sync;
 mod forecast;
 mod kvstore;
@@ -77,6 +78,7 @@ pub static RULES: &[Rule] = &[
     access::NOT_ACCEPTING,
     settings::ARCHIVER_FAILING,
     settings::SETTINGS_PARITY,
+    agents::SPEC_PARITY,
     forecast::WAL_DISK_FULL_SOON,
     config_sync::SYNC_STALE,
     config_sync::SYNC_STALE_LONG,
@@ -84,6 +86,8 @@ pub static RULES: &[Rule] = &[
     search::UNKNOWN,
     search::RED,
     search::INDEX_MISSING,
+    agents::PEER_UNREACHABLE,
+    agents::CLOCK_SKEW,
     agent::DOWN,
     agent::WATCHDOG,
 ];
