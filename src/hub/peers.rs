@@ -270,3 +270,6 @@ pub fn acts(pair: &PairConfig, evidence: &PairEvidence) -> bool {
     let Some(primary) = evidence.roles.primary.as_ref().filter(|_| !evidence.roles.contradicted) else { return true };
     *primary == seat.node || evidence.peers.iter().any(|peer| peer.node == *primary && !peer.up)
 }
+
+#[cfg(test)]
+mod tests;

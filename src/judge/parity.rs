@@ -90,7 +90,7 @@ mod tests {
     fn only_what_the_standby_has_less_of_is_told_and_only_from_its_side() {
         let machines = [machine("alpha", 8, 1000, 4000, "debian 12"), machine("beta", 4, 960, 3000, "debian 12")];
         let told = differs(&machines, &roles("alpha", "beta")).expect("both known");
-        assert_eq!(told, ["processors: 4, on the primary 8", "disk: 2.9GiB, on the primary 3.9GiB"]);
+        assert_eq!(told, ["processors: 4, on the primary 8", "disk: 2.9 GiB, on the primary 3.9 GiB"]);
         assert_eq!(differs(&machines, &roles("beta", "alpha")), Some(Vec::new()), "more of it harms nobody");
     }
 

@@ -8,6 +8,7 @@ use crate::config::{
     ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Rpo, Schedule, SearchChannel, WriteOrder,
 };
 use crate::evidence::*;
+use crate::facts::HostFacts;
 use crate::level::Level;
 use crate::names::*;
 use crate::snapshot::{ChannelView, ProbeHealth};
@@ -169,6 +170,16 @@ pub(crate) fn search_known() -> SearchEvidence {
     }
 }
 
+fn machine() -> HostFacts {
+    HostFacts {
+        cpus: Some(4),
+        memory: Some(Bytes::mib(8192)),
+        disk: Some(Bytes::mib(100_000)),
+        disk_free: Some(Bytes::mib(50_000)),
+        system: Some("debian 12".to_owned()),
+    }
+}
+
 pub(crate) fn all_known() -> PairEvidence {
     PairEvidence {
         roles: Roles::default(),
@@ -191,9 +202,15 @@ pub(crate) fn all_known() -> PairEvidence {
             stores: Vec::new(),
         }),
         search: Some(search_known()),
-        peers: Vec::new(),
-        machines: Vec::new(),
-        parity: Vec::new(),
+        peers: vec![PeerEvidence {
+            node: name("beta"),
+            up: true,
+            failure: None,
+            version: Some("0.1.0".to_owned()),
+            clock_skew: Some(0.5),
+        }],
+        machines: vec![MachineEvidence { node: name("alpha"), facts: machine() }],
+        parity: vec![ParityEvidence { standby: name("beta"), differs: Some(Vec::new()) }],
         flaps: [Channel::Postgres, Channel::Config, Channel::Kvstore].map(|channel| (channel, 0)).into(),
         next_change: None,
     }

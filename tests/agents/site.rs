@@ -21,8 +21,12 @@ pub struct Plan {
     pub wrong_password: Option<&'static str>,
     /// Programs to start agents with, by node.
     pub wrapper: Vec<(&'static str, Vec<String>)>,
-    /// Two stores, a synchronisation, and a search engine with an index on it, the same for both nodes.
-    pub all_channels: Option<(String, String)>,
+    /// Two stores.
+    pub kvstore: bool,
+    /// A synchronisation.
+    pub config: bool,
+    /// The address of a search engine, the same for both nodes, and an index on it.
+    pub search: Option<(String, String)>,
 }
 
 /// Everything of one test. Ends when dropped, the agents first.
@@ -39,13 +43,13 @@ impl Site {
     /// `None`: a server is missing here, which was said.
     pub async fn start(plan: &Plan) -> Result<Option<Self>> {
         let mut needs = vec![Need::Postgres, Need::Monitoring];
-        needs.extend(plan.all_channels.is_some().then_some([Need::Redis, Need::Rsync]).into_iter().flatten());
+        needs.extend(plan.kvstore.then_some(Need::Redis));
+        needs.extend(plan.config.then_some(Need::Rsync));
         let Some(lab) = Lab::open(&needs)? else { return Ok(None) };
         let postgres = PgPair::builder().start(&lab).await?;
         lab.write("wrong-password", "not this one\n")?;
-        let all = plan.all_channels.is_some();
-        let stores = if all { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
-        let sync = all.then(|| SyncLoop::start(&lab, PERIOD)).transpose()?;
+        let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
+        let sync = plan.config.then(|| SyncLoop::start(&lab, PERIOD)).transpose()?;
         let options =
             AgentPairOptions { program: env!("CARGO_BIN_EXE_standbywatch").into(), wrapper: plan.wrapper.clone() };
         let agents = AgentPair::start(&lab, &options, |node, meet| {
@@ -201,15 +205,17 @@ fn configuration(
             let (root, file) = (root.display(), sync.timestamp_file().display());
             let _ = writeln!(text, "        config: {{ root: {root}, timestamp_file: {file} }}");
         }
-        if let Some((url, _)) = &plan.all_channels {
+        if let Some((url, _)) = &plan.search {
             let _ = writeln!(text, "        search: {{ url: {url} }}");
         }
     };
     node(&mut text, "alpha", &meet.alpha, postgres.primary_address(), "");
     node(&mut text, "beta", &meet.beta, postgres.standby_address(), ", replica: { slot: beta }");
-    if let Some((_, index)) = &plan.all_channels {
+    if plan.config {
         let period = PERIOD.as_secs();
         let _ = writeln!(text, "    config: {{ period: {period}s, interval: 1s }}");
+    }
+    if let Some((_, index)) = &plan.search {
         let _ = writeln!(text, "    search: {{ indices: [{index}], yellow_is_ok: true }}");
     }
     let held = HELD.as_secs();
