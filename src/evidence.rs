@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::facts::{Failure, Opaque};
+use crate::facts::{Failure, HostFacts, Opaque};
 use crate::names::{Channel, Name, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, Stage, StandbyKind};
 use crate::units::{Bytes, Lsn};
 
@@ -39,6 +39,10 @@ pub struct PairEvidence {
     pub peers: Vec<PeerEvidence>,
     /// "Promote now?", where PostgreSQL is watched.
     pub readiness: Option<Readiness>,
+    /// The machines that are known.
+    pub machines: Vec<MachineEvidence>,
+    /// Each standby's machine against its primary's.
+    pub parity: Vec<ParityEvidence>,
     /// How often each channel that replicates has changed between proven and not proven in the last quarter of an hour.
     pub flaps: Vec<(Channel, usize)>,
     /// The next moment at which evidence changes without a new reading (something runs out).
@@ -77,6 +81,25 @@ pub struct PeerEvidence {
     pub version: Option<String>,
     /// Seconds by which its wall clock differs from the one here for certain, the round trip taken off; while it is up.
     pub clock_skew: Option<f64>,
+}
+
+/// One node's machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MachineEvidence {
+    /// The node.
+    pub node: Name,
+    /// What its own agent sees of it.
+    pub facts: HostFacts,
+}
+
+/// One standby's machine against its primary's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ParityEvidence {
+    /// The standby.
+    pub standby: Name,
+    /// What it has less of, or other: each in words, with both values. `None` while something is not known and nothing is seen to
+    /// differ.
+    pub differs: Option<Vec<String>>,
 }
 
 /// Which node is the primary, by the last proof.

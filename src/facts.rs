@@ -1,5 +1,6 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
+mod host;
 mod kvstore;
 pub mod manifest;
 mod node_report;
@@ -17,6 +18,7 @@ use crate::clock::{BootId, Moment, WallTime};
 use crate::names::{Channel, FailureKind, Name, Reason};
 use crate::units::Lsn;
 
+pub use host::HostFacts;
 pub use kvstore::*;
 pub use manifest::Manifest;
 pub use node_report::*;

@@ -98,7 +98,8 @@ fn node_summary(node: &NodeConfig) -> Vec<String> {
     let kvstore = node.kvstore.as_ref().map(KvstoreNode::summary);
     let search = node.search.as_ref().map(|engine| format!("search {}", engine.url));
     let config = node.config.as_ref().map(|tree| format!("config {}", tree.root.display()));
-    [postgres, config, kvstore, search].into_iter().flatten().collect()
+    let agent = node.agent.as_ref().map(|url| format!("asked by its own agent at {url}"));
+    [agent, postgres, config, kvstore, search].into_iter().flatten().collect()
 }
 
 fn schedule_text(schedule: &Schedule) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigFacts, Failure, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts};
+use super::{ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts};
 use crate::clock::{Moment, WallTime};
 use crate::names::Name;
 use crate::units::Lsn;
@@ -32,6 +32,8 @@ pub struct OwnReadings {
     pub kvstore: Latest<KvstoreFacts>,
     /// Of its search engine.
     pub search: Latest<SearchFacts>,
+    /// Of its machine.
+    pub host: Latest<HostFacts>,
 }
 
 /// An agent's answer to the other one.
@@ -97,6 +99,7 @@ impl NodeReport {
         put(CONFIG, carry(&own.config, now));
         put(KVSTORE, carry(&own.kvstore, now));
         put(SEARCH, carry(&own.search, now));
+        put(HOST, carry(&own.host, now));
         Self {
             protocol: PROTOCOL,
             readable_by: OLDEST_PROTOCOL,
@@ -115,6 +118,7 @@ const PULSE: &str = "pulse";
 const CONFIG: &str = "config";
 const KVSTORE: &str = "kvstore";
 const SEARCH: &str = "search";
+const HOST: &str = "host";
 
 fn carry<T: Clone + Serialize>(latest: &Latest<T>, now: Moment) -> Result<serde_json::Value, serde_json::Error> {
     fn aged<T>(told: T, reading: (Moment, Moment), now: Moment) -> AtAge<T> {
@@ -178,6 +182,8 @@ pub struct PeerFacts {
     pub kvstore: Arrival<KvstoreFacts>,
     /// Of its search engine.
     pub search: Arrival<SearchFacts>,
+    /// Of its machine.
+    pub host: Arrival<HostFacts>,
 }
 
 /// What every version of the answer has.
@@ -233,6 +239,7 @@ impl PeerFacts {
             config: arrive.one(body.readings.get(CONFIG)),
             kvstore: arrive.one(body.readings.get(KVSTORE)),
             search: arrive.one(body.readings.get(SEARCH)),
+            host: arrive.one(body.readings.get(HOST)),
             version: version.clone(),
         })
     }
@@ -276,3 +283,6 @@ impl Arrive<'_> {
         Arrival::Here(Arrived { id: format!("{}/{}", self.run, aged.id), reading })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,9 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
     });
     let (peers, change) = known.peers.evidence(pair, now);
     keep(change);
+    let machines = known.peers.machines(pair, now);
+    let servers = postgres.as_ref().map_or(&[][..], |postgres| &postgres.nodes);
+    let parity = judge::parity::evidence(&machines, servers, &roles);
     let mut evidence = PairEvidence {
         roles,
         postgres,
@@ -113,6 +116,8 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
         kvstore,
         search,
         peers,
+        machines,
+        parity,
         readiness: None,
         flaps: Vec::new(),
         next_change: None,

@@ -27,6 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
 use crate::evidence::Roles;
+use crate::facts::Observation;
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
@@ -180,6 +181,8 @@ struct Core {
     uncounted: watch::Sender<Option<Name>>,
     /// Whether this agent, of all that watch the pair, sends the canaries.
     acting: watch::Sender<bool>,
+    /// Where on this machine the disk is that matters.
+    disk: watch::Sender<PathBuf>,
     took: Arc<AtomicU64>,
 }
 
@@ -207,6 +210,7 @@ impl Core {
             primary: watch::channel(None).0,
             uncounted: watch::channel(None).0,
             acting: watch::channel(true).0,
+            disk: watch::channel(peers::disk(&pair, None)).0,
             took: Arc::default(),
             pair,
             rules: common.rules.clone(),
@@ -259,6 +263,7 @@ impl Core {
             primary: self.primary.subscribe(),
             uncounted: self.uncounted.subscribe(),
             acting: self.acting.subscribe(),
+            disk: self.disk.subscribe(),
         };
         let canaries = Canaries { tracker: self.histories.kvstore.tracker.clone(), fleeting: self.fleeting };
         schedule::start(&self.pair, &self.state_directory, inbox, &listeners, canaries)
@@ -289,11 +294,18 @@ impl Core {
         match told {
             Told::Observation(observation) => {
                 self.peers.own(&observation);
+                if let Observation::Postgres(_, reading) = &observation
+                    && let Some(facts) = reading.facts()
+                {
+                    let disk = peers::disk(&self.pair, facts.data_directory.as_deref());
+                    self.disk.send_if_modified(|told| std::mem::replace(told, disk.clone()) != disk);
+                }
                 self.histories.record(&observation);
                 self.readings.take(observation, now, wall);
             }
             Told::RoleFile(reading) => self.role_file = Some(reading),
             Told::Beacon(node, trouble) => self.histories.config.record_beacon(&node, trouble),
+            Told::Host(reading) => self.peers.own_host(reading),
             Told::Peer(node, reading) => {
                 let acting = *self.acting.borrow();
                 for news in self.peers.take(&self.pair, &node, reading, acting) {

@@ -1,17 +1,31 @@
 //! What the other nodes' agents tell, and what this one tells them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::readings::Readings;
 use crate::clock::{self, Moment, WallTime};
 use crate::config::{PairConfig, Seat};
-use crate::evidence::{PairEvidence, PeerEvidence};
-use crate::facts::{Arrival, Failure, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading};
+use crate::evidence::{MachineEvidence, PairEvidence, PeerEvidence};
+use crate::facts::{Arrival, Failure, HostFacts, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading};
 use crate::names::{Channel, FailureKind, Name};
 use crate::snapshot::OwnNode;
 use crate::units::Lsn;
+
+/// A machine does not change from one second to the next.
+pub const HOST_EVERY: Duration = Duration::from_secs(60);
+/// How long a look at it may be believed.
+const HOST_STALE_AFTER: Duration = Duration::from_secs(183);
+
+/// Where on this machine the disk is that matters.
+pub fn disk(pair: &PairConfig, data_directory: Option<&str>) -> PathBuf {
+    let own = pair.seat.as_ref().and_then(|seat| pair.node(&seat.node));
+    let configuration = || own.and_then(|node| node.config.as_ref()).map(|tree| tree.root.clone());
+    let data = data_directory.map(PathBuf::from);
+    data.or_else(configuration).unwrap_or_else(|| PathBuf::from("/"))
+}
 
 /// Something that another agent's answer says of its node.
 #[derive(Debug)]
@@ -31,11 +45,13 @@ pub struct Peers {
     all: BTreeMap<Name, Peer>,
     pulse: Latest<Lsn>,
     canary: Latest<KvstoreFacts>,
+    host: Latest<HostFacts>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Peer {
     latest: Latest<Answer>,
+    host: Latest<HostFacts>,
     /// By what was read: which reading is held, on the clock here as it was first told. A reading that is told again keeps its first
     /// moment: were the clock of its machine stopped from outside, it would seem to stay young.
     held: BTreeMap<What, (String, Observation)>,
@@ -58,7 +74,7 @@ impl Peers {
     pub fn new(pair: &PairConfig) -> Self {
         let others = pair.nodes.iter().filter(|node| !pair.probes(&node.name));
         let all = others.map(|node| (node.name.clone(), Peer::default())).collect();
-        Self { all, pulse: Latest::NeverAsked, canary: Latest::NeverAsked }
+        Self { all, pulse: Latest::NeverAsked, canary: Latest::NeverAsked, host: Latest::NeverAsked }
     }
 
     /// Takes in what this agent has read itself, where it is not kept by node.
@@ -70,6 +86,11 @@ impl Peers {
         }
     }
 
+    /// Takes in what was seen of this machine.
+    pub fn own_host(&mut self, reading: Reading<HostFacts>) {
+        self.host = Latest::Have(Arc::new(reading));
+    }
+
     /// What is told to the others.
     pub fn report(&self, seat: &Seat, readings: &Readings) -> OwnNode {
         let node = &seat.node;
@@ -79,6 +100,7 @@ impl Peers {
             config: readings.config.get(node).cloned().unwrap_or_default(),
             kvstore: self.canary.clone(),
             search: readings.search.get(node).cloned().unwrap_or_default(),
+            host: self.host.clone(),
         };
         OwnNode { node: node.clone(), readings }
     }
@@ -106,6 +128,11 @@ impl Peers {
         let clock_skew = clock_skew(facts.wall, asked, answered);
         let answer = Answer { version: facts.version, clock_skew };
         peer.latest = Latest::Have(Arc::new(Reading { asked, answered, result: Ok(answer) }));
+        peer.host = match facts.host {
+            Arrival::Here(arrived) => Latest::Have(Arc::new(arrived.reading)),
+            // An older agent does not tell; then there is nothing to compare.
+            _ => Latest::NeverAsked,
+        };
         let mut news = Vec::new();
         for channel in channels {
             let what = What::Channel(channel);
@@ -131,10 +158,22 @@ impl Peers {
     /// What was told may not be believed any more.
     pub fn forget(&mut self) {
         for peer in self.all.values_mut() {
-            *peer = Peer { latest: Latest::Dropped, held: BTreeMap::new() };
+            *peer = Peer { latest: Latest::Dropped, ..Peer::default() };
         }
         self.pulse = Latest::NeverAsked;
         self.canary = Latest::Dropped;
+        self.host = Latest::Dropped;
+    }
+
+    /// The machines that are known at `now`.
+    pub fn machines(&self, pair: &PairConfig, now: Moment) -> Vec<MachineEvidence> {
+        let latest = |node: &Name| if pair.probes(node) { Some(&self.host) } else { Some(&self.all.get(node)?.host) };
+        let nodes = pair.nodes.iter().filter(|_| pair.seat.is_some());
+        let known = nodes.filter_map(|node| {
+            let (facts, _) = latest(&node.name)?.fresh(now, HOST_STALE_AFTER).ok()?;
+            Some(MachineEvidence { node: node.name.clone(), facts: facts.clone() })
+        });
+        known.collect()
     }
 
     /// How the other agents are at `now`, and the next moment at which that changes by itself.
@@ -234,3 +273,6 @@ pub fn acts(pair: &PairConfig, evidence: &PairEvidence) -> bool {
     let Some(primary) = evidence.roles.primary.as_ref().filter(|_| !evidence.roles.contradicted) else { return true };
     *primary == seat.node || evidence.peers.iter().any(|peer| peer.node == *primary && !peer.up)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! When probes run: each in its own task, never twice at once, none waiting for another.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -8,14 +8,16 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::beacon;
+use super::peers::HOST_EVERY;
 use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
 use crate::clock::Moment;
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
-use crate::facts::{CanaryTracker, Observation, PeerFacts, Reading};
+use crate::facts::{CanaryTracker, HostFacts, Observation, PeerFacts, Reading};
 use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
+use crate::probe::host;
 use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::kvstore::observe::KvstoreObserver;
 use crate::probe::peer::PeerProbe;
@@ -39,6 +41,8 @@ pub enum Told {
     Beacon(Name, Option<String>),
     /// Another node's agent was asked.
     Peer(Name, Reading<PeerFacts>),
+    /// This machine was looked at.
+    Host(Reading<HostFacts>),
 }
 
 /// What probes that go by evidence listen to.
@@ -52,6 +56,8 @@ pub struct Listeners {
     pub uncounted: watch::Receiver<Option<Name>>,
     /// Whether this agent, of all that watch the pair, sends the canaries.
     pub acting: watch::Receiver<bool>,
+    /// Where on this machine the disk is that matters.
+    pub disk: watch::Receiver<PathBuf>,
 }
 
 impl Told {
@@ -61,6 +67,7 @@ impl Told {
             Self::Observation(observation) => Some(observation.answered()),
             Self::RoleFile(reading) => Some(reading.asked()),
             Self::Peer(_, reading) => Some(reading.answered),
+            Self::Host(reading) => Some(reading.answered),
             Self::Beacon(..) => None,
         }
     }
@@ -83,7 +90,7 @@ pub fn start(
     listeners: &Listeners,
     canaries: Canaries,
 ) -> JoinSet<()> {
-    let Listeners { roles, primary, uncounted, acting } = listeners;
+    let Listeners { roles, primary, uncounted, acting, disk } = listeners;
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
         let mut probe = StatusPageProbe::new(page, channel);
@@ -141,6 +148,9 @@ pub fn start(
         }
         let acting = acting.clone();
         tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), acting, inbox.clone()));
+    }
+    if pair.seat.is_some() {
+        tasks.spawn(host(disk.clone(), inbox.clone()));
     }
     if let Some(RoleFrom::File(path)) = &pair.role_from {
         let path = path.clone();
@@ -243,6 +253,21 @@ async fn expected(
         if failed {
             tokio::time::sleep(period.min(EXPECTED_AGAIN)).await;
             ticks = Ticks::new(period);
+        }
+    }
+}
+
+/// This machine now and then, and at once when another disk turns out to matter.
+async fn host(mut disk: watch::Receiver<PathBuf>, inbox: mpsc::Sender<Told>) {
+    let mut ticks = Ticks::new(HOST_EVERY);
+    loop {
+        tokio::select! {
+            () = ticks.next() => {}
+            changed = disk.changed() => if changed.is_err() { return },
+        }
+        let path = disk.borrow_and_update().clone();
+        if inbox.send(Told::Host(host::look(path).await)).await.is_err() {
+            return;
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod config_sync;
 pub mod kvstore;
 pub mod level;
+pub mod parity;
 pub mod postgres;
 pub mod readiness;
 pub mod rules;

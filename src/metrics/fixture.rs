@@ -8,7 +8,7 @@ use crate::config::{
     ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Replication, Rpo, Schedule, SearchChannel,
 };
 use crate::evidence::*;
-use crate::facts::{AtRisk, SearchDisk};
+use crate::facts::{AtRisk, HostFacts, SearchDisk};
 use crate::level::Level;
 use crate::names::*;
 use crate::snapshot::{ChannelView, ProbeHealth};
@@ -71,6 +71,8 @@ pub(crate) fn nothing_known() -> PairEvidence {
         search: None,
         peers: Vec::new(),
         readiness: None,
+        machines: Vec::new(),
+        parity: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     }
@@ -211,6 +213,16 @@ fn canaries_known() -> CanaryEvidence {
     }
 }
 
+fn machine() -> HostFacts {
+    HostFacts {
+        cpus: Some(4),
+        memory: Some(Bytes::mib(8192)),
+        disk: Some(Bytes::mib(100_000)),
+        disk_free: Some(Bytes::mib(50_000)),
+        system: Some("debian 12".to_owned()),
+    }
+}
+
 pub(crate) fn all_known() -> PairEvidence {
     PairEvidence {
         roles: Roles::default(),
@@ -251,7 +263,15 @@ pub(crate) fn all_known() -> PairEvidence {
             }),
         }),
         search: Some(search_known()),
-        peers: Vec::new(),
+        peers: vec![PeerEvidence {
+            node: name("beta"),
+            up: true,
+            failure: None,
+            version: Some("0.1.0".to_owned()),
+            clock_skew: Some(0.5),
+        }],
+        machines: vec![MachineEvidence { node: name("alpha"), facts: machine() }],
+        parity: vec![ParityEvidence { standby: name("beta"), differs: Some(Vec::new()) }],
         readiness: Some(Readiness {
             verdict: FailoverVerdict::Ready,
             reasons: vec!["a promotion would lose 3 B of WAL".to_owned()],

@@ -13,6 +13,7 @@ use crate::names::Name;
 use crate::snapshot::{ChannelView, ProbeHealth, Sample};
 
 mod agent;
+mod agents;
 mod canaries;
 mod config_sync;
 mod document;
@@ -161,6 +162,7 @@ pub static CATALOGUE: &[Section] = &[
     Section { title: "Key-value store, canaries and data", metrics: &canaries::METRICS },
     Section { title: "Search", metrics: &search::METRICS },
     Section { title: "Search, its rebuild", metrics: &rebuild::METRICS },
+    Section { title: "The agents of a pair and their machines", metrics: &agents::METRICS },
     Section { title: "The agent itself", metrics: &agent::METRICS },
 ];
 

@@ -39,6 +39,7 @@ closed_list! {
         PostgresNotAccepting = "StandbyPostgresNotAccepting",
         PostgresArchiverFailing = "StandbyPostgresArchiverFailing",
         SettingsParity = "StandbySettingsParity",
+        SpecParity = "StandbySpecParity",
         PostgresWalDiskFullSoon = "StandbyPostgresWalDiskFullSoon",
         ConfigSyncStale = "StandbyConfigSyncStale",
         ConfigSyncFailing = "StandbyConfigSyncFailing",
@@ -61,6 +62,8 @@ closed_list! {
         FailoverNotReady = "StandbyFailoverNotReady",
         AgentProbeFailing = "StandbyAgentProbeFailing",
         AgentReloadFailed = "StandbyAgentReloadFailed",
+        AgentPeerUnreachable = "StandbyAgentPeerUnreachable",
+        AgentClockSkew = "StandbyAgentClockSkew",
         AgentDown = "StandbyAgentDown",
         Watchdog = "StandbyWatchdog",
     }
@@ -82,7 +85,9 @@ impl RuleName {
     pub const fn threshold_unit(self) -> Option<ThresholdUnit> {
         match self {
             Self::PostgresLagHigh | Self::PostgresLagCeiling => Some(ThresholdUnit::Bytes),
-            Self::PostgresSlotLossSoon | Self::PostgresWalDiskFullSoon => Some(ThresholdUnit::Seconds),
+            Self::PostgresSlotLossSoon | Self::PostgresWalDiskFullSoon | Self::AgentClockSkew => {
+                Some(ThresholdUnit::Seconds)
+            }
             Self::ConfigSyncStale => Some(ThresholdUnit::Periods),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! Probes: each asks one endpoint one question under one deadline. They know no threshold, no metric and nothing of HTTP.
 
 pub mod config_sync;
+pub mod host;
 pub mod kvstore;
 pub mod password;
 pub mod peer;

@@ -89,3 +89,35 @@ pub(super) async fn begins_tls(stream: &TcpStream) -> io::Result<bool> {
     let read = stream.peek(&mut first).await?;
     Ok(read == 1 && first[0] == HANDSHAKE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(token: &str) -> PeerAccess {
+        PeerAccess { token: blake3::hash(token.as_bytes()), acceptor: None, run: String::new() }
+    }
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (AUTHORIZATION, value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn exactly_the_token_is_let_in() {
+        let access = access("hunter2");
+        assert!(access.admits(&headers(&["Bearer hunter2"])));
+        let wrong: [&[&str]; 8] = [
+            &[],
+            &["hunter2"],
+            &["Bearer"],
+            &["Bearer "],
+            &["Bearer hunter"],
+            &["Bearer hunter22"],
+            &["Basic hunter2"],
+            &["Bearer hunter2", "Bearer hunter2"],
+        ];
+        for shown in wrong {
+            assert!(!access.admits(&headers(shown)), "{shown:?}");
+        }
+    }
+}

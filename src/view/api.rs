@@ -81,10 +81,40 @@ pub struct PairDocument {
     /// The search engines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchDocument>,
+    /// The agents of the other nodes, where each node has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerDocument>,
+    /// Each standby's machine against its primary's, where each node has an agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<MachineDocument>,
     /// Each configured probe.
     pub probes: Vec<ProbeDocument>,
     /// Each rule that is met.
     pub findings: Vec<FindingDocument>,
+}
+
+/// The agent of another node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerDocument {
+    /// Its node.
+    pub node: Name,
+    /// It answered lately, and was understood.
+    pub up: bool,
+    /// Its version, while it is up.
+    pub version: Option<String>,
+    /// By how much its clock differs for certain, while it is up.
+    pub clock_skew_seconds: Option<f64>,
+    /// Why it is not up, in words.
+    pub failure: Option<String>,
+}
+
+/// One standby's machine against its primary's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachineDocument {
+    /// The standby.
+    pub standby: Name,
+    /// What it has less of, or other; `null` while that is not known.
+    pub differs: Option<Vec<String>>,
 }
 
 /// One channel's level.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, DriftEvidence, DriftedFile, KvstoreEvidence, NodeEvidence, ObservedEvidence, PostgresEvidence,
-    Roles, StandbyEvidence,
+    ConfigEvidence, DriftEvidence, DriftedFile, KvstoreEvidence, NodeEvidence, ObservedEvidence, ParityEvidence,
+    PeerEvidence, PostgresEvidence, Roles, StandbyEvidence,
 };
 use crate::level::Level;
 use crate::names::Severity;
 use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
 use crate::view::api::{
     CatchUp, ChannelDocument, ConfigDocument, DriftDocument, DriftedFileDocument, FailureDocument, FindingDocument,
-    KvstoreDocument, LaneDocument, Never, ObservedDocument, OutcomeCount, PairDocument, PostgresDocument,
-    PostgresNodeDocument, ProbeDocument, RolesDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument,
-    VERSION,
+    KvstoreDocument, LaneDocument, MachineDocument, Never, ObservedDocument, OutcomeCount, PairDocument, PeerDocument,
+    PostgresDocument, PostgresNodeDocument, ProbeDocument, RolesDocument, StageDocument, StandbyDocument,
+    StatusDocument, StoreDocument, VERSION,
 };
 use crate::view::failover::FailoverDocument;
 use crate::view::search::search_document;
@@ -58,6 +58,8 @@ impl PairDocument {
             config: evidence.config.as_ref().map(|config| config_document(config, now)),
             kvstore: evidence.kvstore.as_ref().map(kvstore_document),
             search: evidence.search.as_ref().map(search_document),
+            peers: evidence.peers.iter().map(peer_document).collect(),
+            machines: evidence.parity.iter().map(machine_document).collect(),
             probes: view.probes.iter().map(probe_document).collect(),
             findings: view.findings.iter().map(|finding| finding_document(finding, now)).collect(),
         }
@@ -88,6 +90,20 @@ fn channel_document(view: &ChannelView, now: Moment) -> ChannelDocument {
         detail: view.detail.clone(),
         age_seconds: age(view.as_of, now),
     }
+}
+
+fn peer_document(peer: &PeerEvidence) -> PeerDocument {
+    PeerDocument {
+        node: peer.node.clone(),
+        up: peer.up,
+        version: peer.version.clone(),
+        clock_skew_seconds: peer.clock_skew.map(|skew| (skew * 1e3).round() / 1e3),
+        failure: peer.failure.as_ref().map(|failure| failure.message.clone()),
+    }
+}
+
+fn machine_document(parity: &ParityEvidence) -> MachineDocument {
+    MachineDocument { standby: parity.standby.clone(), differs: parity.differs.clone() }
 }
 
 fn roles_document(roles: &Roles, now: Moment) -> RolesDocument {

@@ -96,6 +96,8 @@ pub fn ok() -> View {
         }),
         peers: Vec::new(),
         readiness: None,
+        machines: Vec::new(),
+        parity: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     };
@@ -231,6 +233,8 @@ pub fn unknown() -> View {
         }),
         peers: Vec::new(),
         readiness: None,
+        machines: Vec::new(),
+        parity: Vec::new(),
         flaps: Vec::new(),
         next_change: None,
     };

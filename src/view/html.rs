@@ -2,6 +2,7 @@
 //!
 //! Templates and style are files in `assets`; whatever comes from outside passes through [`Html::text`].
 
+mod agents;
 mod config;
 mod failover;
 mod kvstore;
@@ -100,6 +101,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("config", config::config(pair.config.as_ref())),
             ("kvstore", kvstore::part(pair)),
             ("search", search.map_or_else(Html::default, search::section)),
+            ("agents", agents::agents(pair)),
         ],
     )
 }

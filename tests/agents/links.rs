@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Mode, Result};
+use standbywatch_lab::{Mode, Result, Way};
 
-use crate::site::{Plan, Site, Told, tells};
+use crate::site::{HELD, Plan, Site, Told, passes, tells};
 
 const SOON: Duration = Duration::from_secs(12);
+const ALONE: &[&str] = &["peer_unreachable"];
 
 #[tokio::test]
 async fn both_agents_tell_the_same_and_each_shows_its_own_node_only() -> Result<()> {
@@ -17,12 +18,17 @@ async fn both_agents_tell_the_same_and_each_shows_its_own_node_only() -> Result<
         assert_eq!(metrics.value("standby_probe_up", &[("node", own)])?, Some(1.0));
         assert_eq!(metrics.value("standby_probe_up", &[("node", other)])?, None, "{other} is told by its own agent");
         assert_eq!(metrics.value("standby_postgres_standby_up", &[("standby", "beta")])?, Some(1.0));
+        assert_eq!(metrics.value("standby_agent_peer_up", &[("peer", other)])?, Some(1.0));
+        assert!(metrics.value("standby_machine_memory_bytes", &[("node", own)])?.is_some_and(|bytes| bytes > 1e6));
+        let page = agent.json("/api/v1/status").await?;
+        assert_eq!(page["pairs"][0]["peers"][0]["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(page["pairs"][0]["machines"][0]["differs"], serde_json::json!([]), "one machine is like itself");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_link_cut_leaves_each_agent_its_own_half_of_the_proof() -> Result<()> {
+async fn a3_the_link_cut_leaves_each_agent_its_own_half_of_the_proof_and_nobody_is_paged() -> Result<()> {
     let Some(site) = Site::start(&Plan::default()).await? else { return Ok(()) };
     site.well().await?;
     for mode in [Mode::Refuse, Mode::BlackHole] {
@@ -30,12 +36,33 @@ async fn the_link_cut_leaves_each_agent_its_own_half_of_the_proof() -> Result<()
             cable.set(mode);
         }
         // The walsender's positions are the primary's own; a standby alone knows only that it receives.
-        tells(&site.agents.alpha, &Told::warned("peer_unreachable", true), SOON).await?;
-        tells(&site.agents.beta, &Told::warned("peer_unreachable", false), SOON).await?;
+        tells(&site.agents.alpha, &Told::warned("postgres", ALONE, true), SOON).await?;
+        tells(&site.agents.beta, &Told::warned("postgres", ALONE, false), SOON).await?;
+        let unreachable = "StandbyAgentPeerUnreachable";
+        site.monitoring.alertmanager.wait_for_alert(unreachable, &[("pair", "catalog")], HELD + SOON).await?;
         for cable in [&site.agents.to_alpha, &site.agents.to_beta] {
             cable.set(Mode::Pass);
         }
         site.well().await?;
+        site.monitoring.alertmanager.wait_until_gone(unreachable, &[], SOON).await?;
     }
+    site.nobody_was_paged();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a3_a_link_that_carries_one_way_blinds_one_agent_only() -> Result<()> {
+    let Some(site) = Site::start(&Plan::default()).await? else { return Ok(()) };
+    site.well().await?;
+    // Alpha's questions arrive, their answers do not.
+    site.agents.to_beta.set(Mode::OneWay(Way::ToServer));
+    tells(&site.agents.alpha, &Told::warned("postgres", ALONE, true), SOON).await?;
+    tells(&site.agents.beta, &Told::ok("postgres"), SOON).await?;
+    let metrics = site.agents.beta.metrics().await?;
+    assert_eq!(metrics.value("standby_agent_peer_up", &[("peer", "alpha")])?, Some(1.0));
+    passes(HELD).await?;
+    site.agents.to_beta.set(Mode::Pass);
+    site.well().await?;
+    site.nobody_was_paged();
     Ok(())
 }

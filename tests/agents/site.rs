@@ -1,15 +1,18 @@
-//! A pair of PostgreSQL servers, an agent on each node, and one Prometheus that scrapes both.
+//! A pair with an agent on each node, and one Prometheus that scrapes both.
 
+use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::Value;
 use standbywatch_lab::{
-    Agent, AgentPair, AgentPairOptions, Context, Lab, Meet, Monitoring, MonitoringOptions, Need, PgPair, Result,
-    wait_until,
+    Agent, AgentOptions, AgentPair, AgentPairOptions, Context, Lab, Meet, Monitoring, MonitoringOptions, Need,
+    Persistence, PgPair, RedisPair, Result, SyncLoop, wait_until,
 };
 
 /// In the lab the rules that page are held this long instead of a minute.
 pub const HELD: Duration = Duration::from_secs(5);
+/// The period of the synchronisation.
+const PERIOD: Duration = Duration::from_secs(5);
 
 /// What is special about a site.
 #[derive(Default)]
@@ -18,8 +21,12 @@ pub struct Plan {
     pub wrong_password: Option<&'static str>,
     /// Programs to start agents with, by node.
     pub wrapper: Vec<(&'static str, Vec<String>)>,
-    /// Added below `rules:`.
-    pub rules: &'static str,
+    /// Two stores.
+    pub kvstore: bool,
+    /// A synchronisation.
+    pub config: bool,
+    /// The address of a search engine, the same for both nodes, and an index on it.
+    pub search: Option<(String, String)>,
 }
 
 /// Everything of one test. Ends when dropped, the agents first.
@@ -27,106 +34,193 @@ pub struct Site {
     pub agents: AgentPair,
     pub monitoring: Monitoring,
     pub postgres: PgPair,
+    pub stores: Option<RedisPair>,
+    pub sync: Option<SyncLoop>,
     pub lab: Lab,
 }
 
 impl Site {
     /// `None`: a server is missing here, which was said.
     pub async fn start(plan: &Plan) -> Result<Option<Self>> {
-        let Some(lab) = Lab::open(&[Need::Postgres, Need::Monitoring])? else { return Ok(None) };
+        let mut needs = vec![Need::Postgres, Need::Monitoring];
+        needs.extend(plan.kvstore.then_some(Need::Redis));
+        needs.extend(plan.config.then_some(Need::Rsync));
+        let Some(lab) = Lab::open(&needs)? else { return Ok(None) };
         let postgres = PgPair::builder().start(&lab).await?;
         lab.write("wrong-password", "not this one\n")?;
+        let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
+        let sync = plan.config.then(|| SyncLoop::start(&lab, PERIOD)).transpose()?;
         let options =
             AgentPairOptions { program: env!("CARGO_BIN_EXE_standbywatch").into(), wrapper: plan.wrapper.clone() };
-        let agents =
-            AgentPair::start(&lab, &options, |node, meet| configuration(plan, &lab, &postgres, node, meet)).await?;
-        let mut targets = Vec::new();
-        for agent in agents.both() {
-            targets.push(agent.address()?);
-        }
+        let agents = AgentPair::start(&lab, &options, |node, meet| {
+            configuration(plan, &lab, &postgres, stores.as_ref(), sync.as_ref(), node, meet)
+        })
+        .await?;
+        let targets = vec![agents.watch_alpha.address(), agents.watch_beta.address()];
         let rules = vec![printed_rules(&agents.alpha)?];
         let monitoring = Monitoring::start(&lab, &MonitoringOptions { targets, rules, ..Default::default() }).await?;
-        Ok(Some(Self { agents, monitoring, postgres, lab }))
+        Ok(Some(Self { agents, monitoring, postgres, stores, sync, lab }))
     }
 
-    /// Both agents tell that all is well, with the lag known.
+    /// Both agents tell that PostgreSQL is well, with the lag known.
     pub async fn well(&self) -> Result<()> {
         for agent in self.agents.both() {
-            tells(agent, &Told::ok(), Duration::from_secs(60)).await.context("all is well")?;
+            tells(agent, &Told::ok("postgres"), Duration::from_secs(60)).await.context("all is well")?;
         }
         Ok(())
     }
+
+    /// A third agent with the same file that probes every node by itself.
+    pub async fn observer(&self) -> Result<Agent> {
+        let text = std::fs::read_to_string(self.agents.alpha.dir().join("standbywatch.yml"))?;
+        let options = AgentOptions {
+            program: env!("CARGO_BIN_EXE_standbywatch").into(),
+            name: "observer".to_owned(),
+            config: Some(text),
+            args: vec!["--observer".to_owned()],
+            ..AgentOptions::default()
+        };
+        Agent::start(&self.lab, options).await
+    }
+
+    /// Everything that ever came to the receiver, but for the watchdog: names, with their severities.
+    pub fn notices(&self) -> Vec<(String, String)> {
+        let label = |labels: &std::collections::BTreeMap<String, String>, name: &str| {
+            labels.get(name).cloned().unwrap_or_default()
+        };
+        let notices = self.monitoring.alertmanager.receiver.notices();
+        let named =
+            notices.iter().map(|notice| (label(&notice.labels, "alertname"), label(&notice.labels, "severity")));
+        named.filter(|(name, _)| name != "StandbyWatchdog").collect()
+    }
+
+    /// Nobody was got out of bed since the start.
+    pub fn nobody_was_paged(&self) {
+        let pages: Vec<_> = self.notices().into_iter().filter(|(_, severity)| severity == "critical").collect();
+        assert!(pages.is_empty(), "paged: {pages:?}");
+    }
 }
 
-/// What an agent is to tell of PostgreSQL.
+/// What an agent is to tell of a channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
+    pub channel: &'static str,
     pub level: &'static str,
-    pub reason: Option<&'static str>,
-    pub lag_known: bool,
+    /// One of these; empty: no reason at all.
+    pub reasons: &'static [&'static str],
+    pub number_known: bool,
     pub up: bool,
 }
 
 impl Told {
-    pub const fn ok() -> Self {
-        Self { level: "ok", reason: None, lag_known: true, up: true }
+    pub const fn ok(channel: &'static str) -> Self {
+        Self { channel, level: "ok", reasons: &[], number_known: true, up: true }
     }
 
-    pub const fn warned(reason: &'static str, lag_known: bool) -> Self {
-        Self { level: "warning", reason: Some(reason), lag_known, up: true }
+    pub const fn warned(channel: &'static str, reasons: &'static [&'static str], number_known: bool) -> Self {
+        Self { channel, level: "warning", reasons, number_known, up: true }
     }
 
-    pub const fn unknown(reason: &'static str) -> Self {
-        Self { level: "unknown", reason: Some(reason), lag_known: false, up: false }
+    pub const fn critical(channel: &'static str, reasons: &'static [&'static str]) -> Self {
+        Self { channel, level: "critical", reasons, number_known: true, up: true }
+    }
+
+    pub const fn unknown(channel: &'static str, reasons: &'static [&'static str]) -> Self {
+        Self { channel, level: "unknown", reasons, number_known: false, up: false }
+    }
+
+    /// The key of the channel's number in `/monitor/replication`, its series, and the series that says whether it is up.
+    fn names(&self) -> (&'static str, &'static str, &'static str) {
+        match self.channel {
+            "postgres" => ("postgres_lag_bytes", "standby_replication_lag_bytes", "standby_replication_up"),
+            "config" => ("config_sync_age_seconds", "standby_config_sync_age_seconds", "standby_replication_up"),
+            "kvstore" => ("kvstore_round_trip_seconds", "standby_kvstore_round_trip_seconds", "standby_replication_up"),
+            // The percentage is a node's: only that node's own agent shows its series.
+            "search" => ("search_active_shards_percent", "", "standby_search_primary_up"),
+            other => panic!("no such channel: {other}"),
+        }
     }
 }
 
 /// Awaits that page and metrics of the agent tell this, both at once.
 pub async fn tells(agent: &Agent, told: &Told, within: Duration) -> Result<()> {
     let mut last = String::new();
+    let (key, series, up_series) = told.names();
+    let labels: &[(&str, &str)] = if told.channel == "search" { &[] } else { &[("channel", told.channel)] };
     let found = wait_until("the agent tells", within, async || {
         let page = agent.json("/monitor/replication").await?;
         let metrics = agent.metrics().await?;
-        let up = metrics.value("standby_replication_up", &[("channel", "postgres")])?;
-        let channel = &page["channels"]["postgres"];
+        let up = metrics.value(up_series, labels)?;
+        let channel = &page["channels"][told.channel];
         last = format!("{page} up={up:?}");
-        let level = channel["status"] == told.level && channel["reason"].as_str() == told.reason;
-        let lag = page["postgres_lag_bytes"].is_number() == told.lag_known
-            && metrics.has("standby_replication_lag_bytes") == told.lag_known;
-        Ok((level && lag && up == Some(f64::from(u8::from(told.up)))).then_some(()))
+        let reason = match channel["reason"].as_str() {
+            None => told.reasons.is_empty(),
+            Some(reason) => told.reasons.contains(&reason),
+        };
+        let number = page[key].is_number() == told.number_known
+            && (series.is_empty() || metrics.has(series) == told.number_known);
+        let fits = channel["status"] == told.level && reason && number;
+        Ok((fits && up == Some(f64::from(u8::from(told.up)))).then_some(()))
     });
-    found.await.with_context(|| format!("{told:?}, but last {last}"))
+    found.await.with_context(|| format!("{}: {told:?}, but last {last}", agent.server.name()))
 }
 
-/// The reading of a channel's page now.
-pub async fn page(agent: &Agent) -> Result<Value> {
-    agent.json("/monitor/replication").await
+/// Awaits that so much time has gone by.
+pub async fn passes(time: Duration) -> Result<()> {
+    let begun = tokio::time::Instant::now();
+    wait_until("time has gone by", time + Duration::from_secs(10), async || Ok((begun.elapsed() >= time).then_some(())))
+        .await
 }
 
-fn configuration(plan: &Plan, lab: &Lab, postgres: &PgPair, node: &str, meet: &Meet) -> String {
-    let password = if plan.wrong_password == Some(node) {
-        lab.dir().join("wrong-password")
-    } else {
-        postgres.password_file().clone()
+fn configuration(
+    plan: &Plan,
+    lab: &Lab,
+    postgres: &PgPair,
+    stores: Option<&RedisPair>,
+    sync: Option<&SyncLoop>,
+    seat: &str,
+    meet: &Meet,
+) -> String {
+    let password = match plan.wrong_password == Some(seat) {
+        true => lab.dir().join("wrong-password"),
+        false => postgres.password_file().clone(),
     };
-    let server = |address: std::net::SocketAddr, replica: &str| {
-        format!(
-            "{{ host: {}, port: {}, user: {}, password_file: {}{replica} }}",
-            address.ip(),
-            address.port(),
-            postgres.user(),
-            password.display()
-        )
+    let mut text = String::from("pairs:\n  - name: catalog\n    nodes:\n");
+    let node = |text: &mut String, name: &str, agent: &str, address: SocketAddr, replica: &str| {
+        let standby = name == "beta";
+        let (host, port, user) = (address.ip(), address.port(), postgres.user());
+        let password = password.display();
+        let _ = writeln!(text, "      {name}:\n        agent: '{agent}'");
+        let _ = writeln!(
+            text,
+            "        postgres: {{ host: {host}, port: {port}, user: {user}, password_file: {password}{replica} }}"
+        );
+        if let Some(stores) = stores {
+            let address = if standby { stores.standby_address() } else { stores.primary_address() };
+            let _ = writeln!(text, "        kvstore: {{ redis: {{ address: {address} }} }}");
+        }
+        if let Some(sync) = sync {
+            let root = if standby { sync.destination() } else { sync.source() };
+            let (root, file) = (root.display(), sync.timestamp_file().display());
+            let _ = writeln!(text, "        config: {{ root: {root}, timestamp_file: {file} }}");
+        }
+        if let Some((url, _)) = &plan.search {
+            let _ = writeln!(text, "        search: {{ url: {url} }}");
+        }
     };
-    let (alpha, beta) =
-        (server(postgres.primary_address(), ""), server(postgres.standby_address(), ", replica: { slot: beta }"));
+    node(&mut text, "alpha", &meet.alpha, postgres.primary_address(), "");
+    node(&mut text, "beta", &meet.beta, postgres.standby_address(), ", replica: { slot: beta }");
+    if plan.config {
+        let period = PERIOD.as_secs();
+        let _ = writeln!(text, "    config: {{ period: {period}s, interval: 1s }}");
+    }
+    if let Some((_, index)) = &plan.search {
+        let _ = writeln!(text, "    search: {{ indices: [{index}], yellow_is_ok: true }}");
+    }
     let held = HELD.as_secs();
-    let rules: String = plan.rules.lines().map(|line| format!("  {line}\n")).collect();
-    format!(
-        "pairs:\n  - name: catalog\n    nodes:\n      alpha: {{ agent: '{}', postgres: {alpha} }}\n      beta: {{ agent: '{}', \
-         postgres: {beta} }}\nrules:\n  StandbyReplicationUnknown: {{ for: {held}s }}\n{rules}{}",
-        meet.alpha, meet.beta, meet.peer
-    )
+    let _ = writeln!(text, "rules:\n  StandbyReplicationUnknown: {{ for: {held}s }}");
+    let _ = writeln!(text, "  StandbyAgentPeerUnreachable: {{ for: {held}s }}\n{}", meet.peer);
+    text
 }
 
 fn printed_rules(agent: &Agent) -> Result<String> {

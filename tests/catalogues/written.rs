@@ -232,6 +232,33 @@ pub fn written() -> Vec<Written> {
             &[2, 3, 4],
         ),
         one(
+            "StandbySpecParity",
+            "warning",
+            "standby_machine_differs",
+            &[("standby", "beta")],
+            runs(&[(1, is(0.0)), (22, is(1.0)), (1, is(0.0))]),
+            &[21, 22],
+        ),
+        Written {
+            rule: "StandbyAgentPeerUnreachable",
+            severity: "warning",
+            // One agent that cannot ask is enough, though the other one can.
+            series: vec![
+                ("standby_agent_peer_up", &[("peer", "alpha")], runs(&[(9, is(1.0))])),
+                ("standby_agent_peer_up", &[("peer", "beta")], runs(&[(2, is(1.0)), (6, is(0.0)), (1, is(1.0))])),
+            ],
+            fires_at: vec![6, 7],
+        },
+        one(
+            "StandbyAgentClockSkew",
+            "warning",
+            "standby_agent_clock_skew_seconds",
+            &[("peer", "beta")],
+            // Ten minutes are nobody's alarm.
+            runs(&[(6, is(600.0)), (6, is(1200.0)), (1, is(0.0)), (1, NO)]),
+            &[10, 11],
+        ),
+        one(
             "StandbyConfigSyncStale",
             "warning",
             "standby_config_sync_age_periods",

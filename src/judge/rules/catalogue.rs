@@ -2,6 +2,7 @@
 
 mod access;
 mod agent;
+mod agents;
 mod config_sync;
 mod failover;
 mod forecast;
@@ -85,6 +86,7 @@ pub static RULES: &[Rule] = &[
     access::NOT_ACCEPTING,
     settings::ARCHIVER_FAILING,
     settings::SETTINGS_PARITY,
+    agents::SPEC_PARITY,
     forecast::WAL_DISK_FULL_SOON,
     config_sync::SYNC_STALE,
     config_sync::SYNC_STALE_LONG,
@@ -108,6 +110,8 @@ pub static RULES: &[Rule] = &[
     failover::NOT_READY,
     agent::PROBE_FAILING,
     agent::RELOAD_FAILED,
+    agents::PEER_UNREACHABLE,
+    agents::CLOCK_SKEW,
     agent::DOWN,
     agent::WATCHDOG,
 ];

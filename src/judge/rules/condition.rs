@@ -13,6 +13,8 @@ pub enum About {
     Channel(Channel),
     /// Each channel of a pair by itself: `pair` and `channel` come from the series.
     EachChannel,
+    /// A pair as a whole: `pair` only.
+    Pair,
     /// The agent: neither.
     Agent,
 }
@@ -119,6 +121,11 @@ impl Compare {
         Self { metric, labels: &[], operator: Operator::Equal, bound: Bound::Fixed(0.0) }
     }
 
+    /// A 0/1 series that is 0 for any of those that are folded: one is enough.
+    pub const fn any_holds_not(metric: &'static str) -> Self {
+        Self { metric, labels: &[], operator: Operator::Below, bound: Bound::Fixed(1.0) }
+    }
+
     /// A value above the rule's threshold.
     pub const fn above_threshold(metric: &'static str) -> Self {
         Self { metric, labels: &[], operator: Operator::Above, bound: Bound::Threshold { plus: 0.0 } }
@@ -140,7 +147,7 @@ impl Compare {
         for sample in samples.iter().filter(|sample| self.selects(sample)) {
             let channel = match about {
                 About::EachChannel => sample.label("channel").and_then(Channel::from_text),
-                About::Channel(_) | About::Agent => None,
+                About::Channel(_) | About::Pair | About::Agent => None,
             };
             let worst = folded.entry(channel).or_insert(sample.value);
             *worst = (self.operator.fold().1)(sample.value, *worst);
@@ -247,7 +254,7 @@ impl About {
     const fn by(self) -> &'static str {
         match self {
             Self::EachChannel => "pair, channel",
-            Self::Channel(_) => "pair",
+            Self::Channel(_) | Self::Pair => "pair",
             Self::Agent => "",
         }
     }
@@ -257,7 +264,7 @@ impl About {
         match self {
             Self::Channel(channel) => Some(channel),
             Self::EachChannel => of_series,
-            Self::Agent => None,
+            Self::Pair | Self::Agent => None,
         }
     }
 }

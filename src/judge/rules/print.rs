@@ -147,7 +147,7 @@ pub fn document(book: &RuleBook) -> String {
         let about = match rule.about {
             About::Channel(channel) => channel.as_str(),
             About::EachChannel => "each",
-            About::Agent => "",
+            About::Pair | About::Agent => "",
         };
         let expression = match rule.condition {
             Condition::PrometheusOnly(expression) => format!("`{expression}` (in Prometheus only)"),

@@ -41,6 +41,10 @@ pub struct AgentPair {
     pub to_alpha: Cable,
     /// By which alpha's agent asks beta's.
     pub to_beta: Cable,
+    /// By which Prometheus scrapes alpha's agent: an address that stays when the agent is started again.
+    pub watch_alpha: Cable,
+    /// The same of beta's.
+    pub watch_beta: Cable,
 }
 
 impl AgentPair {
@@ -49,6 +53,7 @@ impl AgentPair {
         // Neither agent has a port yet: each cable is led to its agent once that listens.
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let (to_alpha, to_beta) = (Cable::to(nowhere).await?, Cable::to(nowhere).await?);
+        let (watch_alpha, watch_beta) = (Cable::to(nowhere).await?, Cable::to(nowhere).await?);
         let url = |cable: &Cable| format!("https://{}", cable.address());
         let meet = Meet { alpha: url(&to_alpha), beta: url(&to_beta), peer: peer_init(lab, options)? };
         let start = async |node: &'static str| {
@@ -63,15 +68,22 @@ impl AgentPair {
             };
             Agent::start(lab, options).await
         };
-        let pair = Self { alpha: start("alpha").await?, beta: start("beta").await?, to_alpha, to_beta };
+        let (alpha, beta) = (start("alpha").await?, start("beta").await?);
+        let pair = Self { alpha, beta, to_alpha, to_beta, watch_alpha, watch_beta };
         pair.connect().await?;
         Ok(pair)
     }
 
-    /// Leads both cables to where the agents listen now: after one was started again.
+    /// Leads the cables to where the agents listen now: after one was started again.
     pub async fn connect(&self) -> Result<()> {
-        self.to_alpha.lead_to(self.alpha.address()?).await?;
-        self.to_beta.lead_to(self.beta.address()?).await
+        for (cables, agent) in
+            [([&self.to_alpha, &self.watch_alpha], &self.alpha), ([&self.to_beta, &self.watch_beta], &self.beta)]
+        {
+            for cable in cables {
+                cable.lead_to(agent.address()?).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Both agents.

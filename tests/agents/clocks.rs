@@ -1,0 +1,28 @@
+//! Row B4: the clocks of the nodes differ by ten minutes.
+
+use std::time::Duration;
+
+use standbywatch_lab::{Result, wait_until};
+
+use crate::site::{HELD, Plan, Site, passes};
+
+#[tokio::test]
+async fn b4_clocks_ten_minutes_apart_change_nothing_and_are_measured() -> Result<()> {
+    let wrapper = ["faketime", "-f", "+10m"].map(str::to_owned).to_vec();
+    let Some(site) = Site::start(&Plan { wrapper: vec![("beta", wrapper)], ..Plan::default() }).await? else {
+        return Ok(());
+    };
+    site.well().await?;
+    for (agent, peer) in [(&site.agents.alpha, "beta"), (&site.agents.beta, "alpha")] {
+        let mut last = None;
+        let measured = wait_until("the difference is measured", Duration::from_secs(12), async || {
+            last = agent.metrics().await?.value("standby_agent_clock_skew_seconds", &[("peer", peer)])?;
+            Ok(last.is_some_and(|skew| (595.0..=601.0).contains(&skew)).then_some(()))
+        });
+        measured.await.map_err(|error| error.context(format!("{last:?}")))?;
+    }
+    passes(HELD).await?;
+    site.well().await?;
+    assert_eq!(site.notices(), [], "ten minutes are nobody's alarm");
+    Ok(())
+}
