@@ -95,8 +95,9 @@ pub(super) fn log_shipping(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -
         Shipped::Late(wanted) => unproven(
             Reason::ArchiveLate,
             format!(
-                "replay stands at {replayed}, and the primary could have shipped {wanted} {} ago: look at the primary's \
+                "replay stands at {replayed}{}, and the primary could have shipped {wanted} {} ago: look at the primary's \
                  archive_command (pg_stat_archiver) and at restore_command in the standby's log",
+                held_back(own),
                 short_duration(period)
             ),
         ),
@@ -104,6 +105,15 @@ pub(super) fn log_shipping(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -
             Reason::NotSeenYet,
             format!("the primary has not been watched for {} yet, and not all is replayed", short_duration(period)),
         ),
+    }
+}
+
+/// What keeps replay from going on, where that is not the archive.
+fn held_back(own: Own<'_>) -> &'static str {
+    match own.standby.startup_wait_event.as_deref() {
+        _ if own.standby.replay_paused == Some(true) => " (it is paused)",
+        Some("RecoveryApplyDelay") => " (recovery_min_apply_delay holds it back)",
+        _ => "",
     }
 }
 
