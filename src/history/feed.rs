@@ -27,6 +27,8 @@ pub struct Feed {
     pub alone: Option<Alone>,
     /// In so many readings in a row it has had one.
     pub receivers: u8,
+    /// No reading since this one has been without a receiver; `None` while there is none.
+    pub connected: Option<Moment>,
     /// Since when no reading of the primary has had a walsender for it; `None` while it has one.
     pub unserved: Option<Moment>,
     /// Another server than the primary was last proven to stream to it.
@@ -53,12 +55,14 @@ impl Feed {
             self.asked_at = standby.replay_lsn;
         }
         self.receivers = if standby.receiver.is_some() { self.receivers.saturating_add(1) } else { 0 };
-        let unbroken = self.receivers == 0 && last_good.is_some_and(|last_good| asked.since(last_good) <= GAP);
+        let watched = last_good.is_some_and(|last_good| asked.since(last_good) <= GAP);
+        let connected = self.connected.filter(|_| watched).or(Some(asked));
+        self.connected = connected.filter(|_| standby.receiver.is_some());
         self.alone = match self.alone {
             _ if self.receivers >= CONNECTED => None,
             None if self.receivers > 0 => None,
             None => Some(Alone { since: asked, at: standby.replay_lsn, beyond: None }),
-            Some(alone) if unbroken => Some(alone),
+            Some(alone) if self.receivers == 0 && watched => Some(alone),
             // What was written until the next reading of the primary may have come by a stream.
             Some(alone) => Some(Alone { at: standby.replay_lsn, beyond: None, ..alone }),
         };
@@ -158,6 +162,17 @@ mod tests {
             Some(Alone { since: at(2), at: Some(Lsn(6)), beyond: None }),
             "nobody looked for a while"
         );
+    }
+
+    #[test]
+    fn a_receiver_is_connected_since_the_first_reading_that_has_it() {
+        let (with, without) = ((5, true, None), (5, false, None));
+        assert_eq!(feed(&[with, with]).connected, Some(at(1)));
+        assert_eq!(feed(&[with, without]).connected, None);
+        let mut feed = feed(&[with, without, with, with]);
+        assert_eq!(feed.connected, Some(at(3)));
+        feed.record(&standby(5, true, None), Some(at(4)), at(60));
+        assert_eq!(feed.connected, Some(at(60)), "it may be another one");
     }
 
     #[test]

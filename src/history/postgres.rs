@@ -268,10 +268,12 @@ impl PostgresHistory {
         }
     }
 
-    /// Which slot each standby named last.
+    /// Which slot each standby named last, and which ones another server streamed to.
     pub fn remember_slots(&mut self, before: BTreeMap<Name, NodeMemory>) {
         for (node, memory) in before {
-            self.nodes.entry(node).or_default().slot = memory.slot;
+            let known = self.nodes.entry(node).or_default();
+            known.slot = memory.slot;
+            known.feed.cascaded = memory.feed.cascaded;
         }
     }
 

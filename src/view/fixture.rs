@@ -104,6 +104,23 @@ pub fn ok() -> View {
     view("catalog", evidence, Vec::new())
 }
 
+/// As [`ok`], with a second standby that is fed by files and replays late on purpose.
+pub fn three_nodes() -> View {
+    let mut view = ok();
+    let standbys = view.evidence.postgres.as_mut().map(|postgres| &mut postgres.standbys);
+    let standbys = standbys.expect("the channel is there");
+    standbys[0].synchronous = Some(true);
+    let (kind, delay) = (Some(StandbyKind::Archive), Some(Duration::from_secs(3600)));
+    standbys.push(StandbyEvidence {
+        node: name("gamma"),
+        kind,
+        apply_delay: delay,
+        synchronous: None,
+        ..standbys[0].clone()
+    });
+    view
+}
+
 /// Replay is paused and lag grows; the configuration is late; the rest is fine.
 pub fn warned() -> View {
     let mut evidence = ok().evidence;

@@ -328,4 +328,14 @@ mod tests {
             assert!(!page.contains(wanted), "{wanted}");
         }
     }
+
+    #[test]
+    fn each_of_several_standbys_has_its_row_and_says_what_kind_it_is() {
+        let view = fixture::three_nodes();
+        let page = render(&StatusDocument::new([(&view, true)], fixture::now(), fixture::wall()), "/metrics");
+        for (node, kind) in [("beta", "streaming, synchronous"), ("gamma", "archive, delayed by 1h 0m")] {
+            let row = format!("{node}</th><td role=\"cell\" data-label=\"kind\">{kind}</td>");
+            assert!(page.contains(&row), "{row} in\n{page}");
+        }
+    }
 }

@@ -157,4 +157,15 @@ mod tests {
         let views = [(&ok, true), (&warned, true), (&unknown, false)];
         insta::assert_snapshot!(render(&StatusDocument::new(views, fixture::now(), fixture::wall())));
     }
+
+    #[test]
+    fn each_of_several_standbys_has_its_line_and_says_what_kind_it_is() {
+        let view = fixture::three_nodes();
+        let text = render(&StatusDocument::new([(&view, true)], fixture::now(), fixture::wall()));
+        let lines: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        for line in ["beta streaming, synchronous 4 KiB", "gamma archive, delayed by 1h 0m 4 KiB"] {
+            assert!(lines.iter().any(|written| written.starts_with(line)), "{line:?} in\n{text}");
+        }
+    }
 }

@@ -46,6 +46,11 @@ async fn p16_two_standbys_the_synchronous_one_killed() -> Result<()> {
     row.is_well_again("postgres", Some("StandbyPostgresCommitsBlocked"), 60).await?;
     assert_eq!(ups(&site).await?, [Some(1.0); 2]);
     // The page for people names each.
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_standbywatch"))
+        .args(["status", "--url", &site.agent.url("")?])
+        .output()?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("streaming, synchronous") && said.contains("gamma"), "{said}");
     let page = site.agent.get("/").await?.text;
     assert!(page.contains("streaming, synchronous") && page.contains("gamma"), "{page}");
     row.finish()

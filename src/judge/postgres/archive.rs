@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::evidence::Verdict;
-use crate::history::feed::{Alone, Feed};
+use crate::history::feed::Feed;
 use crate::history::lsn_ring::Stood;
 use crate::names::{Name, Reason};
 use crate::units::{Bytes, Lsn, short_duration};
@@ -38,15 +38,12 @@ fn whole_files(lsn: Lsn, file: Option<Bytes>) -> Lsn {
 /// The end of the files that have arrived. Replay stops at the last record that is whole: one that goes on in the next file waits for
 /// it. So a standby that has entered a file since it was alone, and asks for more, has replayed all of that file that it can.
 fn arrived(replayed: Lsn, file: Option<Bytes>, feed: Option<&Feed>) -> Lsn {
-    let entered_since = |alone: Alone, file: Bytes| {
-        let at = alone.at?;
-        (whole_files(Lsn(replayed.0.saturating_sub(1)), Some(file)) > whole_files(at, Some(file))).then_some(file)
+    let entered = |feed: &Feed, file: Bytes| {
+        let begin = whole_files(replayed, Some(file));
+        let before = whole_files(feed.alone?.at?, Some(file));
+        (feed.has_replayed_all() && before < begin && begin < replayed).then(|| Lsn(begin.0.saturating_add(file.0)))
     };
-    let fetched = feed
-        .filter(|feed| feed.has_replayed_all())
-        .and_then(|feed| entered_since(feed.alone?, file?))
-        .filter(|file| file.0 > 0 && replayed.0 % file.0 > 0);
-    fetched.map_or(replayed, |file| Lsn((replayed.0 - replayed.0 % file.0).saturating_add(file.0)))
+    feed.zip(file).and_then(|(feed, file)| entered(feed, file)).unwrap_or(replayed)
 }
 
 /// `stood`: where the primary was at that moment.
@@ -95,8 +92,9 @@ pub(super) fn log_shipping(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -
         Shipped::Late(wanted) => unproven(
             Reason::ArchiveLate,
             format!(
-                "replay stands at {replayed}, and the primary could have shipped {wanted} {} ago: look at the primary's \
+                "replay stands at {replayed}{}, and the primary could have shipped {wanted} {} ago: look at the primary's \
                  archive_command (pg_stat_archiver) and at restore_command in the standby's log",
+                held_back(own),
                 short_duration(period)
             ),
         ),
@@ -104,6 +102,15 @@ pub(super) fn log_shipping(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -
             Reason::NotSeenYet,
             format!("the primary has not been watched for {} yet, and not all is replayed", short_duration(period)),
         ),
+    }
+}
+
+/// What keeps replay from going on, where that is not the archive.
+fn held_back(own: Own<'_>) -> &'static str {
+    match own.standby.startup_wait_event.as_deref() {
+        _ if own.standby.replay_paused == Some(true) => " (it is paused)",
+        Some("RecoveryApplyDelay") => " (recovery_min_apply_delay holds it back)",
+        _ => "",
     }
 }
 

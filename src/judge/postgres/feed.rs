@@ -17,7 +17,8 @@ use super::recognise::{self, Recognition};
 use super::standby::{Own, Surroundings};
 use super::{archive, standby};
 
-/// A message from the primary may have been on its way when its walsender ended: only one that came later than this tells of another.
+/// A message from the primary may have been on its way when its walsender ended, and a walsender that has just begun may not have been
+/// seen: only what is apart by more than this tells of another server.
 const ON_ITS_WAY: Duration = Duration::from_secs(4);
 
 /// Where the standby's WAL comes from, as far as that is known.
@@ -77,12 +78,15 @@ pub(super) fn source<'a>(
         None => None,
     };
     let Some(feed) = memory(view, name) else { return Source::Primary };
-    // That the primary has none proves nothing while the standby may not have noticed: it must have heard from somebody since.
+    // That the primary has none proves nothing while the standby may not have noticed: it must have heard from somebody since. Nor
+    // while it has just connected: the primary must have been asked since.
     let heard = receiver.and_then(|receiver| receiver.as_ref().ok()).map(|proven| proven.heard);
     let heard_since = feed.unserved.zip(heard).is_some_and(|(unserved, heard)| heard >= unserved + ON_ITS_WAY);
+    let asked_since =
+        view.primary.zip(feed.connected).is_some_and(|(primary, since)| primary.asked >= since + ON_ITS_WAY);
     let upstream = upstream(view, name, own);
     match served {
-        Some(false) if heard_since || feed.cascaded => Source::Another(upstream),
+        Some(false) if (heard_since && asked_since) || feed.cascaded => Source::Another(upstream),
         // A slot or a configured mark is nobody else's; a name alone may be.
         Some(false) | None if upstream.is_some() && is_marked(view, name, own) => Source::Another(upstream),
         None if feed.cascaded => Source::Another(upstream),

@@ -55,6 +55,24 @@ fn a_receiver_that_has_not_noticed_the_end_is_not_cascaded() {
     }
 }
 
+#[test]
+fn who_has_just_connected_is_not_cascaded() {
+    let mut watch = Watch::new(None);
+    watch.healthy(5);
+    for _ in 0..60 {
+        let mut beta = standby("-", 500);
+        standby_of(&mut beta).receiver = None;
+        watch.tick(Ok(primary(500, vec![])), Ok(beta));
+    }
+    // The primary was asked a moment before its walsender began.
+    for second in 1..=3_u64 {
+        let evidence = watch.tick(Ok(primary(500, vec![])), Ok(standby(&format!("new {second}"), 500)));
+        assert_eq!(told(&evidence), (false, Some(Reason::NotConnected)), "after {second} s");
+    }
+    let evidence = watch.tick(Ok(primary(500, vec![sender(9, "new 4", 500)])), Ok(standby("new 4", 500)));
+    assert_eq!(told(&evidence), (true, None));
+}
+
 fn with_slot(mut facts: PostgresFacts, slot: &str) -> PostgresFacts {
     let receiver = standby_of(&mut facts).receiver.as_mut().unwrap();
     (receiver.slot, receiver.application_name) = (Some(slot.into()), Some("walreceiver".into()));
