@@ -73,6 +73,50 @@ async fn a_certificate_for_another_host_or_an_expired_one() -> Result<()> {
     Ok(())
 }
 
+/// sqlx adds what the system trusts to the configured certificates. Where that is narrowed to them, nothing else gets in.
+#[tokio::test]
+async fn the_system_s_authorities_count_beside_the_configured_one() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Postgres])? else { return Ok(()) };
+    let pair = PgPair::builder().tenth_timeouts().start(&lab).await?;
+    let (own, system) = (Authority::new(&lab, "own")?, Authority::new(&lab, "system")?);
+    let served_by = async |authority: &Authority| -> Result<()> {
+        for server in [&pair.primary, &pair.standby] {
+            server.use_certificate(authority, &authority.for_server(&["127.0.0.1"])?).await?;
+        }
+        Ok(())
+    };
+    let look = async |mode: &str, trusted: &Authority| -> Result<(Option<i32>, String)> {
+        let url = |port: u16| {
+            let root = own.root();
+            format!(
+                "postgres://{}@127.0.0.1:{port}/postgres?sslmode={mode}&sslrootcert={}",
+                pair.user(),
+                root.display()
+            )
+        };
+        let (primary, standby) = (url(pair.primary.port()), url(pair.standby.port()));
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_standbywatch"));
+        program.args(["status", "--json", "--primary", &primary, "--standby", &standby]);
+        program.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", trusted.root()).env("PGPASSWORD", pair.password());
+        let output = program.output().await?;
+        Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    };
+    served_by(&system).await?;
+    for mode in ["verify-ca", "verify-full"] {
+        let (code, text) = look(mode, &system).await?;
+        assert_eq!(code, Some(0), "{mode}: {text}");
+        let (code, text) = look(mode, &own).await?;
+        assert_eq!(code, Some(3), "{mode}: {text}");
+        assert!(text.contains("UnknownIssuer"), "{mode}: {text}");
+    }
+    served_by(&own).await?;
+    for mode in ["verify-ca", "verify-full"] {
+        let (code, text) = look(mode, &own).await?;
+        assert_eq!(code, Some(0), "{mode}: {text}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_client_certificate_instead_of_a_password() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Postgres])? else { return Ok(()) };

@@ -20,6 +20,7 @@ pub struct PgPairBuilder {
     version: Option<u32>,
     slot: Option<String>,
     fresh: bool,
+    wal_from: Option<String>,
     prefix: String,
     primary: Vec<(String, String)>,
     standby: Vec<(String, String)>,
@@ -31,6 +32,7 @@ impl Default for PgPairBuilder {
             version: None,
             slot: Some("beta".to_owned()),
             fresh: false,
+            wal_from: None,
             prefix: String::new(),
             primary: Vec::new(),
             standby: Vec::new(),
@@ -83,6 +85,12 @@ impl PgPairBuilder {
         self
     }
 
+    /// The WAL begins with this segment, e.g. `0000000180000000000000AB`, where the version comes with `pg_resetwal`.
+    pub fn wal_from(mut self, segment: &str) -> Self {
+        self.wal_from = Some(segment.to_owned());
+        self
+    }
+
     /// Put before the names of both servers, for a second pair in one lab.
     pub fn named(mut self, prefix: &str) -> Self {
         self.prefix = prefix.to_owned();
@@ -95,11 +103,20 @@ impl PgPairBuilder {
         let [alpha, beta] = ["alpha", "beta"].map(|name| format!("{}{name}", self.prefix));
         let bin = self.version.map_or_else(find::postgres_bin_dir, find::postgres_of)?;
         let primary = PgServer::prepare(lab, &alpha, &bin, &self.primary, |data| {
-            if self.fresh { template::init_fresh(lab, &bin, data) } else { template::unpack(lab, &bin, data) }
+            if self.fresh {
+                template::init_fresh(lab, &bin, data)?
+            } else {
+                template::unpack(lab, &bin, data)?
+            }
+            self.wal_from.as_ref().map_or(Ok(()), |segment| template::begin_wal(lab, &bin, data, segment))
         })?;
         // A copy of a cluster that was shut down cleanly is a standby that starts at the same point.
         let standby = PgServer::prepare(lab, &beta, &bin, &self.standby, |data| {
-            if self.fresh { template::copy(lab, &primary.data_dir(), data) } else { template::unpack(lab, &bin, data) }
+            if self.fresh || self.wal_from.is_some() {
+                template::copy(lab, &primary.data_dir(), data)
+            } else {
+                template::unpack(lab, &bin, data)
+            }
         })?;
         let repl = Cable::to(primary.address()).await?;
         let probe = Cable::to(standby.address()).await?;
