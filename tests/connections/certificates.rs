@@ -85,7 +85,8 @@ async fn the_system_s_authorities_count_beside_the_configured_one() -> Result<()
         }
         Ok(())
     };
-    let look = async |mode: &str, trusted: &Authority| -> Result<(Option<i32>, String)> {
+    // Whether the servers' certificates are believed; the servers' own heartbeats are nothing to this test.
+    let believed = async |mode: &str, trusted: &Authority| -> Result<bool> {
         let url = |port: u16| {
             let root = own.root();
             format!(
@@ -99,20 +100,18 @@ async fn the_system_s_authorities_count_beside_the_configured_one() -> Result<()
         program.args(["status", "--json", "--primary", &primary, "--standby", &standby]);
         program.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", trusted.root()).env("PGPASSWORD", pair.password());
         let output = program.output().await?;
-        Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let unknown = text.matches("UnknownIssuer").count();
+        assert!(unknown > 0 || text.contains(r#""role": "primary""#), "{mode}: {text}");
+        Ok(unknown == 0)
     };
     served_by(&system).await?;
     for mode in ["verify-ca", "verify-full"] {
-        let (code, text) = look(mode, &system).await?;
-        assert_eq!(code, Some(0), "{mode}: {text}");
-        let (code, text) = look(mode, &own).await?;
-        assert_eq!(code, Some(3), "{mode}: {text}");
-        assert!(text.contains("UnknownIssuer"), "{mode}: {text}");
+        assert_eq!((believed(mode, &system).await?, believed(mode, &own).await?), (true, false), "{mode}");
     }
     served_by(&own).await?;
     for mode in ["verify-ca", "verify-full"] {
-        let (code, text) = look(mode, &own).await?;
-        assert_eq!(code, Some(0), "{mode}: {text}");
+        assert!(believed(mode, &own).await?, "{mode}");
     }
     Ok(())
 }

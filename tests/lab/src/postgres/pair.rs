@@ -110,6 +110,11 @@ impl PgPairBuilder {
             }
             self.wal_from.as_ref().map_or(Ok(()), |segment| template::begin_wal(lab, &bin, data, segment))
         })?;
+        if self.wal_from.is_some() {
+            // pg_resetwal leaves a cluster that no standby could follow; the server itself sets that right.
+            primary.start().await?;
+            primary.stop().await?;
+        }
         // A copy of a cluster that was shut down cleanly is a standby that starts at the same point.
         let standby = PgServer::prepare(lab, &beta, &bin, &self.standby, |data| {
             if self.fresh || self.wal_from.is_some() {
