@@ -70,7 +70,7 @@ pub(super) fn derive(
     let denied = denied(view, name, own, walsender.as_ref(), receiver.as_ref(), contradiction.is_some());
     let verdict = match contradiction {
         Some((reason, detail)) => Verdict::unproven(*reason, detail.clone(), None),
-        None => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref(), replay_state, denied),
+        None => verdict(view, name, node, own, (walsender.as_ref(), receiver.as_ref()), replay_state, denied),
     };
     let hears_primary = matches!(receiver, Some(Ok(_)));
     let heard = [&walsender, &receiver].into_iter().filter_map(|half| Some(half.as_ref()?.as_ref().ok()?.heard)).max();
@@ -151,13 +151,12 @@ fn verdict(
     name: &Name,
     node: Node<'_>,
     own: Option<Own<'_>>,
-    walsender: Option<&Proof>,
-    receiver: Option<&Proof>,
+    halves: (Option<&Proof>, Option<&Proof>),
     replay: Option<ReplayState>,
     denied: Denied,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
-    match (walsender, receiver) {
+    match halves {
         (Some(Ok(_)), Some(Ok(_))) => match replay.and_then(replay_warning) {
             Some((reason, text)) => {
                 let lower = own.filter(|_| reason == Reason::ReplayBlockedBySettings).and_then(|own| lower(view, own));
