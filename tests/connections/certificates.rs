@@ -2,9 +2,9 @@
 
 use standbywatch::config::{PostgresNode, PostgresTls, SslMode};
 use standbywatch::names::FailureKind;
-use standbywatch_lab::{Authority, Lab, Need, PgPair, Result};
+use standbywatch_lab::{Authority, Lab, Need, PgPair, Result, wait_until};
 
-use crate::{asked, came_by_tls, kept_out, node, probe, tls};
+use crate::{SOON, asked, came_by_tls, kept_out, node, probe, tls};
 
 const CHECKED: [SslMode; 2] = [SslMode::VerifyCa, SslMode::VerifyFull];
 
@@ -70,6 +70,52 @@ async fn a_certificate_for_another_host_or_an_expired_one() -> Result<()> {
     asked(&PostgresNode { tls: tls(SslMode::Require), ..node(&pair) }).await.result?;
     pair.primary.use_certificate(&authority, &authority.for_server(&["db.example", "127.0.0.1"])?).await?;
     asked(&trusting(SslMode::VerifyFull)).await.result?;
+    Ok(())
+}
+
+/// sqlx adds what the system trusts to the configured certificates. Where that is narrowed to them, nothing else gets in.
+#[tokio::test]
+async fn the_system_s_authorities_count_beside_the_configured_one() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Postgres])? else { return Ok(()) };
+    let pair = PgPair::builder().tenth_timeouts().start(&lab).await?;
+    let (own, system) = (Authority::new(&lab, "own")?, Authority::new(&lab, "system")?);
+    let served_by = async |authority: &Authority| -> Result<()> {
+        for server in [&pair.primary, &pair.standby] {
+            server.use_certificate(authority, &authority.for_server(&["127.0.0.1"])?).await?;
+        }
+        Ok(())
+    };
+    // Whether the servers' certificates are believed; the servers' own heartbeats are nothing to this test.
+    let believed = async |mode: &str, trusted: &Authority| -> Result<bool> {
+        let url = |port: u16| {
+            let root = own.root();
+            format!(
+                "postgres://{}@127.0.0.1:{port}/postgres?sslmode={mode}&sslrootcert={}",
+                pair.user(),
+                root.display()
+            )
+        };
+        let (primary, standby) = (url(pair.primary.port()), url(pair.standby.port()));
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_standbywatch"));
+        program.args(["status", "--json", "--primary", &primary, "--standby", &standby]);
+        program.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", trusted.root()).env("PGPASSWORD", pair.password());
+        // On a busy machine a look may end without an answer.
+        wait_until("it gets in, or is told why not", SOON, async || {
+            let output = program.output().await?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let (kept_out, let_in) = (text.contains("UnknownIssuer"), text.contains(r#""role": "primary""#));
+            Ok((kept_out || let_in).then_some(let_in))
+        })
+        .await
+    };
+    served_by(&system).await?;
+    for mode in ["verify-ca", "verify-full"] {
+        assert_eq!((believed(mode, &system).await?, believed(mode, &own).await?), (true, false), "{mode}");
+    }
+    served_by(&own).await?;
+    for mode in ["verify-ca", "verify-full"] {
+        assert!(believed(mode, &own).await?, "{mode}");
+    }
     Ok(())
 }
 

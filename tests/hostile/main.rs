@@ -2,6 +2,7 @@
 //! state that are broken. Whatever comes, the agent runs on, says why out of a closed list, shows no number that it does not
 //! know, and no secret that it does.
 
+mod answers;
 mod faces;
 mod files;
 mod impostor;

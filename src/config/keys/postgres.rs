@@ -51,7 +51,13 @@ pub(super) const TLS: SectionKeys = SectionKeys {
             "libpq's `sslmode`.",
         )
         .default("prefer"),
-        Key::new("root_certificate", Kind::Path, "Certificates to trust instead of the system's."),
+        Key::new(
+            "root_certificate",
+            Kind::Path,
+            "Certificates to trust beside the system's. To trust these alone, name the same file as `SSL_CERT_FILE` in \
+             the agent's environment, by which its HTTPS goes, too; with `verify-ca` do so in any case, since whoever \
+             has a certificate from an authority of the system's passes for the server there.",
+        ),
         Key::new("certificate", Kind::Path, "Client certificate; needs `key`."),
         Key::new("key", Kind::Path, "Key of the client certificate."),
     ],
@@ -60,8 +66,13 @@ pub(super) const TLS: SectionKeys = SectionKeys {
 pub(super) const REPLICA: SectionKeys = SectionKeys {
     path: "pairs[].nodes.*.postgres.replica",
     keys: &[
-        Key::new("slot", Kind::Text, "The replication slot that it streams from."),
-        Key::new("application_name", Kind::Text, "The `application_name` in its `primary_conninfo`."),
+        Key::new("slot", Kind::Text, "The replication slot that it streams from: a to z, 0 to 9 and `_`, at most 63."),
+        Key::new(
+            "application_name",
+            Kind::Text,
+            "The `application_name` in its `primary_conninfo`, or as `pg_stat_replication` shows it: PostgreSQL keeps 63 \
+             bytes and shows no letter beyond ASCII as it is, so that two such names may look alike there.",
+        ),
         Key::new("client_addr", Kind::Text, "The address that it connects from."),
         Key::new(
             "apply_delay",

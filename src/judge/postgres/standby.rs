@@ -76,7 +76,7 @@ pub(super) fn derive(
         (Some((reason, detail)), ..) => Verdict::unproven(*reason, detail.clone(), None),
         (None, Some(own), Source::Archive) => by_files(view, name, own, &mut changes),
         (None, Some(own), Source::Another(upstream)) => feed::cascaded(view, name, own, receiver.as_ref(), upstream),
-        (None, ..) => verdict(view, name, node, own, walsender.as_ref(), receiver.as_ref(), denied),
+        (None, ..) => verdict(view, name, node, own, (walsender.as_ref(), receiver.as_ref()), denied),
     };
     let verdict = with_replay(view, name, own, verdict, replay_state);
     let hears_primary = matches!(receiver, Some(Ok(_))) && !matches!(source, Source::Another(_));
@@ -202,12 +202,11 @@ fn verdict(
     name: &Name,
     node: Node<'_>,
     own: Option<Own<'_>>,
-    walsender: Option<&Proof>,
-    receiver: Option<&Proof>,
+    halves: (Option<&Proof>, Option<&Proof>),
     denied: Denied,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
-    match (walsender, receiver) {
+    match halves {
         (Some(Ok(_)), Some(Ok(_))) => Verdict { up: true, reason: None, detail: None, as_of: asked },
         (Some(Ok(proven)), None) => match node {
             Node::Silent(reason) if denied.by_standby.is_some_and(|denied| proven.heard <= denied) => {

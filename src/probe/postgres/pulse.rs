@@ -1,6 +1,7 @@
 //! The one thing that this agent ever writes: on the proven primary, where the configuration asks for it.
 
 use super::failure;
+use super::session::{caught, nonsense};
 use super::{PostgresProbe, Session};
 use crate::clock;
 use crate::config::PostgresNode;
@@ -40,9 +41,10 @@ impl PostgresProbe {
 impl Session {
     /// One round trip. `None`: the server is in recovery.
     async fn pulse(&mut self, node: &PostgresNode) -> Result<Option<Lsn>, Failure> {
-        let end: Option<String> = sqlx::query_scalar(PULSE)
-            .fetch_optional(&mut self.connection)
+        let writing = caught(sqlx::query_scalar(PULSE).fetch_optional(&mut self.connection));
+        let end: Option<String> = writing
             .await
+            .unwrap_or_else(|| Err(nonsense()))
             .map_err(|error| lacks_right(&error, node).unwrap_or_else(|| failure::of(&error, node)))?;
         let Some(end) = end else { return Ok(None) };
         let wrong = |error| Failure::new(FailureKind::Protocol, format!("{}: {error}", failure::place(node)));

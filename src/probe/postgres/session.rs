@@ -1,6 +1,8 @@
 //! One session with one server: how it is opened, what it asks, how it ends.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -46,10 +48,12 @@ impl Session {
     pub(super) async fn open(node: &PostgresNode, limits: ServerLimits) -> Result<Self, Failure> {
         let Credentials { password, note } = Credentials::of(node).await?;
         let options = options(node, limits, password.as_ref().map(Secret::expose));
-        let connection = match PgConnection::connect_with(&options.with_all).await {
+        let connect =
+            async |options| caught(PgConnection::connect_with(options)).await.unwrap_or_else(|| Err(nonsense()));
+        let connection = match connect(&options.with_all).await {
             // A platform that cannot poll for a vanished client refuses the setting; the other limits still free the session.
             Err(sqlx::Error::Database(error)) if error.message().contains(CONNECTION_CHECK) => {
-                PgConnection::connect_with(&options.without_connection_check).await
+                connect(&options.without_connection_check).await
             }
             other => other,
         }
@@ -80,8 +84,8 @@ impl Session {
         let asked = clock::now();
         // The text comes from this crate alone.
         let statement = AssertSqlSafe(Arc::clone(&self.statement));
-        let row: Result<Option<String>, sqlx::Error> =
-            sqlx::query_scalar(statement).fetch_one(&mut self.connection).await;
+        let asking = caught(sqlx::query_scalar(statement).fetch_one(&mut self.connection));
+        let row: Result<Option<String>, sqlx::Error> = asking.await.unwrap_or_else(|| Err(nonsense()));
         let result = match row {
             Ok(Some(text)) => answer::facts(&text).map_err(NoAnswer::Failed),
             Ok(None) => Err(NoAnswer::Failed(Failure::new(FailureKind::Protocol, "the server answered with NULL"))),
@@ -94,7 +98,8 @@ impl Session {
     /// Asks one question apart, as one message: the answer's text, or why there is none. Dropped in the middle, it leaves a
     /// session that reads past the late answer when it is asked next.
     pub(super) async fn ask_apart(&mut self, message: String) -> Result<String, String> {
-        let rows = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(&mut self.connection).await;
+        let asking = caught(sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(&mut self.connection));
+        let rows = asking.await.unwrap_or_else(|| Err(nonsense()));
         let row = rows.map_err(|error| error.to_string())?.pop().ok_or("no row")?;
         row.try_get::<Option<String>, _>(0).map_err(|error| error.to_string())?.ok_or_else(|| "NULL".to_owned())
     }
@@ -103,6 +108,24 @@ impl Session {
     pub(super) fn close(self) {
         tokio::spawn(tokio::time::timeout(CLOSE_WITHIN, self.connection.close()));
     }
+}
+
+/// What the future gives; `None` if it panicked. The client of the protocol takes a message at its word that is shorter than its own
+/// length; whoever answers so must not end the probe.
+pub(super) async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let poll = |context: &mut Context<'_>| {
+        // Nothing of it is used again: the session is dropped after any error.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    };
+    std::future::poll_fn(poll).await
+}
+
+pub(super) fn nonsense() -> sqlx::Error {
+    sqlx::Error::Protocol("a message that cannot be one".to_owned())
 }
 
 /// The password for a node, read anew for each session, so that a changed one is found.

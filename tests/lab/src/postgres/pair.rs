@@ -37,6 +37,7 @@ pub struct PgPairBuilder {
     slot: Option<String>,
     fresh: bool,
     archive: Option<Archive>,
+    wal_from: Option<String>,
     prefix: String,
     primary: Vec<(String, String)>,
     standby: Vec<(String, String)>,
@@ -49,6 +50,7 @@ impl Default for PgPairBuilder {
             slot: Some("beta".to_owned()),
             fresh: false,
             archive: None,
+            wal_from: None,
             prefix: String::new(),
             primary: Vec::new(),
             standby: Vec::new(),
@@ -114,6 +116,12 @@ impl PgPairBuilder {
         self.slot(None).fresh_cluster()
     }
 
+    /// The WAL begins with this segment, e.g. `0000000180000000000000AB`, where the version comes with `pg_resetwal`.
+    pub fn wal_from(mut self, segment: &str) -> Self {
+        self.wal_from = Some(segment.to_owned());
+        self
+    }
+
     /// Put before the names of both servers, for a second pair in one lab.
     pub fn named(mut self, prefix: &str) -> Self {
         self.prefix = prefix.to_owned();
@@ -138,11 +146,25 @@ impl PgPairBuilder {
         let [alpha, beta] = ["alpha", "beta"].map(|name| format!("{}{name}", self.prefix));
         let bin = self.version.map_or_else(find::postgres_bin_dir, find::postgres_of)?;
         let primary = PgServer::prepare(lab, &alpha, &bin, &self.primary, |data| {
-            if self.fresh { template::init_fresh(lab, &bin, data, file) } else { template::unpack(lab, &bin, data) }
+            if self.fresh {
+                template::init_fresh(lab, &bin, data, file)?
+            } else {
+                template::unpack(lab, &bin, data)?
+            }
+            self.wal_from.as_ref().map_or(Ok(()), |segment| template::begin_wal(lab, &bin, data, segment))
         })?;
+        if self.wal_from.is_some() {
+            // pg_resetwal leaves a cluster that no standby could follow; the server itself sets that right.
+            primary.start().await?;
+            primary.stop().await?;
+        }
         // A copy of a cluster that was shut down cleanly is a standby that starts at the same point.
         let standby = PgServer::prepare(lab, &beta, &bin, &self.standby, |data| {
-            if self.fresh { template::copy(lab, &primary.data_dir(), data) } else { template::unpack(lab, &bin, data) }
+            if self.fresh || self.wal_from.is_some() {
+                template::copy(lab, &primary.data_dir(), data)
+            } else {
+                template::unpack(lab, &bin, data)
+            }
         })?;
         let repl = Cable::to(primary.address()).await?;
         let probe = Cable::to(standby.address()).await?;

@@ -71,6 +71,13 @@ pub(super) fn init_fresh(lab: &Lab, bin: &Path, data: &Path, file: Option<u32>) 
     run_as_server(lab, single).context("make the roles")
 }
 
+/// The cluster in `data`, which does not run, goes on in this segment of WAL.
+pub(super) fn begin_wal(lab: &Lab, bin: &Path, data: &Path, segment: &str) -> Result<()> {
+    let mut reset = Command::new(bin.join("pg_resetwal"));
+    reset.args(["-f", "-l", segment, "-D"]).arg(data);
+    run_as_server(lab, reset)
+}
+
 /// Copies the data directory of a server that does not run.
 pub(super) fn copy(lab: &Lab, from: &Path, data: &Path) -> Result<()> {
     let mut cp = Command::new("cp");
