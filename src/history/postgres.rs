@@ -144,6 +144,7 @@ impl PostgresHistory {
             PostgresRole::Primary(primary) => {
                 memory.receiver = None;
                 memory.replay = None;
+                memory.replayed = LsnRing::default();
                 memory.record_senders(primary, reading.asked);
                 memory.record_commits(primary, reading.asked);
                 self.record_position(node, facts, primary, reading.asked);

@@ -19,6 +19,7 @@ closed_list! {
     /// configuration can be checked against them.
     RuleName {
         ReplicationUnknown = "StandbyReplicationUnknown",
+        FailoverNotReady = "StandbyFailoverNotReady",
         ReplicationFlapping = "StandbyReplicationFlapping",
         PostgresNoPrimary = "StandbyPostgresNoPrimary",
         PostgresSplitBrain = "StandbyPostgresSplitBrain",
@@ -45,7 +46,6 @@ closed_list! {
         SearchUnknown = "StandbySearchUnknown",
         SearchRed = "StandbySearchRed",
         SearchIndexMissing = "StandbySearchIndexMissing",
-        FailoverNotReady = "StandbyFailoverNotReady",
         AgentDown = "StandbyAgentDown",
         Watchdog = "StandbyWatchdog",
     }

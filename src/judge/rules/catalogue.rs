@@ -58,6 +58,8 @@ const fn minutes(minutes: u64) -> Duration {
 /// Every rule. A name stands twice where there are two severities.
 pub static RULES: &[Rule] = &[
     replication::UNKNOWN,
+    // Before all other warnings: of those that are met the last one's reason is told, and each knows better what is in the way.
+    failover::NOT_READY,
     forecast::FLAPPING,
     replication::NO_PRIMARY,
     postgres::SPLIT_BRAIN,
@@ -85,7 +87,6 @@ pub static RULES: &[Rule] = &[
     search::UNKNOWN,
     search::RED,
     search::INDEX_MISSING,
-    failover::NOT_READY,
     agent::DOWN,
     agent::WATCHDOG,
 ];
