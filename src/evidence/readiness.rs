@@ -61,7 +61,7 @@ impl Loss {
     pub fn at_most(&self) -> Option<Bytes> {
         let Some(unseen) = self.unseen else { return self.wal };
         let more = unseen.since.as_secs_f64() * unseen.wal_rate?;
-        #[expect(
+        #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a rate is not negative; it saturates"

@@ -157,6 +157,7 @@ impl PostgresHistory {
                 memory.receiver = None;
                 memory.replay = None;
                 memory.feed = Feed::default();
+                memory.replayed = LsnRing::default();
                 // What it takes from now on is its own.
                 memory.has = None;
                 memory.record_senders(&primary.walsenders, primary.wal_lsn, reading.asked);

@@ -19,6 +19,7 @@ closed_list! {
     /// configuration can be checked against them.
     RuleName {
         ReplicationUnknown = "StandbyReplicationUnknown",
+        FailoverNotReady = "StandbyFailoverNotReady",
         ReplicationFlapping = "StandbyReplicationFlapping",
         PostgresNoPrimary = "StandbyPostgresNoPrimary",
         PostgresSplitBrain = "StandbyPostgresSplitBrain",
@@ -59,7 +60,6 @@ closed_list! {
         SearchDocumentsDrift = "StandbySearchDocumentsDrift",
         SearchStandbyUnknown = "StandbySearchStandbyUnknown",
         SearchRebuildStalled = "StandbySearchRebuildStalled",
-        FailoverNotReady = "StandbyFailoverNotReady",
         AgentProbeFailing = "StandbyAgentProbeFailing",
         AgentReloadFailed = "StandbyAgentReloadFailed",
         AgentPeerUnreachable = "StandbyAgentPeerUnreachable",

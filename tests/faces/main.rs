@@ -4,6 +4,7 @@
 mod dashboard;
 mod dashboard_data;
 mod exposition;
+mod failover;
 mod health;
 mod printed;
 mod promtool;

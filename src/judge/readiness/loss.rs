@@ -79,7 +79,7 @@ pub(super) fn in_words(loss: &Loss) -> String {
     format!("a promotion loses at least {wal} of WAL{span}; the primary is unseen for {since}, {rate}")
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative; it saturates")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative; it saturates")]
 fn whole(rate: f64) -> Bytes {
     Bytes(rate.round() as u64)
 }

@@ -66,6 +66,8 @@ const fn minutes(minutes: u64) -> Duration {
 /// Every rule. A name stands twice where there are two severities.
 pub static RULES: &[Rule] = &[
     replication::UNKNOWN,
+    // Before all other warnings: of those that are met the last one's reason is told, and each knows better what is in the way.
+    failover::NOT_READY,
     forecast::FLAPPING,
     replication::NO_PRIMARY,
     postgres::SPLIT_BRAIN,
@@ -107,7 +109,6 @@ pub static RULES: &[Rule] = &[
     search::DOCUMENTS_DRIFT,
     search::STANDBY_UNKNOWN,
     search::REBUILD_STALLED,
-    failover::NOT_READY,
     agent::PROBE_FAILING,
     agent::RELOAD_FAILED,
     agents::PEER_UNREACHABLE,
