@@ -178,7 +178,12 @@ async fn an_engine_that_answers_its_health_only() -> Result<()> {
     let odd = [
         Says::This(http("200 OK", "text/html", "", WEB_PAGE)),
         Says::This(http("200 OK", json, "", r#"{"_all":{"primaries":{"indexing":{"index_total":"#)),
-        Says::This(http("200 OK", json, "", r#"{"_shards":{"failed":"0"},"_all":{"primaries":{"indexing":{"index_total":"-7"}}}}"#)),
+        Says::This(http(
+            "200 OK",
+            json,
+            "",
+            r#"{"_shards":{"failed":"0"},"_all":{"primaries":{"indexing":{"index_total":"-7"}}}}"#,
+        )),
         Says::This(http("302 Found", json, "location: /\r\n", "")),
         Says::Flood(flood.into_bytes(), 50 << 20),
     ];
