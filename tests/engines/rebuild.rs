@@ -32,7 +32,8 @@ async fn search_of(agent: &Agent) -> Result<Value> {
 
 async fn rebuild_is(agent: &Agent, state: &str) -> Result<Value> {
     let last = std::cell::RefCell::new(Value::Null);
-    let told = wait_until(&format!("the rebuild is {state}"), SOON, async || {
+    let what = format!("the rebuild is {state}");
+    let told = wait_until(&what, SOON, async || {
         let search = search_of(agent).await?;
         last.replace(search.clone());
         Ok((search["rebuild"]["state"] == state).then_some(search))

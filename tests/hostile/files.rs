@@ -30,7 +30,8 @@ async fn password_files_that_hang_delay_nothing_else() -> Result<()> {
         "host: 127.0.0.1, port: 2",
     );
     let with_password = format!("url: http://{}, user: probe, password_file: {}", engine.address(), password.display());
-    config += &watch::engines("search", &with_password, "url: http://127.0.0.1:1");
+    let beside = Impostor::start(healthy_engine).await?;
+    config += &watch::engines("search", &with_password, &format!("url: http://{}", beside.address()));
     let agent = watch::agent(&lab, config).await?;
     for number in [0, 9] {
         let told = tells_unknown(&agent, &format!("pipe-{number}"), "postgres", &["permission"]).await?;

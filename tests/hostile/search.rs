@@ -8,7 +8,6 @@ use crate::impostor::{Impostor, Says, WEB_PAGE, healthy_engine, http};
 use crate::watch::{self, SOON, memory, rises, tells_ok, tells_unknown};
 
 const GOOD_BEGINNING: &str = r#"{"status":"green","number_of_nodes":1,"#;
-const NONE: &str = "url: http://127.0.0.1:1";
 
 /// Each way to answer wrongly, the reasons that are right for it, and a word that its explanation has.
 fn wrong_answers(elsewhere: &str) -> Vec<(&'static str, Says, &'static [&'static str], &'static str)> {
@@ -34,6 +33,18 @@ fn wrong_answers(elsewhere: &str) -> Vec<(&'static str, Says, &'static [&'static
             Says::Drip(http("200 OK", kind, "", GOOD_BEGINNING), Duration::from_millis(200)),
             &["timeout"],
             "did not answer",
+        ),
+        (
+            "one-byte-a-second",
+            Says::Drip(http("200 OK", kind, "", GOOD_BEGINNING), Duration::from_secs(1)),
+            &["timeout"],
+            "did not answer",
+        ),
+        (
+            "moved-in-a-circle",
+            Says::This(http("301 Moved Permanently", kind, "location: /_cluster/health\r\n", "")),
+            &["protocol"],
+            "redirect",
         ),
         ("silent", Says::Nothing, &["timeout"], "did not answer"),
         (
@@ -62,11 +73,13 @@ fn wrong_answers(elsewhere: &str) -> Vec<(&'static str, Says, &'static [&'static
 async fn an_engine_that_answers_something_else() -> Result<()> {
     let lab = Lab::bare()?;
     let elsewhere = Impostor::start(healthy_engine).await?;
+    let beside = Impostor::start(healthy_engine).await?;
+    let standby = format!("url: http://{}", beside.address());
     let mut impostors = Vec::new();
     let mut config = "pairs:\n".to_owned();
     for (name, says, reasons, word) in wrong_answers(&format!("http://{}", elsewhere.address())) {
         let impostor = Impostor::that_says(says).await?;
-        config += &watch::engines(name, &format!("url: http://{}", impostor.address()), NONE);
+        config += &watch::engines(name, &format!("url: http://{}", impostor.address()), &standby);
         impostors.push((name, impostor, reasons, word));
     }
     let agent = watch::agent(&lab, config).await?;
@@ -95,7 +108,9 @@ async fn an_engine_that_answers_something_else() -> Result<()> {
 async fn an_engine_that_answers_fifty_mebibytes() -> Result<()> {
     let lab = Lab::bare()?;
     let engine = Impostor::start(healthy_engine).await?;
-    let config = watch::engines("flood", &format!("url: http://{}", engine.address()), NONE);
+    let beside = Impostor::start(healthy_engine).await?;
+    let url = |impostor: &Impostor| format!("url: http://{}", impostor.address());
+    let config = watch::engines("flood", &url(&engine), &url(&beside));
     let agent = watch::agent(&lab, format!("pairs:\n{config}")).await?;
     tells_ok(&agent, "flood", "search").await?;
     let before = memory(&agent, "VmRSS")?;
@@ -130,8 +145,12 @@ async fn one_that_hangs_delays_no_other() -> Result<()> {
     let good = Impostor::start(healthy_engine).await?;
     let hangs = Impostor::that_says(Says::Nothing).await?;
     let url = |impostor: &Impostor| format!("url: http://{}", impostor.address());
-    let config =
-        format!("pairs:\n{}{}", watch::engines("hangs", &url(&hangs), NONE), watch::engines("good", &url(&good), NONE));
+    let beside = Impostor::start(healthy_engine).await?;
+    let config = format!(
+        "pairs:\n{}{}",
+        watch::engines("hangs", &url(&hangs), &url(&beside)),
+        watch::engines("good", &url(&good), &url(&beside))
+    );
     let agent = watch::agent(&lab, config).await?;
     tells_unknown(&agent, "hangs", "search", &["timeout"]).await?;
     tells_ok(&agent, "good", "search").await?;
@@ -142,4 +161,49 @@ async fn one_that_hangs_delays_no_other() -> Result<()> {
         Ok((tokio::time::Instant::now() >= until).then_some(()))
     })
     .await
+}
+
+/// Everything but the health may be nonsense, huge, or text where numbers are expected: what is known is told, the rest is not.
+#[tokio::test]
+async fn an_engine_that_answers_its_health_only() -> Result<()> {
+    let lab = Lab::bare()?;
+    let engine = Impostor::start(healthy_engine).await?;
+    let beside = Impostor::start(healthy_engine).await?;
+    let url = |impostor: &Impostor| format!("url: http://{}", impostor.address());
+    let agent = watch::agent(&lab, format!("pairs:\n{}", watch::engines("odd", &url(&engine), &url(&beside)))).await?;
+    tells_ok(&agent, "odd", "search").await?;
+    let before = memory(&agent, "VmRSS")?;
+    let json = "application/json";
+    let flood = format!("HTTP/1.1 200 OK\r\ncontent-type: {json}\r\ncontent-length: {}\r\n\r\n", 50_u64 << 20);
+    let odd = [
+        Says::This(http("200 OK", "text/html", "", WEB_PAGE)),
+        Says::This(http("200 OK", json, "", r#"{"_all":{"primaries":{"indexing":{"index_total":"#)),
+        Says::This(http(
+            "200 OK",
+            json,
+            "",
+            r#"{"_shards":{"failed":"0"},"_all":{"primaries":{"indexing":{"index_total":"-7"}}}}"#,
+        )),
+        Says::This(http("302 Found", json, "location: /\r\n", "")),
+        Says::Flood(flood.into_bytes(), 50 << 20),
+    ];
+    for says in odd {
+        engine.change(move |heard| {
+            let path = String::from_utf8_lossy(heard);
+            let path = path.split(' ').nth(1).unwrap_or_default();
+            let besides = ["/_stats/", "/_cluster/settings", "/_nodes/"].iter().any(|part| path.contains(part));
+            if besides { says.clone() } else { healthy_engine(heard) }
+        });
+        let connections = engine.connections();
+        let until = tokio::time::Instant::now() + Duration::from_secs(4);
+        wait_until("it was asked some times", SOON, async || {
+            let told = watch::channel_of(&agent, "odd", "search").await?;
+            assert_eq!(told["level"], "ok", "{told} after {connections} connections");
+            Ok((tokio::time::Instant::now() >= until).then_some(()))
+        })
+        .await?;
+        let index = agent.json("/api/v1/pairs/odd").await?["search"]["nodes"][0]["indices"][0].clone();
+        assert_eq!((&index["documents"], &index["store_bytes"]), (&7.into(), &serde_json::Value::Null), "{index}");
+    }
+    grew_by_at_most(&agent, before, 20 << 20)
 }

@@ -83,6 +83,25 @@ pub fn identity(response: &Response) -> Result<Identity, Failure> {
     Ok(Identity { distribution: distribution.map(short), version: number.map(short) })
 }
 
+/// The answer to `/_nodes/_local`, where `/` is not there. What it does not tell stays unknown.
+pub fn identity_of_node(response: &Response) -> Identity {
+    #[derive(Deserialize)]
+    struct Nodes {
+        #[serde(default)]
+        nodes: BTreeMap<String, Node>,
+    }
+    #[derive(Deserialize)]
+    struct Node {
+        version: Option<String>,
+        build_flavor: Option<String>,
+    }
+    let node = json::<Nodes>(response).ok().and_then(|answer| answer.nodes.into_values().next());
+    let Some(node) = node else { return Identity::default() };
+    // Only Elasticsearch has flavours.
+    let distribution = node.build_flavor.map(|_| "elasticsearch".to_owned());
+    Identity { distribution, version: node.version.map(|version| version.chars().take(LONGEST_WORD).collect()) }
+}
+
 /// The answer to `/_cluster/health`, and the colour of each concrete index.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterHealth {

@@ -11,9 +11,10 @@ use super::answers::{Loose, json};
 use crate::facts::{Failure, SearchDisk};
 use crate::http_client::Response;
 
-/// Where the engine is asked for its watermarks, those that nobody has set included.
+/// Where the engine is asked for its watermarks, those that nobody has set included. (A filter takes each dot for a step downwards,
+/// and flat names have dots: hence the asterisks.)
 pub const WATERMARKS: &str = "/_cluster/settings?include_defaults=true&flat_settings=true\
-                              &filter_path=*.cluster.routing.allocation.disk*";
+                              &filter_path=*.cluster*disk*";
 /// Where it is asked for the fill of its nodes' disks.
 pub const DISKS: &str =
     "/_nodes/stats/fs?filter_path=nodes.*.fs.total.total_in_bytes,nodes.*.fs.total.available_in_bytes";

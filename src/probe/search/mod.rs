@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use self::answers::{
-    ClusterHealth, Concrete, Identity, cluster_health, concrete_indices, documents, identity, index_stats, recoveries,
+    ClusterHealth, Concrete, Identity, cluster_health, concrete_indices, documents, identity, identity_of_node,
+    index_stats, recoveries,
 };
 use self::disk::Watermarks;
 use crate::clock;
@@ -246,8 +247,12 @@ impl SearchProbe {
             return Ok(identity.clone());
         }
         let response = self.get("/").await?;
-        // A role may be kept from asking this; nothing depends on it.
-        let known = if response.status == 403 { Identity::default() } else { identity(&response)? };
+        // A role may be kept from asking this, and a slim engine may not have it; nothing depends on it.
+        let known = match response.status {
+            403 => Identity::default(),
+            405 => identity_of_node(&self.get(NODE).await?),
+            _ => identity(&response)?,
+        };
         self.identity = Some((known.clone(), Instant::now() + IDENTITY_EVERY));
         Ok(known)
     }
@@ -264,6 +269,9 @@ impl SearchProbe {
 const HEALTH: &str = "/_cluster/health?filter_path=status,timed_out,number_of_nodes,active_shards_percent_as_number,\
                       active_shards_percent,unassigned_shards,initializing_shards,relocating_shards,\
                       number_of_pending_tasks,number_of_in_flight_fetch";
+
+/// Tells the version, too.
+const NODE: &str = "/_nodes/_local?filter_path=nodes.*.version,nodes.*.build_flavor";
 
 /// Of an index's numbers.
 const STATS: &str = "_shards.failed,_all.primaries.indexing.index_total,_all.primaries.store.size_in_bytes";

@@ -35,6 +35,10 @@ fn who_answers() {
         ok(r#"{"version":{"number":"8.17.0","build_flavor":"default"},"tagline":"You Know, for Search"}"#);
     assert_eq!(identity_of(&elasticsearch), named("elasticsearch", "8.17.0"));
     assert_eq!(identity_of(&ok("{}")), Ok((None, None)));
+    let node = ok(r#"{"nodes":{"x":{"version":"8.17.0","build_flavor":"default"}}}"#);
+    let known = Identity { distribution: Some("elasticsearch".to_owned()), version: Some("8.17.0".to_owned()) };
+    assert_eq!(identity_of_node(&node), known);
+    assert_eq!(identity_of_node(&answer(403, "{}")), Identity::default());
 }
 
 #[test]
