@@ -87,9 +87,11 @@ impl PairConfig {
     /// Where its secrets come from, those of its nodes and of its status page.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
         let page = self.postgres.as_ref().and_then(|channel| channel.status_page.as_ref());
-        self.nodes.iter().flat_map(NodeConfig::secrets).chain(page.and_then(|page| page.password.as_ref())).chain(
-            self.kvstore.as_ref().and_then(|channel| channel.write_via.as_ref()).and_then(KvstoreNode::password),
-        )
+        self.nodes
+            .iter()
+            .flat_map(NodeConfig::secrets)
+            .chain(page.and_then(|page| page.password.as_ref()))
+            .chain(self.kvstore.as_ref().and_then(|channel| channel.write_via.as_ref()).and_then(KvstoreNode::password))
     }
 
     /// The node with this name.
@@ -347,7 +349,10 @@ pub struct RuleSetting {
 pub(super) mod duration_as_text {
     use std::time::Duration;
 
-    pub(in crate::config) fn serialize<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&crate::units::duration_text(*value))
     }
 }

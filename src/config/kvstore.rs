@@ -1,8 +1,8 @@
 //! The key-value channel and its stores from their sections.
 
 use super::node::{NodeRead, credentials, exactly_one};
-use super::section::Section;
 use super::secrets::Environment;
+use super::section::Section;
 use super::stores::{
     ExecStoreNode, HttpOperation, HttpStoreNode, KvstoreChannel, KvstoreNode, Lanes, Observe, RedisNode, StoreTls,
     TcpStoreNode, WriteOrder,
@@ -20,9 +20,7 @@ pub(super) fn store(section: &Section<'_>, environment: &Environment) -> Option<
     let http = section.given("http").map(|part| http(&part, environment));
     let exec = section.given("exec").map(|part| exec(&part));
     let tcp = if kinds.contains(&"tcp") { section.given("tcp") } else { None };
-    let tcp = tcp.map(|part| {
-        Some(KvstoreNode::Tcp(TcpStoreNode { address: part.parsed("address", value::address)? }))
-    });
+    let tcp = tcp.map(|part| Some(KvstoreNode::Tcp(TcpStoreNode { address: part.parsed("address", value::address)? })));
     redis.or(http).or(exec).or(tcp).flatten()
 }
 
@@ -50,25 +48,33 @@ fn http(section: &Section<'_>, environment: &Environment) -> Option<KvstoreNode>
         }
     }
     if let Some(Some(put)) = &put
-        && !put.path.contains("{key") && !put.body.contains("{key")
+        && !put.path.contains("{key")
+        && !put.body.contains("{key")
     {
         section.problem("put", "put: the key stands nowhere", "write {key} or {key_base64} into its path or body");
     }
     if let Some(Some(put)) = &put
-        && !put.path.contains("{value") && !put.body.contains("{value")
+        && !put.path.contains("{value")
+        && !put.body.contains("{value")
     {
-        section.problem("put", "put: the value stands nowhere", "write {value} or {value_base64} into its path or body");
+        section.problem(
+            "put",
+            "put: the value stands nowhere",
+            "write {value} or {value_base64} into its path or body",
+        );
     }
-    let encoding = section.choice("encoding");
+    // All are read before any that is missing ends it, so that all mistakes are told.
+    let (encoding, value_at, headers) =
+        (section.choice("encoding"), section.parsed("value_at", pointer), headers(section));
     Some(KvstoreNode::Http(HttpStoreNode {
         url: section.parsed("url", value::http_url)?,
         user,
         password,
         root_certificate: section.path("root_certificate"),
-        headers: headers(section),
+        headers,
         put: put??,
         get: get??,
-        value_at: section.parsed("value_at", pointer),
+        value_at,
         base64: encoding.as_deref() == Some("base64"),
         delete: delete.flatten(),
     }))
@@ -108,7 +114,13 @@ fn operation(section: &Section<'_>) -> Option<HttpOperation> {
     let expect = statuses(section, "expect", &[200, 201, 204]);
     let missing = statuses(section, "missing", &[404]);
     let method = section.choice("method");
-    Some(HttpOperation { body: section.text("body").unwrap_or_default(), method: method?, path: path?, expect, missing })
+    Some(HttpOperation {
+        body: section.text("body").unwrap_or_default(),
+        method: method?,
+        path: path?,
+        expect,
+        missing,
+    })
 }
 
 fn statuses(section: &Section<'_>, name: &str, default: &[u16]) -> Vec<u16> {
@@ -137,11 +149,7 @@ fn exec(section: &Section<'_>) -> Option<KvstoreNode> {
 }
 
 /// The channel, and what must hold between it and the stores of the nodes.
-pub(super) fn channel(
-    pair: &Section<'_>,
-    nodes: &[NodeRead<'_>],
-    environment: &Environment,
-) -> Option<KvstoreChannel> {
+pub(super) fn channel(pair: &Section<'_>, nodes: &[NodeRead<'_>], environment: &Environment) -> Option<KvstoreChannel> {
     let section = pair.child("kvstore");
     let stores: Vec<_> = nodes.iter().filter_map(|node| Some((node, node.config.kvstore.as_ref()?))).collect();
     let lanes = section.child("lanes");
@@ -172,7 +180,8 @@ pub(super) fn channel(
     check_ports(&section, &channel, &stores);
     let not_redis = stores.iter().find(|(_, store)| !matches!(store, KvstoreNode::Redis(_)));
     if let Some((node, _)) = not_redis.filter(|_| channel.observe.sample > 0) {
-        let said = format!("sample: keys at random are taken from redis only, and {} has another store", node.config.name);
+        let said =
+            format!("sample: keys at random are taken from redis only, and {} has another store", node.config.name);
         observe.problem("sample", said, "name keys: `observe: { key: NAME }`");
     }
     Some(channel)

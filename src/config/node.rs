@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use super::checked::{
-    ConfigNode, NodeConfig, PostgresNode, PostgresTls, ReplicaMatch, SearchNode, SecretSource,
-    SslMode,
+    ConfigNode, NodeConfig, PostgresNode, PostgresTls, ReplicaMatch, SearchNode, SecretSource, SslMode,
 };
 use super::kvstore;
 use super::postgres_url::{self, ssl_mode};

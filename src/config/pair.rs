@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::checked::{
-    ConfigChannel, NodeConfig, PairConfig, PostgresChannel, RoleFrom, Rpo, Schedule,
-    SearchChannel,
-};
+use super::checked::{ConfigChannel, NodeConfig, PairConfig, PostgresChannel, RoleFrom, Rpo, Schedule, SearchChannel};
 use super::kvstore;
 use super::node::{self, NodeRead, exactly_one};
 use super::problems::{Found, Place};
@@ -34,8 +31,12 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
     check_replicas(&nodes);
     let has = |channel: Channel| nodes.iter().any(|node| node.names(channel));
     // Every section is read, also of a channel that no node has, so that its mistakes are told too.
-    let (postgres, config, kvstore, search) =
-        (postgres(section)?, config(section, &nodes)?, kvstore::channel(section, &nodes, environment)?, search(section)?);
+    let (postgres, config, kvstore, search) = (
+        postgres(section)?,
+        config(section, &nodes)?,
+        kvstore::channel(section, &nodes, environment)?,
+        search(section)?,
+    );
     Some(PairConfig {
         postgres: (has(Channel::Postgres) || status_page.is_some())
             .then_some(PostgresChannel { status_page, ..postgres }),

@@ -115,7 +115,8 @@ impl KvstoreHistory {
         for (step, took) in steps {
             let Some(took) = took.map(|took| took.as_secs_f64()) else { continue };
             let edges = self.edges.iter().map(|edge| (*edge, 0)).collect();
-            let counts = self.latencies.entry(step).or_insert(LatencyCount { buckets: edges, ..LatencyCount::default() });
+            let counts =
+                self.latencies.entry(step).or_insert(LatencyCount { buckets: edges, ..LatencyCount::default() });
             counts.buckets.iter_mut().filter(|(edge, _)| took <= *edge).for_each(|(_, count)| *count += 1);
             counts.count += 1;
             counts.sum += took;
@@ -123,7 +124,8 @@ impl KvstoreHistory {
         if let Some(round_trip) = facts.round_trip {
             self.round_trips.push_back((asked, round_trip));
         }
-        while self.round_trips.len() > MOST || self.round_trips.front().is_some_and(|(at, _)| asked.since(*at) > WINDOW) {
+        while self.round_trips.len() > MOST || self.round_trips.front().is_some_and(|(at, _)| asked.since(*at) > WINDOW)
+        {
             self.round_trips.pop_front();
         }
     }

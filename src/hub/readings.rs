@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::clock::{Moment, WallTime};
 use crate::config::PairConfig;
 use crate::facts::{
-    ConfigFacts, Failure, KvstoreFacts, Latest, Observation, ObservedFacts, PostgresFacts, Reading, SearchFacts, StatusPageFacts,
+    ConfigFacts, Failure, KvstoreFacts, Latest, Observation, ObservedFacts, PostgresFacts, Reading, SearchFacts,
+    StatusPageFacts,
 };
 use crate::names::{Channel, Name, PostgresSource};
 use crate::snapshot::ProbeHealth;

@@ -12,8 +12,8 @@ use super::{Common, Core};
 use crate::clock::{Moment, WallTime};
 use crate::config::{Config, Environment, PairConfig, parse};
 use crate::facts::{
-    CycleFacts, Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading,
-    Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
+    CycleFacts, Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings,
+    PrimaryFacts, Reading, Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
 };
 use crate::judge::rules::RuleBook;
 use crate::level::Level;

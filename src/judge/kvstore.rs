@@ -160,10 +160,15 @@ impl Known<'_> {
         let (standby, primary) = (&facts.standby.0, &facts.primary.0);
         let found = |wanted: Outcome| facts.more.lanes.iter().find(|lane| lane.outcome == Some(wanted));
         let against = |lane: &crate::facts::LaneFacts, reason, what: String| {
-            Some(Verdict::unproven(reason, format!("new writes pass, but the canary of the {} lane {what}", lane.lane), Some(asked)))
+            Some(Verdict::unproven(
+                reason,
+                format!("new writes pass, but the canary of the {} lane {what}", lane.lane),
+                Some(asked),
+            ))
         };
         if let Some(lane) = found(Outcome::Lost) {
-            let what = "was acknowledged and is lost or rolled back: whatever was written with it may be, too".to_owned();
+            let what =
+                "was acknowledged and is lost or rolled back: whatever was written with it may be, too".to_owned();
             return against(lane, Reason::Lost, what);
         }
         if let Some(lane) = found(Outcome::PrimaryOnly) {
@@ -178,7 +183,8 @@ impl Known<'_> {
     /// What the comparison says against it.
     fn data_against(&self, asked: Moment) -> Option<Verdict> {
         let (observed, _) = self.observed.as_ref()?;
-        (observed.differs == Some(true)).then(|| Verdict::unproven(Reason::Diverged, observed::told(observed), Some(asked)))
+        (observed.differs == Some(true))
+            .then(|| Verdict::unproven(Reason::Diverged, observed::told(observed), Some(asked)))
     }
 
     fn observed_alone(&self) -> Verdict {
@@ -187,7 +193,8 @@ impl Known<'_> {
                 Verdict::unproven(Reason::Diverged, observed::told(observed), Some(*asked))
             }
             Some((observed, Ok(asked))) if observed.compared == 0 => {
-                let detail = "there was nothing to compare: the configured keys are on neither side, or the stores are empty";
+                let detail =
+                    "there was nothing to compare: the configured keys are on neither side, or the stores are empty";
                 Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
             }
             Some((_, Ok(asked))) => Verdict::proven(*asked),
@@ -248,7 +255,7 @@ impl Known<'_> {
         let too_slow = p99.is_some_and(|p99| p99 > self.channel.sla);
         CanaryEvidence {
             last_ok: self.last_ok().map(|ok| now.since(ok)),
-            lanes: facts.map(|_| history.lanes().to_vec()).unwrap_or_default(),
+            lanes: if facts.is_some() { history.lanes().to_vec() } else { Vec::new() },
             pending: facts.map(|facts| facts.more.indeterminate_pending),
             resolved: history.resolved(),
             latencies: history.latencies(),

@@ -100,13 +100,28 @@ pub(super) static METRICS: [Metric; 17] = [
         "standby_kvstore_at_risk_canaries",
         "Canaries that were acknowledged and are not on the standby: a failover now would lose them.",
         Unit::Count,
-        |input, emit| emit.put_known([], input.evidence.kvstore.as_ref().and_then(|kvstore| kvstore.at_risk).map(|risk| count(risk.canaries))),
+        |input, emit| {
+            emit.put_known(
+                [],
+                input.evidence.kvstore.as_ref().and_then(|kvstore| kvstore.at_risk).map(|risk| count(risk.canaries)),
+            )
+        },
     ),
     of_pair(
         "standby_kvstore_at_risk_seconds",
         "For how long acknowledged canaries have not reached the standby: what a failover now would lose, in time.",
         Unit::Seconds,
-        |input, emit| emit.put_known([], input.evidence.kvstore.as_ref().and_then(|kvstore| kvstore.at_risk).map(|risk| risk.since.as_secs_f64())),
+        |input, emit| {
+            emit.put_known(
+                [],
+                input
+                    .evidence
+                    .kvstore
+                    .as_ref()
+                    .and_then(|kvstore| kvstore.at_risk)
+                    .map(|risk| risk.since.as_secs_f64()),
+            )
+        },
     ),
     of_pair(
         "standby_kvstore_indeterminate_pending",

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 use crate::names::{
-    Channel, FailureKind, Lane, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage,
+    Channel, FailureKind, Lane, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth,
+    Severity, Stage,
 };
 use crate::snapshot::FindingState;
 

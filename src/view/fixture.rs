@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    CanaryEvidence, ConfigEvidence, KvstoreEvidence, NodeEvidence, NodeTold, ObservedEvidence, Outlook, PairEvidence, PostgresEvidence, Roles,
-    SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
+    CanaryEvidence, ConfigEvidence, KvstoreEvidence, NodeEvidence, NodeTold, ObservedEvidence, Outlook, PairEvidence,
+    PostgresEvidence, Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold,
+    Verdict, WalStatus,
 };
 use crate::facts::{AtRisk, Failure};
 use crate::level::Level;
 use crate::metrics;
 use crate::names::{
-    Channel, FailureKind, Lane, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage,
+    Channel, FailureKind, Lane, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth,
+    Severity, Stage,
 };
 use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, Sample, Snapshot, View};
 use crate::units::{Bytes, Lsn};

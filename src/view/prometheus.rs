@@ -296,7 +296,11 @@ mod tests {
         assert!(text.contains(&format!("# TYPE h_seconds histogram\n{one}")), "{text}");
         assert!(text.contains(&one.replace("write", "read")), "{text}");
         let open = render([declared], samples.iter().flatten(), Format::OpenMetrics);
-        for line in ["h_seconds_bucket{step=\"read\",le=\"1.0\"} 3\n", "h_seconds_count{step=\"read\"} 4\n", "h_seconds_sum{step=\"read\"} 9.5\n"] {
+        for line in [
+            "h_seconds_bucket{step=\"read\",le=\"1.0\"} 3\n",
+            "h_seconds_count{step=\"read\"} 4\n",
+            "h_seconds_sum{step=\"read\"} 9.5\n",
+        ] {
             assert!(open.contains(line), "{open}");
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Lab, Monitoring, MonitoringOptions, Need, Persistence, RedisPair, Result, SyncLoop, wait_until};
+use standbywatch_lab::{
+    Lab, Monitoring, MonitoringOptions, Need, Persistence, RedisPair, Result, SyncLoop, wait_until,
+};
 
 use crate::dashboard::{Panel, expressions_of};
 use crate::watched::{QUICK, SOON, agent, is_well, redis};

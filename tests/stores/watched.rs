@@ -32,7 +32,8 @@ pub async fn agent(lab: &Lab, config: String) -> Result<Agent> {
 /// The channel's part of the API, and the channel itself.
 pub async fn looked(agent: &Agent) -> Result<(Value, Value)> {
     let pair = agent.json("/api/v1/pairs/shop").await?;
-    let channel = pair["channels"].as_array().and_then(|all| all.iter().find(|one| one["channel"] == "kvstore")).cloned();
+    let channel =
+        pair["channels"].as_array().and_then(|all| all.iter().find(|one| one["channel"] == "kvstore")).cloned();
     Ok((pair["kvstore"].clone(), channel.context("the channel is there")?))
 }
 
@@ -56,9 +57,11 @@ pub async fn is_well(agent: &Agent) -> Result<Value> {
 
 /// Waits until a finding of this rule stands (or is gone).
 pub async fn finds(agent: &Agent, rule: &str, there: bool) -> Result<()> {
-    wait_until("the finding", SOON, async || Ok((findings(agent).await?.iter().any(|one| one == rule) == there).then_some(())))
-        .await
-        .with_context(|| format!("{rule}: {there}"))
+    wait_until("the finding", SOON, async || {
+        Ok((findings(agent).await?.iter().any(|one| one == rule) == there).then_some(()))
+    })
+    .await
+    .with_context(|| format!("{rule}: {there}"))
 }
 
 /// The rules that are met now.

@@ -55,7 +55,9 @@ async fn k2_the_write_path_leaves_the_standby_out() -> Result<()> {
 /// New writes pass; what stays shows it.
 #[tokio::test]
 async fn k2_standby_wiped() -> Result<()> {
-    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
     let stores = site.stores.as_ref().expect("planned");
     let mut row = Row::of(&site, "K2", "standby's store emptied", &["kvstore"]).await?;
     lanes_are_ok(&site).await?;
@@ -69,7 +71,9 @@ async fn k2_standby_wiped() -> Result<()> {
 
 #[tokio::test]
 async fn k2_acknowledged_write_rolled_back_by_a_restart() -> Result<()> {
-    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
     let stores = site.stores.as_ref().expect("planned");
     let mut row = Row::of(&site, "K2", "primary's store killed without an append-only file", &["kvstore"]).await?;
     lanes_are_ok(&site).await?;
@@ -84,7 +88,9 @@ async fn k2_acknowledged_write_rolled_back_by_a_restart() -> Result<()> {
 
 #[tokio::test]
 async fn k2_canary_evicted() -> Result<()> {
-    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
     let stores = site.stores.as_ref().expect("planned");
     let mut row = Row::of(&site, "K2", "standby's store evicts (allkeys-lru)", &["kvstore"]).await?;
     lanes_are_ok(&site).await?;
@@ -109,7 +115,9 @@ async fn k2_canary_evicted() -> Result<()> {
 /// The write lies in the frozen store's socket and lands when it goes on.
 #[tokio::test]
 async fn k3_write_times_out_and_lands_later() -> Result<()> {
-    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
     let stores = site.stores.as_ref().expect("planned");
     let mut row = Row::of(&site, "K3", "a write times out and lands later", &["kvstore"]).await?;
     stores.standby.server.freeze()?;

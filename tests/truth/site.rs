@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use standbywatch_lab::{
-    Agent, AgentOptions, Alertmanager, Authority, Context, Gateway, Lab, Monitoring, MonitoringOptions, Need, Persistence,
-    PgPair, PgPairBuilder, RedisPair, Result, SyncLoop,
+    Agent, AgentOptions, Alertmanager, Authority, Context, Gateway, Lab, Monitoring, MonitoringOptions, Need,
+    Persistence, PgPair, PgPairBuilder, RedisPair, Result, SyncLoop,
 };
 
 /// In the lab `StandbyReplicationUnknown` and its like are held this long instead of a minute.

@@ -35,6 +35,7 @@ pub(super) fn evidence(
     if let Some((_, failure)) = facts.failures.first() {
         return (ObservedEvidence::default(), Err((failure.kind.into(), failure.message.clone())));
     }
+    // a default is right: with the primary unknown, no missing key is known to be the primary's.
     let on = |node: Option<&Name>| node.map_or(0, |node| history.observed.missing_on(node));
     let primary = roles.primary.as_ref();
     // With the roles unknown, both sides' missing keys are told as the standby's rather than not at all.
@@ -42,7 +43,8 @@ pub(super) fn evidence(
     let missing_on_primary = on(primary);
     let compared = history.observed.compared();
     let drifted = compared.differing + missing;
-    let now_differs = facts.differing + facts.still_differing + facts.missing.iter().map(|(_, count)| count).sum::<u64>();
+    let now_differs =
+        facts.differing + facts.still_differing + facts.missing.iter().map(|(_, count)| count).sum::<u64>();
     #[allow(clippy::cast_precision_loss, reason = "some thousands")]
     let ratio = (compared.compared > 0).then(|| drifted as f64 / compared.compared as f64);
     let evidence = ObservedEvidence {

@@ -54,7 +54,14 @@ impl Timeline {
             role_from: None,
         };
         let roles = Roles { primary: Some(name("alpha")), standbys: vec![name("beta")], ..Roles::default() };
-        Self { channel, pair, latest: Latest::NeverAsked, observed: Latest::NeverAsked, history: KvstoreHistory::default(), roles }
+        Self {
+            channel,
+            pair,
+            latest: Latest::NeverAsked,
+            observed: Latest::NeverAsked,
+            history: KvstoreHistory::default(),
+            roles,
+        }
     }
 
     fn canary(&mut self, seconds: u64, outcome: Outcome, failure: Option<(bool, FailureKind)>) {
@@ -294,7 +301,11 @@ fn data_that_differ_speak_against_canaries_that_pass() {
     let refused = Failure::new(FailureKind::Permission, "may not");
     compared(&mut timeline, 103, ObservedFacts { failures: vec![(name("beta"), refused)], ..ObservedFacts::default() });
     let evidence = timeline.at(104).0;
-    assert_eq!((evidence.verdict.up, evidence.verdict.reason), (true, Some(Reason::Permission)), "half the proof is a warning");
+    assert_eq!(
+        (evidence.verdict.up, evidence.verdict.reason),
+        (true, Some(Reason::Permission)),
+        "half the proof is a warning"
+    );
     assert_eq!(evidence.observed.expect("configured").differs, None);
 }
 

@@ -15,7 +15,9 @@ pub(super) fn reason(facts: &KvstoreFacts) -> Reason {
             Reason::Diverged
         }
         Outcome::Evicted => Reason::Evicted,
-        Outcome::Ok | Outcome::Unknown => first_failure(facts).map_or(Reason::NotSeenYet, |failure| failure.kind.into()),
+        Outcome::Ok | Outcome::Unknown => {
+            first_failure(facts).map_or(Reason::NotSeenYet, |failure| failure.kind.into())
+        }
     }
 }
 

@@ -90,13 +90,7 @@ impl HttpStore {
     ///
     /// # Errors
     /// With the failure, whether the write had left.
-    pub async fn put(
-        &mut self,
-        deadline: Instant,
-        key: &str,
-        value: &str,
-        ttl: Duration,
-    ) -> Result<(), WriteFailure> {
+    pub async fn put(&mut self, deadline: Instant, key: &str, value: &str, ttl: Duration) -> Result<(), WriteFailure> {
         let put = self.settings.put.clone();
         match self.ask(deadline, &put, &Filling { key, value, ttl }).await {
             Ok(answer) if put.expect.contains(&answer.status) => Ok(()),

@@ -68,7 +68,8 @@ pub(super) async fn side(store: &mut Store, node: &Name, key: &str, kept: &KeptC
 
 /// The very canary, or a newer one: the agent may have been killed before it saved what it wrote last.
 fn holds(found: Option<Mark>, kept: &KeptCanary) -> bool {
-    found.is_some_and(|mark| mark.sequence > kept.sequence || (mark.sequence, mark.nonce) == (kept.sequence, kept.nonce))
+    found
+        .is_some_and(|mark| mark.sequence > kept.sequence || (mark.sequence, mark.nonce) == (kept.sequence, kept.nonce))
 }
 
 fn missing(older: bool, kept: &KeptCanary, node: &Name, identity: Option<&Identity>, now: Moment) -> Side {
@@ -152,10 +153,17 @@ mod tests {
         assert_eq!(found(Some(&identity("b", 50, 1, true))), Side::Evicted, "since its start");
         assert_eq!(found(Some(&identity("b", 900, 0, false))), Side::Unknown, "it ran before: another server");
         assert_eq!(found(None), Side::Gone, "a kind that does not tell");
-        assert_eq!(missing(false, &kept(), &Name::new("alpha"), Some(&identity("a", 1, 0, true)), at(200)), Side::Unknown);
+        assert_eq!(
+            missing(false, &kept(), &Name::new("alpha"), Some(&identity("a", 1, 0, true)), at(200)),
+            Side::Unknown
+        );
         let of_before = KeptCanary { written: None, ..kept() };
         let same = identity("a", 900, 7, true);
-        assert_eq!(missing(false, &of_before, &Name::new("beta"), Some(&same), at(200)), Side::Unknown, "it may have expired");
+        assert_eq!(
+            missing(false, &of_before, &Name::new("beta"), Some(&same), at(200)),
+            Side::Unknown,
+            "it may have expired"
+        );
     }
 
     #[test]

@@ -28,9 +28,7 @@ use self::write::{Found, Sides, Way, Writing, Written};
 use crate::clock;
 use crate::config::{KvstoreChannel, KvstoreNode, PairConfig, WriteOrder};
 use crate::evidence::Roles;
-use crate::facts::{
-    AtRisk, CanaryTracker, CycleFacts, Failure, KvstoreFacts, Reading, StoreAnswer,
-};
+use crate::facts::{AtRisk, CanaryTracker, CycleFacts, Failure, KvstoreFacts, Reading, StoreAnswer};
 use crate::names::{FailureKind, Lane, Name, Outcome, Proof};
 
 /// Asks both stores of one pair.
@@ -223,7 +221,9 @@ impl KvstoreProbe {
             }
         }
         let since_left = |moment: clock::Moment| left.map(|left| moment.since(left));
-        let shown = |answer: &StoreAnswer, at| (ack == Ack::Yes && answer.holds == Some(true)).then(|| since_left(at)).flatten();
+        let shown = |answer: &StoreAnswer, at| {
+            (ack == Ack::Yes && answer.holds == Some(true)).then(|| since_left(at)).flatten()
+        };
         let more = CycleFacts {
             standby_visible: shown(&standby_answer, standby_at),
             primary_visible: shown(&primary_answer, primary_at),
@@ -338,7 +338,9 @@ fn landings(written: &Written, found: &Found, canary: Mark) -> [Landing; 2] {
     // Whoever passes a write on may pass it on late, to both.
     let passed_on = Written::may_land(written.gateway.as_ref());
     let replicated = written.standby.is_none() && Written::may_land(written.primary.as_ref());
-    let landing = |write: Option<&Result<(), store::WriteFailure>>, read: &Result<Option<Mark>, Failure>, later: bool| {
+    let landing = |write: Option<&Result<(), store::WriteFailure>>,
+                   read: &Result<Option<Mark>, Failure>,
+                   later: bool| {
         match write {
             _ if matches!(read, Ok(Some(mark)) if *mark == canary) => Landing::Landed,
             Some(Ok(())) => Landing::Landed,
@@ -347,7 +349,10 @@ fn landings(written: &Written, found: &Found, canary: Mark) -> [Landing; 2] {
         }
     };
     let later = passed_on || replicated;
-    [landing(written.standby.as_ref(), &found.standby, later), landing(written.primary.as_ref(), &found.primary, passed_on)]
+    [
+        landing(written.standby.as_ref(), &found.standby, later),
+        landing(written.primary.as_ref(), &found.primary, passed_on),
+    ]
 }
 
 #[cfg(test)]

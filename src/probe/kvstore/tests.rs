@@ -124,7 +124,13 @@ fn answer_to(command: &[String], inner: &mut Inner) -> Option<String> {
         }
         (Mood::Forgets, ["SET", ..]) => Some("+OK\r\n".to_owned()),
         (_, ["SET", key, value, "PX", millis]) => {
-            let lives = if key.ends_with("/fast") { "60000" } else if key.ends_with("/medium") { "1800000" } else { "10800000" };
+            let lives = if key.ends_with("/fast") {
+                "60000"
+            } else if key.ends_with("/medium") {
+                "1800000"
+            } else {
+                "10800000"
+            };
             assert_eq!(*millis, lives, "{key}");
             inner.sets += usize::from(key.ends_with("/fast"));
             inner.values.insert((*key).to_owned(), (*value).to_owned());

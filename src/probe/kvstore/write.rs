@@ -87,11 +87,7 @@ impl Writing<'_> {
         }
         let half = Instant::now() + self.deadline.saturating_duration_since(Instant::now()) / 4;
         let (standby, primary) = tokio::join!(sides.standby.mark(half, self.key), sides.primary.mark(half, self.key));
-        Written {
-            standby_before: standby.ok().flatten(),
-            primary_before: primary.ok().flatten(),
-            ..Written::default()
-        }
+        Written { standby_before: standby.ok().flatten(), primary_before: primary.ok().flatten(), ..Written::default() }
     }
 
     async fn one(&self, store: &mut Store, left: &mut Option<Moment>) -> Write {

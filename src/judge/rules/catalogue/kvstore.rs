@@ -84,7 +84,9 @@ pub(super) const LINK_DOWN: Rule = Rule {
     description: &[
         Part::Text("The port of the standby's key-value store of pair "),
         Part::Pair,
-        Part::Text(" does not answer. A write that goes to the standby first blocks; one that does not is not replicated."),
+        Part::Text(
+            " does not answer. A write that goes to the standby first blocks; one that does not is not replicated.",
+        ),
     ],
     remedy: "1. Check the link from the primary to the standby's store. 2. Check that the store lives and listens there. \
              3. Ask the application's own log whether writes block.",
@@ -122,7 +124,9 @@ pub(super) const EVICTION: Rule = Rule {
     description: &[
         Part::Text("A key-value store of pair "),
         Part::Pair,
-        Part::Text(" has thrown a canary away, as its maxmemory-policy says. It does so with the application's keys, too."),
+        Part::Text(
+            " has thrown a canary away, as its maxmemory-policy says. It does so with the application's keys, too.",
+        ),
     ],
     remedy: "1. If the store is a cache, this is its way: switch the rule off. 2. Else give it memory, or set its \
              maxmemory-policy to noeviction, so that it refuses writes instead of forgetting them.",

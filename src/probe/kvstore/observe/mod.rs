@@ -87,6 +87,7 @@ impl KvstoreObserver {
         // Two stores are compared: the primary's and the first standby's, or the first two where roles are not known.
         let primary = roles.primary.as_ref().filter(|_| !roles.contradicted);
         let place = |name: &Name| self.stores.iter().position(|(node, _)| node == name);
+        // a default is right: it is a place in a list.
         let first = primary.and_then(place).unwrap_or(0);
         let second = roles.standbys.iter().find_map(place).filter(|place| *place != first);
         let second = second.unwrap_or(usize::from(first == 0));
@@ -94,7 +95,8 @@ impl KvstoreObserver {
             return facts;
         };
         let names = [one.clone(), other.clone()];
-        let mut sides = Both { stores: [one_store, other_store], pace: &mut self.pace, timeout: self.channel.schedule.timeout };
+        let mut sides =
+            Both { stores: [one_store, other_store], pace: &mut self.pace, timeout: self.channel.schedule.timeout };
         let told = sides.all(&self.channel, &self.drifted, &names, &mut facts).await;
         match told {
             Ok(drifted) => self.drifted = drifted,
@@ -139,7 +141,8 @@ impl Both<'_> {
         sampled.retain(|key| !named.contains(key));
         sampled.sort();
         sampled.dedup();
-        let known: Vec<Key> = before.iter().filter(|key| !named.contains(key) && !sampled.contains(key)).cloned().collect();
+        let known: Vec<Key> =
+            before.iter().filter(|key| !named.contains(key) && !sampled.contains(key)).cloned().collect();
         let (named_count, sampled_count) = (named.len(), sampled.len());
         let keys: Vec<Key> = named.into_iter().chain(sampled).chain(known).collect();
         let states = self.states(&keys).await?;
@@ -148,7 +151,9 @@ impl Both<'_> {
         let mut fates = vec![Fate::Equal; keys.len()];
         let mut suspects: Vec<(usize, Suspect)> = Vec::new();
         for (at, (key, states)) in keys.iter().zip(states).enumerate() {
-            if states[0] != states[1] {
+            if states.contains(&State::Other) {
+                fates[at] = Fate::Moving;
+            } else if states[0] != states[1] {
                 suspects.push((at, Suspect { key: key.clone(), looks: vec![states] }));
             }
         }
@@ -158,7 +163,8 @@ impl Both<'_> {
         let count = |fate: Fate| counted.iter().filter(|other| **other == fate).count() as u64;
         facts.compared = counted.len() as u64 - count(Fate::Moving) - facts.absent_keys.min(counted.len() as u64);
         facts.differing = count(Fate::Differs);
-        facts.missing = names.iter().enumerate().map(|(side, name)| (name.clone(), count(Fate::MissingAt(side)))).collect();
+        facts.missing =
+            names.iter().enumerate().map(|(side, name)| (name.clone(), count(Fate::MissingAt(side)))).collect();
         let drifted = |fate: &Fate| matches!(fate, Fate::Differs | Fate::MissingAt(_));
         facts.still_differing = fates[counted.len()..].iter().filter(|fate| drifted(fate)).count() as u64;
         let drifted = fates.iter().zip(keys).filter(|(fate, _)| drifted(fate)).map(|(_, key)| key);
