@@ -63,16 +63,18 @@ fn http(section: &Section<'_>, environment: &Environment) -> Option<KvstoreNode>
             "write {value} or {value_base64} into its path or body",
         );
     }
-    let encoding = section.choice("encoding");
+    // All are read before any that is missing ends it, so that all mistakes are told.
+    let (encoding, value_at, headers) =
+        (section.choice("encoding"), section.parsed("value_at", pointer), headers(section));
     Some(KvstoreNode::Http(HttpStoreNode {
         url: section.parsed("url", value::http_url)?,
         user,
         password,
         root_certificate: section.path("root_certificate"),
-        headers: headers(section),
+        headers,
         put: put??,
         get: get??,
-        value_at: section.parsed("value_at", pointer),
+        value_at,
         base64: encoding.as_deref() == Some("base64"),
         delete: delete.flatten(),
     }))

@@ -255,7 +255,7 @@ impl Known<'_> {
         let too_slow = p99.is_some_and(|p99| p99 > self.channel.sla);
         CanaryEvidence {
             last_ok: self.last_ok().map(|ok| now.since(ok)),
-            lanes: facts.map(|_| history.lanes().to_vec()).unwrap_or_default(),
+            lanes: if facts.is_some() { history.lanes().to_vec() } else { Vec::new() },
             pending: facts.map(|facts| facts.more.indeterminate_pending),
             resolved: history.resolved(),
             latencies: history.latencies(),

@@ -1,7 +1,7 @@
 //! Each kind of store, and what each way to write proves.
 
 use standbywatch_lab::{
-    EtcdServer, Gateway, Lab, Need, Persistence, RedisPair, RedisServer, Result, Skips, wait_until,
+    Authority, EtcdServer, Gateway, Lab, Need, Persistence, RedisPair, RedisServer, Result, Skips, wait_until,
 };
 use tokio::net::TcpListener;
 
@@ -96,6 +96,57 @@ async fn a_gateway_that_leaves_a_side_out_is_found_out() -> Result<()> {
     assert_eq!(told["outcome"], "rejected", "{told}");
     stores.standby.start_again().await?;
     is_well(&agent).await?;
+    Ok(())
+}
+
+/// With the rights that docs/kvstore.md names, and no other.
+#[tokio::test]
+async fn redis_over_tls_with_a_user_of_its_own_in_another_database() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Redis])? else { return Ok(()) };
+    let authority = Authority::new(&lab, "authority")?;
+    let certificate = authority.for_server(&["127.0.0.1"])?;
+    let (alpha, primary) = RedisServer::start_with_tls(&lab, "kv-alpha", &certificate).await?;
+    let (beta, standby) = RedisServer::start_with_tls(&lab, "kv-beta", &certificate).await?;
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kvstore.md"))?;
+    let rights: Vec<&str> = document.lines().filter(|line| line.starts_with("ACL SETUSER standbywatch ")).collect();
+    assert_eq!(rights.len(), 2, "the canaries' and the comparison's");
+    let fill = "redis.call('SELECT', 3) redis.call('SET', 's', 'x') redis.call('HSET', 'h', 'a', 1, 'b', 2) redis.call('RPUSH', 'l', 1, 2) \
+                redis.call('SADD', 'm', 1, 2) redis.call('ZADD', 'z', 1, 'a') redis.call('XADD', 't', '1-1', 'f', 'v') return 1";
+    for store in [&alpha, &beta] {
+        for line in &rights {
+            let line = line.replace("PASSWORD", "first");
+            let _: String = store.command(&line.split(' ').collect::<Vec<_>>()).await?;
+        }
+        let _: i64 = store.command(&["EVAL", fill, "0"]).await?;
+    }
+    let password = lab.write("password", "first\n")?;
+    let node = |address: std::net::SocketAddr| {
+        format!(
+            "redis: {{ address: \"{address}\", user: standbywatch, password_file: {}, database: 3, tls: {{ root_certificate: {} }} }}",
+            password.display(),
+            authority.root().display()
+        )
+    };
+    let channel = format!("{QUICK}, observe: {{ sample: 10 }}");
+    let agent = agent(&lab, pair(&node(primary), &node(standby), &channel)).await?;
+    is_well(&agent).await?;
+    wait_until("each type was compared", SOON, async || {
+        let told = is_well(&agent).await?;
+        Ok((told["observed"]["compared"].as_u64() >= Some(12) && told["observed"]["differs"] == false).then_some(()))
+    })
+    .await?;
+    assert_eq!(is_well(&agent).await?["lanes"][0]["outcome"], "ok");
+
+    // The password is changed on the standby's store; what is open stays open, so it is ended.
+    let _: String = beta.command(&["ACL", "SETUSER", "standbywatch", "resetpass", ">second"]).await?;
+    let _: i64 = beta.command(&["CLIENT", "KILL", "USER", "standbywatch"]).await?;
+    tells(&agent, "unknown", &["authentication"]).await?;
+    let _: String = alpha.command(&["ACL", "SETUSER", "standbywatch", "resetpass", ">second"]).await?;
+    lab.write("password", "second\n")?;
+    is_well(&agent).await?;
+    let _: String = beta.command(&["ACL", "SETUSER", "standbywatch", "-set"]).await?;
+    tells(&agent, "unknown", &["permission"]).await?;
+    assert!(!agent.server.log().contains("second"), "no secret in the log");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ const KEYS: u64 = 100_000;
 /// Two stores that hold the same keys.
 async fn filled(lab: &Lab) -> Result<RedisPair> {
     let stores = RedisPair::start(lab, Persistence::Nothing).await?;
-    let fill = "for i = 1, tonumber(ARGV[2]) do local k = (tonumber(ARGV[1]) * 10000 + i); \
+    let fill = "for i = 1, tonumber(ARGV[2]) do local k = (tonumber(ARGV[1]) * 1000 + i); \
                 local t = k % 10; local name = 'data:' .. k; \
                 if t == 0 then redis.call('HSET', name, 'a', k, 'b', k + 1) \
                 elseif t == 1 then redis.call('RPUSH', name, k, k + 1, k + 2) \
@@ -20,8 +20,8 @@ async fn filled(lab: &Lab) -> Result<RedisPair> {
                 elseif t == 3 then redis.call('ZADD', name, 1, 'x', 2, k) \
                 else redis.call('SET', name, 'value ' .. k) end end return 1";
     for store in [&stores.primary, &stores.standby] {
-        for part in 0..KEYS / 10_000 {
-            let _: i64 = store.command(&["EVAL", fill, "0", &part.to_string(), "10000"]).await?;
+        for part in 0..KEYS / 1000 {
+            let _: i64 = store.command(&["EVAL", fill, "0", &part.to_string(), "1000"]).await?;
         }
     }
     Ok(stores)

@@ -35,6 +35,7 @@ pub(super) fn evidence(
     if let Some((_, failure)) = facts.failures.first() {
         return (ObservedEvidence::default(), Err((failure.kind.into(), failure.message.clone())));
     }
+    // a default is right: with the primary unknown, no missing key is known to be the primary's.
     let on = |node: Option<&Name>| node.map_or(0, |node| history.observed.missing_on(node));
     let primary = roles.primary.as_ref();
     // With the roles unknown, both sides' missing keys are told as the standby's rather than not at all.

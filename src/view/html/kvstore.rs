@@ -11,7 +11,8 @@ pub(super) fn part(pair: &PairDocument) -> Html {
     if kvstore.proof == Proof::Reachability {
         return ports(kvstore);
     }
-    Html::joined(&[canaries(kvstore), kvstore.observed.as_ref().map(observed).unwrap_or_default()])
+    let parts = [Some(canaries(kvstore)), kvstore.observed.as_ref().map(observed)];
+    Html::joined(&parts.into_iter().flatten().collect::<Vec<_>>())
 }
 
 fn proofs(kvstore: &KvstoreDocument) -> Html {

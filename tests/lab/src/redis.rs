@@ -1,6 +1,7 @@
 //! Two key-value stores and a writer that writes to the standby's first.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cable::Cable;
 use crate::lab::{Lab, stage};
+use crate::postgres::Certificate;
 use crate::process::{As, Server};
 use crate::wait::wait_until;
 use crate::{find, ports};
@@ -39,42 +41,46 @@ pub struct RedisServer {
     port: u16,
     persistence: Persistence,
     extra: Vec<String>,
-    wrapper: Vec<String>,
 }
 
 impl RedisServer {
     /// Starts a store of this name and waits until it answers.
     pub async fn start(lab: &Lab, name: &str, persistence: Persistence) -> Result<Self> {
-        Self::start_with(lab, name, persistence, &[], &[]).await
+        Self::start_with(lab, name, persistence, &[]).await
     }
 
-    /// The same with further arguments, e.g. `["--maxmemory", "2mb"]`, and a program to start it with, e.g.
-    /// `["faketime", "-f", "+1h"]`.
-    pub async fn start_with(
-        lab: &Lab,
-        name: &str,
-        persistence: Persistence,
-        extra: &[&str],
-        wrapper: &[&str],
-    ) -> Result<Self> {
+    /// The same with further arguments, e.g. `["--maxmemory", "2mb"]`.
+    pub async fn start_with(lab: &Lab, name: &str, persistence: Persistence, extra: &[&str]) -> Result<Self> {
         let dir = lab.server_dir(name)?;
-        let [extra, wrapper] = [extra, wrapper].map(|words| words.iter().map(|&word| word.to_owned()).collect());
-        let this = Self { server: Server::new(lab, name, &dir), port: ports::lease()?, persistence, extra, wrapper };
+        let extra = extra.iter().map(|&word| word.to_owned()).collect();
+        let this = Self { server: Server::new(lab, name, &dir), port: ports::lease()?, persistence, extra };
         this.start_again().await?;
         Ok(this)
     }
 
+    /// A store that speaks TLS on a port of its own, besides the plain one that the laboratory uses.
+    pub async fn start_with_tls(lab: &Lab, name: &str, certificate: &Certificate) -> Result<(Self, SocketAddr)> {
+        let port = ports::lease()?;
+        // The store is another user, who must read them.
+        let copy = |file: &Path, kind: &str| -> Result<String> {
+            let path = lab.write(&format!("{name}-{kind}.pem"), &std::fs::read_to_string(file)?)?;
+            Ok(path.to_string_lossy().into_owned())
+        };
+        let (file, key) = (copy(&certificate.certificate, "certificate")?, copy(&certificate.key, "key")?);
+        let extra = [
+            ["--tls-port", &port.to_string()],
+            ["--tls-cert-file", &file],
+            ["--tls-key-file", &key],
+            ["--tls-ca-cert-file", &file],
+            ["--tls-auth-clients", "no"],
+        ];
+        let this = Self::start_with(lab, name, Persistence::Nothing, extra.as_flattened()).await?;
+        Ok((this, (Ipv4Addr::LOCALHOST, port).into()))
+    }
+
     /// Starts it after it was stopped or killed, on the same port.
     pub async fn start_again(&self) -> Result<()> {
-        let program = find::program("redis-server")?;
-        let mut command = match self.wrapper.split_first() {
-            Some((wrapper, words)) => {
-                let mut command = Command::new(find::program(wrapper)?);
-                command.args(words).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        let mut command = Command::new(find::program("redis-server")?);
         let append = match self.persistence {
             Persistence::Nothing => "no",
             Persistence::AppendOnly => "yes",

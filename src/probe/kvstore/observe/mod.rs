@@ -87,6 +87,7 @@ impl KvstoreObserver {
         // Two stores are compared: the primary's and the first standby's, or the first two where roles are not known.
         let primary = roles.primary.as_ref().filter(|_| !roles.contradicted);
         let place = |name: &Name| self.stores.iter().position(|(node, _)| node == name);
+        // a default is right: it is a place in a list.
         let first = primary.and_then(place).unwrap_or(0);
         let second = roles.standbys.iter().find_map(place).filter(|place| *place != first);
         let second = second.unwrap_or(usize::from(first == 0));
@@ -150,7 +151,9 @@ impl Both<'_> {
         let mut fates = vec![Fate::Equal; keys.len()];
         let mut suspects: Vec<(usize, Suspect)> = Vec::new();
         for (at, (key, states)) in keys.iter().zip(states).enumerate() {
-            if states[0] != states[1] {
+            if states.contains(&State::Other) {
+                fates[at] = Fate::Moving;
+            } else if states[0] != states[1] {
                 suspects.push((at, Suspect { key: key.clone(), looks: vec![states] }));
             }
         }

@@ -1,6 +1,6 @@
 //! Reads of keys as what they are. Not by `DUMP`: two servers may keep equal data in different encodings.
 
-use redis::{Cmd, Pipeline, RedisResult, Value, cmd};
+use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd};
 
 use super::{BATCH, Both, Failed, Key, State};
 use crate::facts::Failure;
@@ -33,7 +33,7 @@ const TYPES: [Type; 6] = [
 ];
 
 fn command(words: &[&str], key: &[u8]) -> Cmd {
-    let mut command = cmd(words.first().copied().unwrap_or_default());
+    let mut command = cmd(words.first().copied().unwrap_or("PING"));
     command.arg(key);
     for word in words.iter().skip(1) {
         command.arg(*word);
@@ -53,7 +53,8 @@ fn pipeline(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
 struct Size {
     kind: Option<&'static Type>,
     absent: bool,
-    length: u64,
+    /// `None`: it is another type by now, or gone.
+    length: Option<u64>,
     small: bool,
 }
 
@@ -144,7 +145,7 @@ impl Both<'_> {
                 Value::SimpleString(name) => (TYPES.iter().find(|kind| kind.name == name), name == "none"),
                 _ => (None, false),
             };
-            sizes.push(Size { kind, absent, length: 0, small: true });
+            sizes.push(Size { kind, absent, length: None, small: true });
         }
         let known = |size: &Size| size.kind.is_some();
         let mut commands = Vec::new();
@@ -156,20 +157,15 @@ impl Both<'_> {
             }
         }
         let mut answers = self.ask(side, commands).await?.into_iter();
-        let number = |answer: Option<RedisResult<Value>>| match answer {
-            Some(Ok(Value::Int(number))) => u64::try_from(number).ok(),
-            _ => None,
-        };
         for size in sizes.iter_mut().filter(|size| known(size)) {
-            // Not told: it has become another type or may not be asked; then it is not read.
-            let length = number(answers.next());
-            size.length = length.unwrap_or(0);
-            size.small = if size.kind.is_some_and(|kind| kind.name == "string") {
-                length.is_some_and(|length| length <= LARGEST)
-            } else {
-                let room = number(answers.next());
-                length.is_some_and(|length| length <= MOST_ELEMENTS) && room.is_some_and(|room| room <= LARGEST)
+            let length = self.number(side, answers.next())?;
+            let room = match size.kind {
+                Some(kind) if kind.name != "string" => self.number(side, answers.next())?,
+                _ => length,
             };
+            let most = if size.kind.is_some_and(|kind| kind.name == "string") { LARGEST } else { MOST_ELEMENTS };
+            size.small = length.is_some_and(|length| length <= most) && room.is_some_and(|room| room <= LARGEST);
+            size.length = length;
         }
         Ok(sizes)
     }
@@ -189,13 +185,14 @@ impl Both<'_> {
             let state = match (size.kind, read(at)) {
                 (None, _) if size.absent => State::Absent,
                 (None, _) => State::Other,
-                (Some(kind), None) => State::Length(kind.name, size.length),
-                (Some(kind), Some(_)) => match answers.next() {
-                    Some(Ok(Value::Nil)) => State::Absent,
-                    Some(Ok(Value::Array(elements))) if elements.is_empty() => State::Absent,
-                    Some(Ok(value)) => State::Whole(digest(kind, value)),
-                    // Another type by now; it is looked at again.
-                    _ => State::Length("changing", fastrand::u64(..)),
+                (Some(kind), None) => {
+                    size.length.map_or_else(State::changing, |length| State::Length(kind.name, length))
+                }
+                (Some(kind), Some(_)) => match self.present(side, answers.next())? {
+                    Some(Value::Nil) => State::Absent,
+                    Some(Value::Array(elements)) if elements.is_empty() => State::Absent,
+                    Some(value) => State::Whole(digest(kind, value)),
+                    None => State::changing(),
                 },
             };
             states.push(state);
@@ -216,8 +213,26 @@ impl Both<'_> {
         answers.map_err(|failure| (side, failure))
     }
 
+    fn number(&self, side: usize, answer: Option<RedisResult<Value>>) -> Result<Option<u64>, Failed> {
+        Ok(match self.present(side, answer)? {
+            Some(Value::Int(number)) => u64::try_from(number).ok(),
+            _ => None,
+        })
+    }
+
+    /// An answer about a key that may have changed since. `None`: it has. A right that is missing is no change.
+    fn present(&self, side: usize, answer: Option<RedisResult<Value>>) -> Result<Option<Value>, Failed> {
+        match answer {
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(error)) if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm)) => {
+                self.told(side, Err(error)).map(Some)
+            }
+            Some(Err(_)) | None => Ok(None),
+        }
+    }
+
     /// An answer that must be one: whoever may not read finds nothing, which is no proof.
-    fn told(&mut self, side: usize, answer: RedisResult<Value>) -> Result<Value, Failed> {
+    fn told(&self, side: usize, answer: RedisResult<Value>) -> Result<Value, Failed> {
         answer.map_err(|error| {
             let failure = match &*self.stores[side] {
                 Store::Redis(store) => RedisStore::refusal(store, &error),
@@ -225,6 +240,13 @@ impl Both<'_> {
             };
             (side, failure)
         })
+    }
+}
+
+impl State {
+    /// Equal to nothing: it is looked at again.
+    fn changing() -> Self {
+        Self::Length("changing", fastrand::u64(..))
     }
 }
 
