@@ -62,6 +62,7 @@ pub fn evidence(
         let detail = "which node is the standby is not known, so nobody can tell which copy counts";
         nothing_known(Verdict::unproven(Reason::RoleUnknown, detail, None))
     });
+    // a default is right: in it nothing is known.
     evidence.drift = most_drifted.unwrap_or_default();
     (evidence, changes.into_iter().flatten().min())
 }

@@ -10,6 +10,8 @@ use crate::facts::{Failure, Reading, Timestamp};
 use crate::names::FailureKind;
 use crate::units::Bytes;
 
+mod drift;
+
 fn at(seconds: u64) -> Moment {
     Moment::after_boot(Duration::from_secs(seconds))
 }

@@ -62,7 +62,7 @@ pub(super) fn walk(
         old: before.map(|seen| Old { entries: seen.manifest.walk(), stamps: &seen.stamps, current: None, at: 0 }),
         builder: Builder::default(),
         // Most trees are as large as they were.
-        stamps: Vec::with_capacity(before.map_or(0, |seen| seen.stamps.len())),
+        stamps: before.map_or_else(Vec::new, |seen| Vec::with_capacity(seen.stamps.len())),
         bound: None,
         bytes: 0,
         wall: clock::wall().0,
@@ -193,7 +193,8 @@ impl Walk<'_> {
             Err(Errno::NOENT) => return,
             Err(_) => return self.put(unreadable(0), Stamp(None)),
         };
-        let mode = u16::try_from(stat.st_mode & 0o7777).unwrap_or(0);
+        #[allow(clippy::cast_possible_truncation, reason = "twelve bits fit")]
+        let mode = (stat.st_mode & 0o7777) as u16;
         let plain = |kind| Print { kind, mode, content: [0; 16] };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => self.subdirectory(directory, name, depth, plain(EntryKind::Directory)),
@@ -246,7 +247,7 @@ impl Walk<'_> {
 
     fn file(&mut self, directory: BorrowedFd<'_>, name: &CStr, stat: &Stat, mode: u16) {
         let stamp = Stamp::of(stat);
-        self.bytes = self.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
+        self.bytes = self.bytes.saturating_add(size(stat));
         if self.bytes > self.extent.most_bytes {
             self.bound = self.bound.or(Some(TreeBound::Bytes));
             return self.put(unreadable(mode), Stamp(None));
@@ -290,7 +291,7 @@ impl Walk<'_> {
         let mut file = std::fs::File::from(file);
         let mut hasher = blake3::Hasher::new();
         // A file that grows faster than it is read must not keep the walk here.
-        let mut left = u64::try_from(stat.st_size).unwrap_or(0).saturating_add(CHUNK as u64);
+        let mut left = size(stat).saturating_add(CHUNK as u64);
         loop {
             let read = file.read(&mut self.chunk)?;
             if read == 0 || self.stop.load(Ordering::Relaxed) {
@@ -313,6 +314,11 @@ impl Walk<'_> {
             self.bound = Some(TreeBound::Paths);
         }
     }
+}
+
+#[allow(clippy::cast_sign_loss, reason = "no file has less than nothing in it")]
+const fn size(stat: &Stat) -> u64 {
+    stat.st_size as u64
 }
 
 const fn unreadable(mode: u16) -> Print {

@@ -22,7 +22,7 @@ pub(super) fn config(config: Option<&ConfigDocument>) -> Html {
         value(&drifted),
         value(&count(drift.differing_files)),
         value(&count(drift.unreadable_files)),
-        Html::text(drift.not_compared.as_deref().unwrap_or_default()),
+        Html::text(drift.not_compared.as_deref().unwrap_or("")),
     ];
     let head = [
         "failures in a row",
