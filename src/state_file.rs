@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
+use crate::history::day::Change;
 use crate::history::rules::RuleTimers;
 use crate::history::saved::SavedPostgres;
 use crate::names::Name;
@@ -29,6 +30,9 @@ pub struct Saved {
     /// Where the primary stood and when, slots, ages: what PostgreSQL's servers themselves do not tell.
     #[serde(default)]
     pub postgres: Option<SavedPostgres>,
+    /// Each change of a level, on the wall clock: it means the same in any boot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 /// The instant of saving or loading, on the clocks of this machine.
@@ -163,16 +167,16 @@ impl Document {
     fn saved_for(self, present: &Present) -> Saved {
         let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
         let gap = present.now.since(self.saved_at);
-        let Saved { mut timers, postgres } = self.saved;
+        let Saved { mut timers, postgres, changes } = self.saved;
         let postgres = postgres.map(|postgres| match same_boot {
             true => postgres.in_same_boot(present.now),
             false => postgres.in_other_boot(self.saved_at, present.now),
         });
         if !same_boot || gap > LONGEST_GAP {
-            return Saved { timers: RuleTimers::default(), postgres };
+            return Saved { timers: RuleTimers::default(), postgres, changes };
         }
         timers.unobserved(gap);
-        Saved { timers, postgres }
+        Saved { timers, postgres, changes }
     }
 }
 

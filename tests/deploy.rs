@@ -87,10 +87,9 @@ fn the_examples_for_prometheus_and_alertmanager_are_sound() -> Result<()> {
     let prometheus = lab.write("prometheus.yml", &text)?;
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/standbywatch.rules.yml");
     lab.write("rules/standbywatch.rules.yml", &std::fs::read_to_string(rules)?)?;
-    for (program, arguments, file) in [
-        ("promtool", ["check", "config"].as_slice(), &prometheus),
-        ("amtool", &["check-config"], &routes()),
-    ] {
+    for (program, arguments, file) in
+        [("promtool", ["check", "config"].as_slice(), &prometheus), ("amtool", &["check-config"], &routes())]
+    {
         let output = Command::new(program).args(arguments).arg(file).output().context(program)?;
         assert!(output.status.success(), "{program}: {}", said(&output));
     }
@@ -153,7 +152,8 @@ async fn agents_are_muted_exactly_while_the_dead_man_s_switch_of_prometheus_arri
     http::send(Method::POST, &format!("{url}/-/reload"), None).await?.ok()?;
 
     let alert = |name: &str, channel: &str, source: &str| {
-        let mut labels = serde_json::json!({ "alertname": name, "severity": "critical", "pair": "catalog", "channel": channel });
+        let mut labels =
+            serde_json::json!({ "alertname": name, "severity": "critical", "pair": "catalog", "channel": channel });
         if !source.is_empty() {
             labels["source"] = source.into();
         }

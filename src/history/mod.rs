@@ -2,6 +2,7 @@
 
 pub mod catch_up;
 pub mod config_sync;
+pub mod day;
 pub mod flapping;
 pub mod kvstore;
 pub mod lag_trend;

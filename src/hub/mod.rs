@@ -23,6 +23,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
 use crate::evidence::Roles;
+use crate::history::day::{Day, SharedDay};
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
@@ -51,6 +52,7 @@ pub struct Hub {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     took: Arc<AtomicU64>,
     rules: watch::Sender<Arc<RuleBook>>,
+    day: SharedDay,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Saved>,
     saving: Option<JoinHandle<()>>,
@@ -90,12 +92,12 @@ impl Hub {
         let saving = saving.map(|Keeping { boot, writes }| tokio::spawn(saving::keep(file, boot, states, writes)));
         let present = (clock::now(), clock::wall());
         let (core, first) = Core::new(pair.clone(), common, saved, state, present);
-        let took = core.took.clone();
+        let (took, day) = (core.took.clone(), core.day.clone());
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
         let (rules, other_rules) = watch::channel(common.rules.clone());
         let task = tokio::spawn(core.run(publish, other_rules, stopped));
-        Self { pair, snapshots, took, rules, stop, task, saving }
+        Self { pair, snapshots, took, rules, day, stop, task, saving }
     }
 
     /// From now on judges by these rules. Probes and their connections go on, and so do the timers of rules that are still
@@ -112,6 +114,11 @@ impl Hub {
     /// What it publishes. Look at a snapshot only through `snapshot.at(clock::now())`.
     pub const fn snapshots(&self) -> &watch::Receiver<Arc<Snapshot>> {
         &self.snapshots
+    }
+
+    /// The last day of the pair.
+    pub const fn day(&self) -> &SharedDay {
+        &self.day
     }
 
     /// What its snapshots cost, as a function that may be called after it has stopped, too.
@@ -162,6 +169,7 @@ struct Core {
     number: u64,
     next_change: Option<Moment>,
     transitions: Transitions,
+    day: SharedDay,
     state: watch::Sender<Saved>,
     /// When memory beside the timers was last handed to be saved.
     handed: Moment,
@@ -188,6 +196,7 @@ impl Core {
             number: 0,
             next_change: None,
             transitions: Transitions::default(),
+            day: SharedDay::new(Day::restored(saved.changes)),
             state,
             handed: now,
             roles: watch::channel(Roles::default()).0,
@@ -299,20 +308,24 @@ impl Core {
             changed
         });
         self.transitions.tell(&view, complete);
-        self.keep(now);
+        let level_changed = self.day.with(|day| day.record(&view, complete));
+        self.keep(now, level_changed);
         self.next_change = Some(next_change);
         self.number += 1;
         Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until))
     }
 
-    /// Hands on what is to be saved: timers as soon as one changes, the rest now and then, since it changes with each reading.
-    fn keep(&mut self, now: Moment) {
+    /// Hands on what is to be saved: timers and levels as soon as one changes, the rest now and then, since it changes with each reading.
+    fn keep(&mut self, now: Moment, level_changed: bool) {
         let postgres = if now.since(self.handed) >= HAND_EVERY { self.histories.saved() } else { None };
         if postgres.is_some() {
             self.handed = now;
         }
         self.state.send_if_modified(|saved| {
-            let changed = saved.timers != self.timers || postgres.is_some();
+            let changed = saved.timers != self.timers || postgres.is_some() || level_changed;
+            if level_changed {
+                saved.changes = self.day.with(|day| day.changes().cloned().collect());
+            }
             if changed {
                 saved.timers.clone_from(&self.timers);
                 saved.postgres = postgres.or_else(|| saved.postgres.take());
@@ -323,7 +336,8 @@ impl Core {
 
     /// The newest state, also for the last write.
     fn hand_over(self) -> Saved {
-        let saved = Saved { timers: self.timers, postgres: self.histories.saved() };
+        let changes = self.day.with(|day| day.changes().cloned().collect());
+        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), changes };
         self.state.send_replace(saved.clone());
         saved
     }

@@ -8,6 +8,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,6 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::history::day::SharedDay;
+use crate::names::Name;
 use crate::snapshot::{Finding, Sample, Snapshot};
 
 /// A request's head may be this long, in bytes; longer ones are answered with 431.
@@ -67,6 +70,7 @@ pub struct ServeState {
     agent_samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
     agent_findings: watch::Receiver<Arc<Vec<Finding>>>,
     reload: Option<mpsc::Sender<ReloadRequest>>,
+    days: RwLock<BTreeMap<Name, SharedDay>>,
 }
 
 impl ServeState {
@@ -82,6 +86,7 @@ impl ServeState {
             agent_samples: Box::new(agent_samples),
             agent_findings: watch::channel(Arc::default()).1,
             reload: None,
+            days: RwLock::default(),
         }
     }
 
@@ -100,6 +105,15 @@ impl ServeState {
     /// After a reload: other pairs are watched from now on.
     pub fn replace_pairs(&self, pairs: impl Into<Pairs>) {
         *self.pairs.write().unwrap_or_else(PoisonError::into_inner) = pairs.into();
+    }
+
+    /// Where the last day of each pair is read from.
+    pub fn replace_days(&self, days: BTreeMap<Name, SharedDay>) {
+        *self.days.write().unwrap_or_else(PoisonError::into_inner) = days;
+    }
+
+    fn day(&self, pair: &str) -> Option<SharedDay> {
+        self.days.read().unwrap_or_else(PoisonError::into_inner).get(&Name::new(pair)).cloned()
     }
 
     fn pairs(&self) -> Pairs {

@@ -12,11 +12,13 @@ use tokio::sync::oneshot;
 use crate::clock::{self, Moment};
 use crate::http_client::percent_decoded;
 use crate::level::Level;
+use crate::names::Channel;
 use crate::serve::answer::{self, Answer};
 use crate::serve::openness::{HOW_TO_OPEN, is_this_machine};
 use crate::serve::{Pairs, ServeState};
 use crate::snapshot::Snapshot;
 use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
+use crate::view::history::HistoryDocument;
 use crate::view::prometheus::Format;
 use crate::view::replication::Replication;
 use crate::view::{html, prometheus};
@@ -35,6 +37,7 @@ enum Route<'a> {
     Page,
     Status,
     Pair(&'a str),
+    History(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -46,10 +49,14 @@ impl<'a> Route<'a> {
             "/-/ready" => Some(Self::Ready),
             "/" => Some(Self::Page),
             "/api/v1/status" => Some(Self::Status),
-            path => path
-                .strip_prefix("/api/v1/pairs/")
-                .filter(|name| !name.is_empty() && !name.contains('/'))
-                .map(Self::Pair),
+            path => {
+                let pair = path.strip_prefix("/api/v1/pairs/")?;
+                let (name, route): (_, fn(&'a str) -> Self) = match pair.strip_suffix("/history") {
+                    Some(name) => (name, Self::History),
+                    None => (pair, Self::Pair),
+                };
+                (!name.is_empty() && !name.contains('/')).then(|| route(name))
+            }
         }
     }
 
@@ -88,6 +95,7 @@ pub(super) fn respond<B: Body>(request: &Request<B>, peer: SocketAddr, state: &S
         Route::Page => answer::html(html::render(&status_document(state, &shown, now), &state.settings.telemetry_path)),
         Route::Status => as_json(&status_document(state, &shown, now)),
         Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
+        Route::History(name) => history(&percent_decoded(name), request.uri().query().unwrap_or_default(), state, now),
     }
 }
 
@@ -207,6 +215,19 @@ fn pair(name: &str, shown: &Shown, now: Moment) -> Answer {
         }
         None => no_such_pair(),
     }
+}
+
+/// The last day of one channel, or of all.
+fn history(pair: &str, query: &str, state: &ServeState, now: Moment) -> Answer {
+    let Some(day) = state.day(pair) else { return no_such_pair() };
+    let only = match parameter(query, "channel") {
+        None => None,
+        Some(name) => match Channel::from_text(&name) {
+            Some(channel) => Some(channel),
+            None => return answer::json_error(StatusCode::NOT_FOUND, "No channel has this name."),
+        },
+    };
+    as_json(&day.with(|day| HistoryDocument::new(pair, day, only, now)))
 }
 
 fn no_such_pair() -> Answer {

@@ -7,6 +7,7 @@ pub mod api;
 mod document;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod history;
 pub mod html;
 pub mod prometheus;
 pub mod replication;

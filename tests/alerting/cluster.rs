@@ -62,9 +62,11 @@ async fn beside_prometheus_the_agents_are_mute_until_it_is_gone() -> Result<()> 
     let alertmanager = Alertmanager::start_as(&lab, plan).await?;
     let agent = agent(&lab, "", pushing_to(&[alertmanager.url()]), &[]).await?;
     let rules = printed(&agent).await?;
-    let options = MonitoringOptions { targets: vec![agent.address()?], rules: vec![rules], ..MonitoringOptions::default() };
+    let options =
+        MonitoringOptions { targets: vec![agent.address()?], rules: vec![rules], ..MonitoringOptions::default() };
     let Monitoring { prometheus, alertmanager } = Monitoring::start_with(&lab, &options, alertmanager).await?;
-    let (theirs, ours) = (|status: &str| (String::new(), status.to_owned()), |status: &str| ("agent".to_owned(), status.to_owned()));
+    let (theirs, ours) =
+        (|status: &str| (String::new(), status.to_owned()), |status: &str| ("agent".to_owned(), status.to_owned()));
     // The agent was alone at first, and spoke.
     let receiver = &alertmanager.receiver;
     receiver.wait_for("StandbyAgentReloadFailed", "firing", &[("source", "agent")], Duration::ZERO).await.unwrap_err();

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cluster;
+mod history;
 
 mod outages;
 mod reload;
 
 mod site;
 mod state;
-

@@ -62,7 +62,8 @@ fn random_timelines_mean_the_same_to_both_evaluators() {
     }
     println!("{made} timelines; {pending} steps pending; steps firing by alert: {fired:?}");
     // Else that would compare silence with silence.
-    let all: BTreeSet<_> = RULES.iter().filter(|rule| judged_by_the_agent(rule)).map(|rule| rule.name.as_str()).collect();
+    let all: BTreeSet<_> =
+        RULES.iter().filter(|rule| judged_by_the_agent(rule)).map(|rule| rule.name.as_str()).collect();
     let silent: Vec<_> = all.iter().filter(|name| !fired.contains_key(**name)).collect();
     let enough = wanted < TIMELINES || (silent.is_empty() && pending > 100);
     assert!(enough, "EQUALITY_SEED={seed}: never fired: {silent:?}; pending {pending}");
@@ -94,9 +95,8 @@ fn settings(random: &mut Rng) -> BTreeMap<String, RuleSetting> {
 fn side_by_side(random: &mut Rng, settings: &BTreeMap<String, RuleSetting>) -> Timeline {
     let mut all = Timeline::new();
     for series in (0..PAIRS_OF_A_TEST).flat_map(|pair| timeline(random, pair_name(pair), settings)) {
-        let told = |other: &Series| {
-            series.pair.is_none() && other.metric == series.metric && other.labels == series.labels
-        };
+        let told =
+            |other: &Series| series.pair.is_none() && other.metric == series.metric && other.labels == series.labels;
         if !all.iter().any(told) {
             all.push(series);
         }

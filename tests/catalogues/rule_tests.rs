@@ -9,9 +9,9 @@ use standbywatch::names::RuleName;
 
 use crate::printed::assert_printed;
 use crate::promtool;
+use crate::repository;
 use crate::timelines::{Alert, STEP, Series, judged_by_the_agent, told_by_the_agent, with_pair};
 use crate::written::{Written, written};
-use crate::repository;
 
 const FOLDER: &str = "alerts/tests";
 

@@ -90,8 +90,11 @@ impl Alertmanager {
         let member = async |own: usize, other: usize| {
             let name = format!("alertmanager-{own}");
             let cluster = Some((ports[own], vec![ports[other]]));
-            Self::start_as(lab, AlertmanagerPlan { name, config: config.to_owned(), cluster, ..AlertmanagerPlan::default() })
-                .await
+            Self::start_as(
+                lab,
+                AlertmanagerPlan { name, config: config.to_owned(), cluster, ..AlertmanagerPlan::default() },
+            )
+            .await
         };
         let both = [member(0, 1).await?, member(1, 0).await?];
         for one in &both {
