@@ -11,7 +11,7 @@ export PATH := $(shell bash $(INSTALL) --where)/tools/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB := $(CARGO) run --quiet --package standbywatch-lab --bin
 
-.PHONY: help test truth demo demo-fault demo-repair bench docs docs-check fmt lint deny
+.PHONY: help test truth demo demo-fault demo-repair bench soak docs docs-check fmt lint deny
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,11 @@ bench: ## memory, CPU and scrape times beside the ordinary exporters, also into 
 	@bash $(INSTALL) --bench
 	@$(CARGO) build --release --package standbywatch --package standbywatch-lab --bins
 	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench -- docs/bench.md
+
+soak: ## a pair under changing load with no fault: no alert, no growth, a quiet log (SOAK_MINUTES=10)
+	@bash $(INSTALL)
+	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
+	@$(LAB) lab-soak -- $(SOAK_MINUTES)
 
 docs: ## print again the documents that come from the code
 	@bash tests/print-docs.sh

@@ -52,6 +52,7 @@ mod process;
 mod redis;
 mod rsync;
 mod search;
+pub mod soak;
 mod user;
 mod wait;
 
