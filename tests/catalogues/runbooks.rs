@@ -97,7 +97,8 @@ fn an_alert_s_runbook_leads_to_a_section() {
         let runbook = rules::runbook(rule.name.as_str());
         let (file, anchor) = runbook.split_once('#').expect("a file and an anchor");
         assert_eq!(file, "docs/runbooks.md");
-        let heading = document.lines().find(|line| line.strip_prefix("## ").is_some_and(|it| it.to_lowercase() == anchor));
+        let heading =
+            document.lines().find(|line| line.strip_prefix("## ").is_some_and(|it| it.to_lowercase() == anchor));
         assert!(heading.is_some(), "{runbook}");
     }
 }

@@ -35,7 +35,8 @@ pub async fn run(length: Duration) -> Result<String> {
     let lab = Watched::open_lab()?;
     let watched = Watched::start(&lab).await?;
     let config = Some(watched.configuration(&[]));
-    let agent = Agent::start(&lab, AgentOptions { program: program.clone(), config, ..AgentOptions::default() }).await?;
+    let agent =
+        Agent::start(&lab, AgentOptions { program: program.clone(), config, ..AgentOptions::default() }).await?;
     let printed = tokio::process::Command::new(&program)
         .args(["rules", "--config.file"])
         .arg(agent.dir().join("standbywatch.yml"))
@@ -63,8 +64,10 @@ pub async fn run(length: Duration) -> Result<String> {
         writer.stop().await;
     }
     let log = agent.server.log();
-    let loud: Vec<&str> =
-        log[quiet_from..].lines().filter(|line| !line.contains("level=info") && !line.contains("level=debug")).collect();
+    let loud: Vec<&str> = log[quiet_from..]
+        .lines()
+        .filter(|line| !line.contains("level=info") && !line.contains("level=debug"))
+        .collect();
     if !loud.is_empty() {
         bail!("the log was not quiet:\n{}", loud.join("\n"));
     }
@@ -93,7 +96,8 @@ fn judged(looks: &[Look], length: Duration, lines: usize) -> Result<String> {
     let rest = &looks[warm.min(looks.len())..];
     let (middle, end) = rest.split_at(rest.len() / 2);
     let most = |part: &[Look], of: fn(&Look) -> f64| part.iter().map(of).fold(0.0, f64::max);
-    let mut text = format!("soak: {:.1} minutes, {} looks, {lines} lines in the log\n", length.as_secs_f64() / 60.0, looks.len());
+    let mut text =
+        format!("soak: {:.1} minutes, {} looks, {lines} lines in the log\n", length.as_secs_f64() / 60.0, looks.len());
     for (what, of, bound) in [
         ("memory", (|look: &Look| look.memory) as fn(&Look) -> f64, MEMORY),
         ("descriptors", |look: &Look| look.descriptors, DESCRIPTORS),
