@@ -11,7 +11,7 @@ export PATH := $(shell bash $(INSTALL) --where)/tools/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB := $(CARGO) run --quiet --package standbywatch-lab --bin
 
-.PHONY: help test truth demo demo-fault demo-repair bench compare docs docs-check fmt lint deny
+.PHONY: help test truth demo demo-fault demo-repair bench compare soak docs docs-check fmt lint deny
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,11 @@ compare: ## what the usual formula says of a broken pair, beside what the agent 
 	@bash $(INSTALL) --bench
 	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
 	@$(LAB) lab-compare
+
+soak: ## a pair under changing load with no fault: no alert, no growth, a quiet log (SOAK_MINUTES=10)
+	@bash $(INSTALL)
+	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
+	@$(LAB) lab-soak -- $(SOAK_MINUTES)
 
 docs: ## print again the documents that come from the code
 	@bash tests/print-docs.sh

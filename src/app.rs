@@ -2,6 +2,7 @@
 
 mod agent_rules;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,11 +15,12 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::{self, BootId, WallTime};
 use crate::config::Config;
+use crate::history::day::SharedDay;
 use crate::hub::{Common, Hub, Keeping, StateWrites};
 use crate::judge::rules::RuleBook;
 use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
-use crate::names::WriteOutcome;
+use crate::names::{Name, WriteOutcome};
 use crate::push::{self, Push, PushCounters};
 use crate::serve::peer::PeerAccess;
 use crate::serve::{ReloadRequest, ServeState, WebSettings, serve};
@@ -145,6 +147,7 @@ impl App {
         let state = ServeState::new(options.web.clone(), receivers(&hubs), move || samples.samples())
             .with_findings(agent.rules.found())
             .with_reload(options.lifecycle.clone());
+        state.replace_days(days(&hubs));
         let state = Arc::new(state);
         state.let_in(access);
         let (stop_serving, stopped) = watch::channel(false);
@@ -217,6 +220,7 @@ impl App {
         self.state.let_in(access);
         // Shown together: who sees the new pairs sees that the reload succeeded.
         self.state.replace_pairs(receivers(&hubs));
+        self.state.replace_days(days(&hubs));
         self.agent.reloaded(true);
         if let Some(pushing) = self.pushing.take() {
             pushing.stop().await;
@@ -258,6 +262,10 @@ async fn access(config: &Config) -> Result<Option<PeerAccess>, String> {
 
 fn receivers(hubs: &[Hub]) -> Arc<[watch::Receiver<Arc<Snapshot>>]> {
     hubs.iter().map(|hub| hub.snapshots().clone()).collect()
+}
+
+fn days(hubs: &[Hub]) -> BTreeMap<Name, SharedDay> {
+    hubs.iter().map(|hub| (hub.pair().name.clone(), hub.day().clone())).collect()
 }
 
 /// `:PORT` listens on every address: on IPv6's, which takes IPv4 in as well, else on IPv4's.

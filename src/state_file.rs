@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
 use crate::facts::CanaryTracker;
+use crate::history::day::Change;
 use crate::history::rules::RuleTimers;
 use crate::history::saved::SavedPostgres;
 use crate::history::search::SavedSearch;
@@ -37,6 +38,9 @@ pub struct Saved {
     /// The canaries that lie in the key-value stores.
     #[serde(default)]
     pub kvstore: Option<CanaryTracker>,
+    /// Each change of a level, on the wall clock: it means the same in any boot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 /// The instant of saving or loading, on the clocks of this machine.
@@ -171,7 +175,7 @@ impl Document {
     fn saved_for(self, present: &Present) -> Saved {
         let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
         let gap = present.now.since(self.saved_at);
-        let Saved { mut timers, postgres, search, kvstore } = self.saved;
+        let Saved { mut timers, postgres, search, kvstore, changes } = self.saved;
         let search = search.map(|search| search.in_boot(same_boot, present.now));
         let kvstore = kvstore.map(|canaries| canaries.resumed(same_boot, present.now));
         let postgres = postgres.map(|postgres| match same_boot {
@@ -179,10 +183,10 @@ impl Document {
             false => postgres.in_other_boot(self.saved_at, present.now),
         });
         if !same_boot || gap > LONGEST_GAP {
-            return Saved { timers: RuleTimers::default(), postgres, search, kvstore };
+            return Saved { timers: RuleTimers::default(), postgres, search, kvstore, changes };
         }
         timers.unobserved(gap);
-        Saved { timers, postgres, search, kvstore }
+        Saved { timers, postgres, search, kvstore, changes }
     }
 }
 

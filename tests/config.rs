@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use standbywatch::cli::check_config::{CheckConfigArgs, report, summary};
 use standbywatch::config::{
-    self, Config, Environment, KvstoreNode, Problems, ReplicaMatch, Replication, RoleFrom, SecretSource,
+    self, Config, Environment, KvstoreNode, OnResolve, Problems, ReplicaMatch, Replication, RoleFrom, SecretSource,
 };
 use standbywatch::names::{Channel, Proof};
 use standbywatch::secret::Secret;
@@ -183,6 +183,21 @@ fn a_vendors_page_stands_for_servers_that_are_not_named() {
     let told = summary(&config);
     assert!(told.contains("by the vendor's page https://vendor.example/monitor/replication: believed"), "{told}");
     assert!(told.contains("a pulse every 5s"), "{told}");
+}
+
+#[test]
+fn alerts_go_to_every_alertmanager_by_one_way_in() {
+    let config = right("alerting");
+    let alerting = config.alerting.as_ref().unwrap();
+    assert_eq!(alerting.alertmanagers, ["https://10.0.0.9:9093/am", "http://10.0.0.10:9093"]);
+    assert_eq!(alerting.on_resolve, OnResolve::Send);
+    let heartbeat = alerting.heartbeat.as_ref().unwrap();
+    assert_eq!(heartbeat.url.expose(), "https://hc.example/ping/hunter2?from=here");
+    assert_eq!(alerting.access.user.as_deref(), Some("agent"));
+    let told = summary(&config);
+    assert!(told.contains("https://hc.example is called each minute") && !told.contains(SECRET), "{told}");
+    let defaults = right("all-channels").alerting.unwrap();
+    assert_eq!((defaults.on_resolve, defaults.heartbeat), (OnResolve::Expire, None));
 }
 
 #[test]

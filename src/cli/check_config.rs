@@ -63,6 +63,9 @@ pub fn summary(config: &Config) -> String {
     }
     if let Some(alerting) = &config.alerting {
         let _ = writeln!(text, "alerts are pushed to {}", alerting.alertmanagers.join(", "));
+        if let Some(heartbeat) = &alerting.heartbeat {
+            let _ = writeln!(text, "  while that works, {} is called each minute", heartbeat.shown);
+        }
         let _ = writeln!(text, "  no Prometheus may send the same rules there: one would resolve what the other fires");
     }
     for warning in &config.warnings {

@@ -8,13 +8,18 @@ use super::status_page;
 use super::value::{self, Wrong};
 use crate::secret::Secret;
 
-pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Alerting {
+/// `watchdog`: the rule that always fires is switched on.
+pub(super) fn read(section: &Section<'_>, watchdog: bool, environment: &Environment) -> Alerting {
     let alertmanagers = section.texts("alertmanagers", value::http_url);
     let on_resolve = match section.choice("on_resolve").as_deref() {
         Some("send") => OnResolve::Send,
         _ => OnResolve::Expire,
     };
     let heartbeat = section.parsed("heartbeat", heartbeat);
+    if heartbeat.is_some() && !watchdog {
+        let said = "heartbeat: StandbyWatchdog is switched off, by whose way it is known that alerts get through";
+        section.problem("heartbeat", said, "switch StandbyWatchdog on, or remove heartbeat");
+    }
     let access = section.given("access");
     let access = access.map_or_else(AlertingAccess::default, |access| access_of(&access, &alertmanagers, environment));
     Alerting { alertmanagers, external_labels: section.labels("external_labels"), on_resolve, heartbeat, access }

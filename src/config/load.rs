@@ -69,7 +69,10 @@ pub fn parse(text: &str, source_name: &str, environment: &Environment) -> Result
     let section = Section::open(&root, "", "the configuration".to_owned(), &found);
     let pairs = pairs(&section, environment);
     let rules = rules(&section);
-    let alerting = section.given("alerting").map(|part| alerting::read(&part, environment));
+    let alerting = section.given("alerting").map(|part| {
+        let watchdog = rules.get(RuleName::Watchdog.as_str()).and_then(|setting| setting.enabled).unwrap_or(true);
+        alerting::read(&part, watchdog, environment)
+    });
     let peer = super::peer::read(&section, &pairs, environment);
     let warnings = found.finish(source_name)?;
     Ok(Config { pairs, peer, alerting, rules, warnings })
@@ -89,11 +92,17 @@ fn pairs(section: &Section<'_>, environment: &Environment) -> Vec<Arc<PairConfig
 }
 
 fn rules(section: &Section<'_>) -> BTreeMap<String, RuleSetting> {
-    let mut settings = BTreeMap::new();
+    let mut settings: BTreeMap<String, RuleSetting> = BTreeMap::new();
+    let mut switches = Vec::new();
     for NamedSection { name, place, section: part } in section.named("rules", "rule") {
         let rule = RuleName::from_text(&name);
         if rule.is_none() {
             section.found.problem(place, format!("rules: there is no rule {}", shown(&name)), rule_meant(&name));
+        }
+        if let Some(needed) = rule
+            && part.has("enabled")
+        {
+            switches.push((needed, part.place_of("enabled")));
         }
         let setting = RuleSetting {
             hold: part.duration("for"),
@@ -101,6 +110,14 @@ fn rules(section: &Section<'_>) -> BTreeMap<String, RuleSetting> {
             enabled: part.has("enabled").then(|| part.flag("enabled")).flatten(),
         };
         settings.insert(name, setting);
+    }
+    for (rule, place) in switches {
+        let is_off = |rule: RuleName| settings.get(rule.as_str()).is_some_and(|setting| setting.enabled == Some(false));
+        let needs_it = |other: &&RuleName| other.needs() == Some(rule) && !is_off(**other);
+        if let Some(other) = RuleName::ALL.iter().find(needs_it).filter(|_| is_off(rule)) {
+            let said = format!("enabled: {other} leaves to {rule} what it does not tell itself");
+            section.found.problem(place, said, format!("leave {rule} on, or switch off both"));
+        }
     }
     settings
 }

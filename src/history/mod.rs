@@ -3,6 +3,7 @@
 pub mod catch_up;
 pub mod config_drift;
 pub mod config_sync;
+pub mod day;
 pub mod feed;
 pub mod flapping;
 pub mod kvstore;

@@ -28,6 +28,7 @@ use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
 use crate::evidence::Roles;
 use crate::facts::Observation;
+use crate::history::day::{Day, SharedDay};
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
@@ -57,6 +58,7 @@ pub struct Hub {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     took: Arc<AtomicU64>,
     rules: watch::Sender<Arc<RuleBook>>,
+    day: SharedDay,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Saved>,
     saving: Option<JoinHandle<()>>,
@@ -96,12 +98,12 @@ impl Hub {
         let saving = saving.map(|Keeping { boot, writes }| tokio::spawn(saving::keep(file, boot, states, writes)));
         let present = (clock::now(), clock::wall());
         let (core, first) = Core::new(pair.clone(), common, saved, state, present);
-        let took = core.took.clone();
+        let (took, day) = (core.took.clone(), core.day.clone());
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
         let (rules, other_rules) = watch::channel(common.rules.clone());
         let task = tokio::spawn(core.run(publish, other_rules, stopped));
-        Self { pair, snapshots, took, rules, stop, task, saving }
+        Self { pair, snapshots, took, rules, day, stop, task, saving }
     }
 
     /// From now on judges by these rules. Probes and their connections go on, and so do the timers of rules that are still
@@ -118,6 +120,11 @@ impl Hub {
     /// What it publishes. Look at a snapshot only through `snapshot.at(clock::now())`.
     pub const fn snapshots(&self) -> &watch::Receiver<Arc<Snapshot>> {
         &self.snapshots
+    }
+
+    /// The last day of the pair.
+    pub const fn day(&self) -> &SharedDay {
+        &self.day
     }
 
     /// What its snapshots cost, as a function that may be called after it has stopped, too.
@@ -171,6 +178,7 @@ struct Core {
     number: u64,
     next_change: Option<Moment>,
     transitions: Transitions,
+    day: SharedDay,
     state: watch::Sender<Saved>,
     /// When memory beside the timers was last handed to be saved.
     handed: Moment,
@@ -204,6 +212,7 @@ impl Core {
             number: 0,
             next_change: None,
             transitions: Transitions::default(),
+            day: SharedDay::new(Day::restored(saved.changes)),
             state,
             handed: now,
             roles: watch::channel(Roles::default()).0,
@@ -371,15 +380,16 @@ impl Core {
             changed
         });
         self.transitions.tell(&view, complete);
-        self.keep(now);
+        let level_changed = self.day.with(|day| day.record(&view, complete));
+        self.keep(now, level_changed);
         self.next_change = Some(next_change);
         self.number += 1;
         let own = self.pair.seat.as_ref().map(|seat| Arc::new(self.peers.report(seat, &self.readings)));
         Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until).with_own(own))
     }
 
-    /// Hands on what is to be saved: timers as soon as one changes, the rest now and then, since it changes with each reading.
-    fn keep(&mut self, now: Moment) {
+    /// Hands on what is to be saved: timers and levels as soon as one changes, the rest now and then, since it changes with each reading.
+    fn keep(&mut self, now: Moment, level_changed: bool) {
         let due = now.since(self.handed) >= HAND_EVERY;
         let postgres = if due { self.histories.saved() } else { None };
         let search = (due && self.pair.search.is_some()).then(|| self.histories.search.saved());
@@ -389,7 +399,11 @@ impl Core {
         self.state.send_if_modified(|saved| {
             let search_changed = search.is_some() && saved.search != search;
             let canaries = self.histories.kvstore.tracker_to_save(saved.kvstore.as_ref(), due);
-            let changed = saved.timers != self.timers || postgres.is_some() || search_changed || canaries.is_some();
+            let learned = postgres.is_some() || search_changed || canaries.is_some();
+            let changed = saved.timers != self.timers || learned || level_changed;
+            if level_changed {
+                saved.changes = self.day.with(|day| day.changes().cloned().collect());
+            }
             if changed {
                 saved.timers.clone_from(&self.timers);
                 saved.postgres = postgres.or_else(|| saved.postgres.take());
@@ -404,7 +418,8 @@ impl Core {
     fn hand_over(self) -> Saved {
         let search = self.pair.search.is_some().then(|| self.histories.search.saved());
         let kvstore = self.histories.kvstore.tracker.clone();
-        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), search, kvstore };
+        let changes = self.day.with(|day| day.changes().cloned().collect());
+        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), search, kvstore, changes };
         self.state.send_replace(saved.clone());
         saved
     }

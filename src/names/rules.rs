@@ -81,6 +81,15 @@ pub enum ThresholdUnit {
 }
 
 impl RuleName {
+    /// The rule that speaks where this one leaves off: switched off alone, it leaves a gap that nobody is told of.
+    pub const fn needs(self) -> Option<Self> {
+        match self {
+            // It is mute while a standby has just been set up.
+            Self::PostgresLagGrowing => Some(Self::PostgresInitialSyncNotCatchingUp),
+            _ => None,
+        }
+    }
+
     /// What the rule's threshold counts; `None` for a rule over a state, which has no threshold to set.
     pub const fn threshold_unit(self) -> Option<ThresholdUnit> {
         match self {

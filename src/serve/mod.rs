@@ -9,6 +9,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,6 +25,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use self::peer::PeerAccess;
+use crate::history::day::SharedDay;
+use crate::names::Name;
 use crate::snapshot::{Finding, Sample, Snapshot};
 
 /// A request's head may be this long, in bytes; longer ones are answered with 431.
@@ -71,6 +74,7 @@ pub struct ServeState {
     agent_findings: watch::Receiver<Arc<Vec<Finding>>>,
     reload: Option<mpsc::Sender<ReloadRequest>>,
     peer: RwLock<Option<Arc<PeerAccess>>>,
+    days: RwLock<BTreeMap<Name, SharedDay>>,
 }
 
 impl ServeState {
@@ -87,6 +91,7 @@ impl ServeState {
             agent_findings: watch::channel(Arc::default()).1,
             reload: None,
             peer: RwLock::default(),
+            days: RwLock::default(),
         }
     }
 
@@ -114,6 +119,15 @@ impl ServeState {
 
     fn peer(&self) -> Option<Arc<PeerAccess>> {
         self.peer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the last day of each pair is read from.
+    pub fn replace_days(&self, days: BTreeMap<Name, SharedDay>) {
+        *self.days.write().unwrap_or_else(PoisonError::into_inner) = days;
+    }
+
+    fn day(&self, pair: &str) -> Option<SharedDay> {
+        self.days.read().unwrap_or_else(PoisonError::into_inner).get(&Name::new(pair)).cloned()
     }
 
     fn pairs(&self) -> Pairs {

@@ -13,13 +13,14 @@ use crate::clock::{self, Moment};
 use crate::facts::NodeReport;
 use crate::http_client::percent_decoded;
 use crate::level::Level;
-use crate::names::FailoverVerdict;
+use crate::names::{Channel, FailoverVerdict};
 use crate::serve::answer::{self, Answer};
 use crate::serve::openness::{HOW_TO_OPEN, is_this_machine};
 use crate::serve::{Caller, Pairs, ServeState};
 use crate::snapshot::Snapshot;
 use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
 use crate::view::failover::{OneFailoverDocument, checklist};
+use crate::view::history::HistoryDocument;
 use crate::view::prometheus::Format;
 use crate::view::replication::Replication;
 use crate::view::{html, prometheus};
@@ -42,6 +43,7 @@ enum Route<'a> {
     Pair(&'a str),
     Node,
     Failover(&'a str),
+    History(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -57,7 +59,12 @@ impl<'a> Route<'a> {
             path => {
                 let named =
                     |prefix| path.strip_prefix(prefix).filter(|name: &&str| !name.is_empty() && !name.contains('/'));
-                named("/api/v1/pairs/").map(Self::Pair).or_else(|| named("/failover/").map(Self::Failover))
+                let history = || {
+                    let name = path.strip_prefix("/api/v1/pairs/")?.strip_suffix("/history")?;
+                    (!name.is_empty() && !name.contains('/')).then_some(name)
+                };
+                let pair = named("/api/v1/pairs/").map(Self::Pair);
+                pair.or_else(|| history().map(Self::History)).or_else(|| named("/failover/").map(Self::Failover))
             }
         }
     }
@@ -100,6 +107,7 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
         Route::Page => answer::html(html::render(&status_document(state, &shown, now), &state.settings.telemetry_path)),
         Route::Status => as_json(&status_document(state, &shown, now)),
         Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
+        Route::History(name) => history(&percent_decoded(name), request.uri().query().unwrap_or_default(), state, now),
         Route::Failover(name) => failover(request, &percent_decoded(name), &shown, now),
         // Answered above: it is another agent's affair, whoever else may see what.
         Route::Node => answer::text(StatusCode::NOT_FOUND, "There is nothing at this path."),
@@ -270,6 +278,19 @@ fn failover<B>(request: &Request<B>, name: &str, shown: &Shown, now: Moment) -> 
 
 fn is_strict(query: &str) -> bool {
     parameter(query, "strict").is_some_and(|value| value == "1" || value == "true")
+}
+
+/// The last day of one channel, or of all.
+fn history(pair: &str, query: &str, state: &ServeState, now: Moment) -> Answer {
+    let Some(day) = state.day(pair) else { return no_such_pair() };
+    let only = match parameter(query, "channel") {
+        None => None,
+        Some(name) => match Channel::from_text(&name) {
+            Some(channel) => Some(channel),
+            None => return answer::json_error(StatusCode::NOT_FOUND, "No channel has this name."),
+        },
+    };
+    as_json(&day.with(|day| HistoryDocument::new(pair, day, only, now)))
 }
 
 fn no_such_pair() -> Answer {

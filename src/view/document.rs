@@ -9,7 +9,7 @@ use crate::evidence::{
 };
 use crate::level::Level;
 use crate::names::Severity;
-use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
+use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, View};
 use crate::view::api::{
     CatchUp, ChannelDocument, ConfigDocument, DriftDocument, DriftedFileDocument, FailureDocument, FindingDocument,
     KvstoreDocument, LaneDocument, MachineDocument, Never, ObservedDocument, OutcomeCount, PairDocument, PeerDocument,
@@ -34,10 +34,12 @@ impl StatusDocument {
         }
     }
 
-    /// The same with what was found in the agent itself.
+    /// The same with what fires in the agent itself. What is merely pending is left out: a probe that fails is told by its
+    /// channel at once.
     #[must_use]
     pub fn with_agent_findings(self, findings: &[Finding], now: Moment) -> Self {
-        let told = findings.iter().filter(|finding| finding.severity != Severity::None);
+        let fires = |finding: &&Finding| finding.severity != Severity::None && finding.state != FindingState::Pending;
+        let told = findings.iter().filter(fires);
         Self { agent_findings: told.map(|finding| finding_document(finding, now)).collect(), ..self }
     }
 }

@@ -8,6 +8,7 @@ mod document;
 pub mod failover;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod history;
 pub mod html;
 pub mod prometheus;
 pub mod replication;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cluster;
+mod history;
 
 mod outages;
 mod reload;

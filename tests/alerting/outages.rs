@@ -57,7 +57,7 @@ async fn whatever_others_do_the_one_that_works_is_told_at_once_and_probes_go_on(
     }
     let snapshots = async || {
         let made = agent.metrics().await?.value("standby_agent_snapshots_total", &[("pair", "catalog")])?;
-        Ok(made.unwrap_or_default())
+        Result::<f64>::Ok(made.unwrap_or_default())
     };
     let before = snapshots().await?;
     wait_until("probes go on", SOON, async || Ok((snapshots().await? > before + 3.0).then_some(()))).await?;
@@ -118,7 +118,7 @@ async fn behind_tls_a_password_and_a_prefix() -> Result<()> {
     let agent = agent(&lab, "", config, &[]).await?;
     let counted = async |outcome: &str| {
         let metrics = agent.metrics().await?;
-        Ok(metrics.value("standby_agent_pushes_total", &[("outcome", outcome)])?.unwrap_or_default())
+        Result::<f64>::Ok(metrics.value("standby_agent_pushes_total", &[("outcome", outcome)])?.unwrap_or_default())
     };
     wait_until("not let in", SOON, async || Ok((counted("failed").await? > 0.0).then_some(()))).await?;
     std::fs::write(&password, "hunter2\n")?;

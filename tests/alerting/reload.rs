@@ -68,7 +68,7 @@ async fn other_rules_leave_the_timers_of_the_unchanged_ones() -> Result<()> {
     let before = since(&agent, UNKNOWN).await?;
     let made = async || {
         let metrics = agent.metrics().await?;
-        Ok(metrics.value("standby_agent_snapshots_total", &[("pair", "catalog")])?.unwrap_or_default())
+        Result::<f64>::Ok(metrics.value("standby_agent_snapshots_total", &[("pair", "catalog")])?.unwrap_or_default())
     };
     let number: f64 = made().await?;
     let off = "StandbyPostgresNoPrimary: { enabled: false }";
@@ -110,7 +110,7 @@ async fn a_hundred_reloads_leak_nothing_and_keep_the_sessions() -> Result<()> {
     let usage = async || {
         let metrics = agent.metrics().await?;
         let value = |name: &str| -> Result<f64> { Ok(metrics.value(name, &[])?.unwrap_or_default()) };
-        Ok::<_, standbywatch_lab::Error>((value("process_open_fds")?, value("process_resident_memory_bytes")?))
+        Result::<(f64, f64)>::Ok((value("process_open_fds")?, value("process_resident_memory_bytes")?))
     };
     let rules = [HELD.replace("1s", "2s"), HELD.to_owned()];
     let reload = async |number: usize| {
@@ -121,7 +121,7 @@ async fn a_hundred_reloads_leak_nothing_and_keep_the_sessions() -> Result<()> {
         agent.write_config(&text)?;
         let status = ask(&agent).await?.status;
         assert_eq!(status, if number % 3 == 0 { 500 } else { 200 });
-        Ok::<_, standbywatch_lab::Error>(())
+        Result::<()>::Ok(())
     };
     // What is allocated once is there after some.
     for number in 0..20 {

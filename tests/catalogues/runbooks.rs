@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use standbywatch::judge::rules::RULES;
+use standbywatch::judge::rules::{self, RULES};
 use standbywatch::metrics;
 use standbywatch::names::{Reason, RuleName};
 
 use crate::dashboard::metrics_of;
-use crate::text_of;
+use crate::{repository, text_of};
 
 /// What each section must answer.
 const QUESTIONS: [&str; 5] = ["**Means.**", "**At risk.**", "**Check first.**", "**Fix.**", "**Ignore when.**"];
@@ -53,5 +53,52 @@ fn every_reason_of_an_unknown_channel_is_explained() {
     let document = text_of("docs/runbooks.md");
     for reason in Reason::ALL {
         assert!(document.contains(&format!("`{reason}`")), "the runbooks do not explain the reason {reason}");
+    }
+}
+
+/// No fault is read off these: what the machine gives the process, and what only explains another number.
+const MENTIONED_NOWHERE: &[&str] = &[
+    "process_start_time_seconds",
+    "process_virtual_memory_bytes",
+    "standby_agent_snapshots_total",
+    "standby_postgres_pulses_total",
+    "standby_postgres_recovery_conflicts_total",
+    "standby_postgres_slot_active",
+    "standby_postgres_slot_retained_bytes",
+    "standby_postgres_slot_wal_status",
+    "standby_postgres_source_info",
+    "standby_postgres_status_page_unchanged_seconds",
+    "standby_postgres_untested_version",
+];
+
+/// The other way round: a number that is exported is judged, shown or explained somewhere.
+#[test]
+fn every_metric_is_judged_shown_or_explained() {
+    let mut mentioned = metrics_of(&text_of("docs/runbooks.md"));
+    let dashboards = std::fs::read_dir(repository("dashboards")).expect("the folder");
+    for file in dashboards.map(|entry| entry.expect("an entry").path()) {
+        mentioned.extend(metrics_of(&std::fs::read_to_string(&file).expect("a dashboard")));
+    }
+    mentioned.extend(RULES.iter().flat_map(|rule| rule.condition.metrics()).map(str::to_owned));
+    let silent: Vec<_> = metrics::all().map(|metric| metric.name).filter(|name| !mentioned.contains(*name)).collect();
+    let expected: BTreeSet<_> = MENTIONED_NOWHERE.iter().copied().collect();
+    let silent: BTreeSet<_> = silent.into_iter().collect();
+    let new: Vec<_> = silent.difference(&expected).collect();
+    assert!(new.is_empty(), "give them a panel, or a sentence in a runbook: {new:?}");
+    let gone: Vec<_> = expected.difference(&silent).collect();
+    assert!(gone.is_empty(), "these are mentioned now; take them out of the list: {gone:?}");
+}
+
+/// An alert leads to its section, and its metrics to panels: by names that exist.
+#[test]
+fn an_alert_s_runbook_leads_to_a_section() {
+    let document = text_of("docs/runbooks.md");
+    for rule in RULES {
+        let runbook = rules::runbook(rule.name.as_str());
+        let (file, anchor) = runbook.split_once('#').expect("a file and an anchor");
+        assert_eq!(file, "docs/runbooks.md");
+        let heading =
+            document.lines().find(|line| line.strip_prefix("## ").is_some_and(|it| it.to_lowercase() == anchor));
+        assert!(heading.is_some(), "{runbook}");
     }
 }

@@ -60,6 +60,7 @@ mod redis;
 mod rsync;
 mod rsync_daemon;
 mod search;
+pub mod soak;
 mod user;
 mod wait;
 

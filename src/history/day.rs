@@ -1,0 +1,260 @@
+//! The last day of a pair, for the question "what happened last night": levels and numbers by the minute, and each change of a
+//! level. Bounded: a minute takes the same room whatever happens in it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Moment, WallTime};
+use crate::level::Level;
+use crate::names::{Channel, Reason};
+use crate::snapshot::{Sample, View};
+
+/// What one point stands for.
+pub const STEP: Duration = Duration::from_secs(60);
+/// Points that are kept: those of 24 hours.
+pub const POINTS: usize = 1440;
+/// Changes of a level that are kept, here and in the state file.
+pub const CHANGES: usize = 300;
+
+/// A channel's numbers: the metric, how it is called in the document, and whether less of it is worse.
+const NUMBERS: [(Channel, [Option<(&str, &str)>; 2], bool); 4] = [
+    (
+        Channel::Postgres,
+        [
+            Some(("standby_replication_lag_bytes", "lag_bytes")),
+            Some(("standby_replication_lag_seconds", "lag_seconds")),
+        ],
+        false,
+    ),
+    (Channel::Config, [Some(("standby_config_sync_age_seconds", "age_seconds")), None], false),
+    (Channel::Kvstore, [Some(("standby_kvstore_round_trip_seconds", "round_trip_seconds")), None], false),
+    (Channel::Search, [Some(("standby_search_active_shards_percent", "active_shards_percent")), None], true),
+];
+
+/// How a channel's numbers are called, in the order of [`Slot::numbers`].
+pub fn names_of(channel: Channel) -> impl Iterator<Item = &'static str> {
+    let own = NUMBERS.iter().find(|(of, ..)| *of == channel);
+    own.into_iter().flat_map(|(_, names, _)| names.iter().flatten().map(|(_, name)| *name))
+}
+
+/// The worst of one channel within one minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Slot {
+    /// `None` where the channel is not configured.
+    pub level: Option<Level>,
+    /// Of what was known; `None` if nothing was.
+    pub numbers: [Option<f64>; 2],
+}
+
+/// One minute in which somebody looked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    begun: Moment,
+    /// When it began, for people.
+    pub wall: WallTime,
+    slots: [Slot; 4],
+}
+
+impl Point {
+    /// What was seen of a channel.
+    pub fn slot(&self, channel: Channel) -> Slot {
+        self.slots[channel as usize]
+    }
+}
+
+/// A channel's level changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When.
+    pub time: WallTime,
+    /// Of which channel.
+    pub channel: Channel,
+    /// From this; `None` where the agent has just started.
+    pub was: Option<Level>,
+    /// To this.
+    pub level: Level,
+    /// Why; `None` only when ok.
+    pub reason: Option<Reason>,
+}
+
+/// The day of one pair.
+#[derive(Clone, Debug, Default)]
+pub struct Day {
+    points: VecDeque<Point>,
+    changes: VecDeque<Change>,
+    told: [Option<Level>; 4],
+}
+
+impl Day {
+    /// Goes on from what was saved.
+    pub fn restored(changes: Vec<Change>) -> Self {
+        let surplus = changes.len().saturating_sub(CHANGES);
+        Self { changes: changes.into_iter().skip(surplus).collect(), ..Self::default() }
+    }
+
+    /// Takes in a view. True if a level changed.
+    pub fn record(&mut self, view: &View, complete: bool) -> bool {
+        if !complete && self.told == [None; 4] {
+            // An agent that has just started has not heard of everything yet.
+            return false;
+        }
+        let mut slots = [Slot::default(); 4];
+        let mut changed = false;
+        for channel in &view.channels {
+            let numbers = numbers_of(channel.channel, &view.samples);
+            slots[channel.channel as usize] = Slot { level: Some(channel.level), numbers };
+            let was = self.told[channel.channel as usize].replace(channel.level);
+            if was != Some(channel.level) {
+                changed = true;
+                let (time, level, reason) = (view.made_wall, channel.level, channel.reason);
+                push_bounded(&mut self.changes, Change { time, channel: channel.channel, was, level, reason }, CHANGES);
+            }
+        }
+        match self.points.back_mut().filter(|point| view.made.since(point.begun) < STEP && view.made >= point.begun) {
+            Some(point) => {
+                for (channel, (slot, new)) in Channel::ALL.iter().zip(point.slots.iter_mut().zip(slots)) {
+                    *slot = worse(*channel, *slot, new);
+                }
+            }
+            None => {
+                // Room for a day at once: growing by doubling would take twice as much.
+                self.points.reserve_exact(POINTS.saturating_sub(self.points.len()));
+                push_bounded(&mut self.points, Point { begun: view.made, wall: view.made_wall, slots }, POINTS);
+            }
+        }
+        changed
+    }
+
+    /// The minutes in which somebody looked, the oldest first; none older than a day before `now`.
+    pub fn points(&self, now: Moment) -> impl Iterator<Item = &Point> {
+        let day = STEP.saturating_mul(u32::try_from(POINTS).unwrap_or(u32::MAX));
+        self.points.iter().filter(move |point| now.since(point.begun) <= day)
+    }
+
+    /// Every change of a level, the oldest first.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter()
+    }
+
+    /// The room that it takes, in bytes.
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.points.capacity() * size_of::<Point>() + self.changes.capacity() * size_of::<Change>()
+    }
+}
+
+fn push_bounded<T>(all: &mut VecDeque<T>, new: T, most: usize) {
+    if all.len() >= most {
+        all.pop_front();
+    }
+    all.push_back(new);
+}
+
+/// The worst over nodes and standbys of what is exported now.
+fn numbers_of(channel: Channel, samples: &[Sample]) -> [Option<f64>; 2] {
+    let Some((_, names, less_is_worse)) = NUMBERS.iter().find(|(of, ..)| *of == channel) else { return [None; 2] };
+    let fold = if *less_is_worse { f64::min } else { f64::max };
+    names.map(|name| {
+        let (metric, _) = name?;
+        samples.iter().filter(|sample| sample.metric == metric).map(|sample| sample.value).reduce(fold)
+    })
+}
+
+fn worse(channel: Channel, one: Slot, other: Slot) -> Slot {
+    let less_is_worse = NUMBERS.iter().any(|(of, _, less)| *of == channel && *less);
+    let fold = if less_is_worse { f64::min } else { f64::max };
+    let number = |at: usize| one.numbers[at].into_iter().chain(other.numbers[at]).reduce(fold);
+    Slot { level: one.level.max(other.level), numbers: [number(0), number(1)] }
+}
+
+/// A day that the hub writes and requests read. Each holds it for microseconds only.
+#[derive(Clone, Debug, Default)]
+pub struct SharedDay(Arc<Mutex<Day>>);
+
+impl SharedDay {
+    /// Around a day.
+    pub fn new(day: Day) -> Self {
+        Self(Arc::new(Mutex::new(day)))
+    }
+
+    /// Does something with it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Day) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture;
+    use crate::snapshot::ChannelView;
+
+    fn view(second: u64, level: Level, lag: Option<f64>) -> View {
+        let made = Moment::after_boot(Duration::from_secs(second));
+        let channel = ChannelView { channel: Channel::Postgres, level, reason: None, detail: None, as_of: Some(made) };
+        let sample = lag.map(|value| Sample { metric: "standby_replication_lag_bytes", labels: Vec::new(), value });
+        View {
+            pair: fixture::name("catalog"),
+            made,
+            made_wall: WallTime(1e9 + made.since_boot().as_secs_f64()),
+            level,
+            channels: vec![channel],
+            evidence: fixture::nothing_known(),
+            probes: Vec::new(),
+            samples: sample.into_iter().collect(),
+            findings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_minute_has_the_worst_of_what_was_seen_in_it() {
+        let mut day = Day::default();
+        assert!(!day.record(&view(0, Level::Unknown, None), false), "not before everything was asked once");
+        day.record(&view(1, Level::Ok, Some(5.0)), true);
+        day.record(&view(2, Level::Unknown, None), true);
+        day.record(&view(30, Level::Ok, Some(7.0)), true);
+        day.record(&view(61, Level::Ok, Some(1.0)), true);
+        day.record(&view(300, Level::Unknown, None), true);
+        let now = Moment::after_boot(Duration::from_secs(300));
+        let seen: Vec<_> = day.points(now).map(|point| point.slot(Channel::Postgres)).collect();
+        let slot = |level, number| Slot { level: Some(level), numbers: [number, None] };
+        // From 122 s to 299 s nobody looked: no point, and no number where nothing is known.
+        let expected = [slot(Level::Unknown, Some(7.0)), slot(Level::Ok, Some(1.0)), slot(Level::Unknown, None)];
+        assert_eq!(seen, expected);
+        assert_eq!(day.points(now).next().map(|point| point.slot(Channel::Search)), Some(Slot::default()));
+        let changes: Vec<_> = day.changes().map(|change| (change.was, change.level)).collect();
+        let (ok, unknown) = (Level::Ok, Level::Unknown);
+        assert_eq!(changes, [(None, ok), (Some(ok), unknown), (Some(unknown), ok), (Some(ok), unknown)]);
+    }
+
+    #[test]
+    fn a_day_is_kept_and_stays_within_its_room() {
+        let mut day = Day::default();
+        for second in (0..3 * 24 * 3600).step_by(20) {
+            let level = if second % 60 == 0 { Level::Ok } else { Level::Critical };
+            day.record(&view(second, level, Some(1.0)), true);
+        }
+        let end = Moment::after_boot(Duration::from_secs(3 * 24 * 3600));
+        assert_eq!((day.points(end).count(), day.changes().count()), (POINTS, CHANGES));
+        println!("{} bytes", day.size());
+        assert!(day.size() <= 512 * 1024, "{} bytes", day.size());
+        let much_later = end + Duration::from_hours(20);
+        assert!(day.points(much_later).count() <= 4 * 60 + 1, "nothing older than a day");
+    }
+
+    #[test]
+    fn changes_go_on_after_a_restart() {
+        let mut day = Day::default();
+        day.record(&view(1, Level::Critical, None), true);
+        let saved: Vec<Change> = day.changes().cloned().collect();
+        let json = serde_json::to_string(&saved).expect("JSON");
+        let mut again = Day::restored(serde_json::from_str(&json).expect("reads back"));
+        again.record(&view(100, Level::Ok, None), true);
+        let changes: Vec<_> = again.changes().map(|change| (change.was, change.level)).collect();
+        assert_eq!(changes, [(None, Level::Critical), (None, Level::Ok)], "the second start is seen as one");
+        let many = vec![saved[0].clone(); CHANGES + 50];
+        assert_eq!(Day::restored(many).changes().count(), CHANGES);
+    }
+}
