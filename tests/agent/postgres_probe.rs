@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standbywatch::config::{PostgresChannel, PostgresNode, PostgresTls, Schedule, SecretSource, SslMode};
+use standbywatch::config::{PostgresChannel, PostgresNode, PostgresTls, Replication, Schedule, SecretSource, SslMode};
 use standbywatch::facts::{PostgresFacts, PostgresRole, Reading};
 use standbywatch::names::FailureKind;
 use standbywatch::probe::postgres::PostgresProbe;
@@ -26,6 +26,8 @@ fn channel(timeout: Duration) -> PostgresChannel {
         stuck_after: Duration::from_secs(600),
         reconnect_every: Duration::from_secs(600),
         pulse: None,
+        replication: Replication::Streaming,
+        archive_period: Duration::from_secs(300),
         status_page: None,
     }
 }
@@ -39,6 +41,7 @@ fn node(port: u16, pair: Option<&PgPair>) -> PostgresNode {
         password: pair.map(|pair| SecretSource::Inline(Secret::new(pair.password()))),
         tls: PostgresTls::default(),
         replica: None,
+        apply_delay: None,
     }
 }
 

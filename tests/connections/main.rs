@@ -8,7 +8,7 @@ mod ways;
 
 use std::time::Duration;
 
-use standbywatch::config::{PostgresChannel, PostgresNode, PostgresTls, Schedule, SecretSource, SslMode};
+use standbywatch::config::{PostgresChannel, PostgresNode, PostgresTls, Replication, Schedule, SecretSource, SslMode};
 use standbywatch::facts::{Failure, PostgresFacts, Reading};
 use standbywatch::names::FailureKind;
 use standbywatch::probe::postgres::PostgresProbe;
@@ -31,6 +31,8 @@ fn channel(reconnect_every: Duration) -> PostgresChannel {
         stuck_after: Duration::from_secs(600),
         reconnect_every,
         pulse: None,
+        replication: Replication::Streaming,
+        archive_period: Duration::from_secs(300),
         status_page: None,
     }
 }
@@ -45,6 +47,7 @@ fn node(pair: &PgPair) -> PostgresNode {
         password: Some(SecretSource::Inline(Secret::new(pair.password()))),
         tls: PostgresTls::default(),
         replica: None,
+        apply_delay: None,
     }
 }
 

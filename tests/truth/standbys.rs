@@ -25,8 +25,8 @@ async fn p16_two_standbys_the_synchronous_one_killed() -> Result<()> {
     let Some(site) = Site::start(plan).await? else { return Ok(()) };
     let mut row =
         Row::of(&site, "P16", "two standbys, the synchronous one killed while the other runs", POSTGRES).await?;
-    for standby in ["beta", "gamma"] {
-        is_shown_as(&site, standby, "streaming").await?;
+    for standby in site.third.iter().chain([&site.postgres.standby]) {
+        is_shown_as(&site, standby.name(), "streaming").await?;
     }
     assert_eq!(ups(&site).await?, [Some(1.0); 2]);
     let page = site.agent.json("/api/v1/status").await?;
