@@ -80,6 +80,8 @@ async fn what_a_promotion_loses_is_foretold_when_the_primary_is_gone() -> Result
     let told = answer(&agent, "ready", is("ready")).await?;
     assert!(told["steps"][0].as_str().is_some_and(|step| step.contains("fence it first")), "{told:#}");
     everywhere(&agent, 200, 0, "READY").await?;
+    let rate = |pair: &Value| pair["postgres"]["wal_bytes_per_second"].is_number();
+    agent.wait_for_json("/api/v1/pairs/catalog", "the rate of the load is known", SOON, rate).await?;
 
     // The standby misses some seconds of a steady load; then the primary dies, and its standby's connection with it.
     pair.repl.set(Mode::BlackHole);
