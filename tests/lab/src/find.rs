@@ -19,8 +19,6 @@ pub enum Need {
     Redis,
     /// `etcd`.
     Etcd,
-    /// `faketime`.
-    Faketime,
     /// `rsync`.
     Rsync,
     /// `faketime`, which gives a program another wall clock.
@@ -46,7 +44,6 @@ impl Need {
             Need::PostgresVersion(major) => return postgres_of(major).err().map(|error| format!("{error:#}")),
             Need::Redis => &["redis-server"],
             Need::Etcd => &["etcd"],
-            Need::Faketime => &["faketime"],
             Need::Rsync => &["rsync"],
             Need::Faketime => &["faketime"],
             Need::Monitoring => {
