@@ -1,5 +1,7 @@
 //! Rows C2 and B6: whether the standby's files are the primary's; and the beacon among them.
 
+#![allow(clippy::disallowed_methods, reason = "a timestamp file holds wall time, and this test writes one")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 

@@ -167,7 +167,7 @@ async fn an_unreadable_directory_is_counted() {
     let place = Place::new("unreadable");
     place.write("closed/file", "x");
     place.write("open", "x");
-    fs::set_permissions(place.0.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.0.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     let manifest = look(&mut place.probe()).await;
     fs::set_permissions(place.0.join("closed"), fs::Permissions::from_mode(0o755)).unwrap();
     if rustix::process::geteuid().is_root() {

@@ -133,12 +133,22 @@ impl Old<'_> {
     }
 }
 
+/// A directory's names, in one piece of memory.
+struct Names {
+    /// Each with a NUL at its end, one after another.
+    text: Vec<u8>,
+    /// From where to where each goes.
+    ends: Vec<(usize, usize)>,
+    /// There are more.
+    cut: bool,
+}
+
 impl Walk<'_> {
     fn directory(&mut self, directory: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
-        let (names, ends, cut) = self.names(directory)?;
+        let Names { text, ends, cut } = self.names(directory)?;
         let name_at = |index: usize| {
             let (from, to): (usize, usize) = ends[index];
-            &names[from..to]
+            &text[from..to]
         };
         let mut order: Vec<usize> = (0..ends.len()).collect();
         order.sort_unstable_by(|one, other| name_at(*one).cmp(name_at(*other)));
@@ -162,9 +172,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The names of a directory, each with a NUL at its end, one after another; where each lies; and whether there are more.
-    fn names(&self, directory: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<(usize, usize)>, bool)> {
-        let (mut names, mut ends) = (Vec::new(), Vec::new());
+    /// The names in a directory, in no order.
+    fn names(&self, directory: BorrowedFd<'_>) -> io::Result<Names> {
+        let mut names = Names { text: Vec::new(), ends: Vec::new(), cut: false };
         let mut space = Vec::with_capacity(32 << 10);
         let mut entries = RawDir::new(directory, space.spare_capacity_mut());
         while let Some(entry) = entries.next() {
@@ -173,14 +183,15 @@ impl Walk<'_> {
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            if ends.len() >= self.extent.most_files as usize {
-                return Ok((names, ends, true));
+            if names.ends.len() >= self.extent.most_files as usize {
+                names.cut = true;
+                break;
             }
-            let from = names.len();
-            names.extend_from_slice(name.to_bytes_with_nul());
-            ends.push((from, names.len()));
+            let from = names.text.len();
+            names.text.extend_from_slice(name.to_bytes_with_nul());
+            names.ends.push((from, names.text.len()));
         }
-        Ok((names, ends, false))
+        Ok(names)
     }
 
     fn entry(&mut self, directory: BorrowedFd<'_>, name: &CStr, depth: usize) {
