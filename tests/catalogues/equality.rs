@@ -155,7 +155,7 @@ fn open_labels(rule: &Rule, compared: &Compare) -> Vec<Vec<(&'static str, &'stat
         let values: Vec<&'static str> = match label {
             "channel" => match rule.about {
                 About::Channel(channel) => vec![channel.as_str()],
-                About::EachChannel | About::Agent => {
+                About::EachChannel | About::Pair | About::Agent => {
                     [Channel::Postgres, Channel::Config, Channel::Kvstore].map(Channel::as_str).to_vec()
                 }
             },

@@ -6,7 +6,7 @@ use standbywatch_lab::{
     Lab, Monitoring, MonitoringOptions, Need, Persistence, RedisPair, Result, SyncLoop, wait_until,
 };
 
-use crate::dashboard::{Panel, expressions_of};
+use crate::dashboard::{Panel, expressions_in};
 use crate::watched::{QUICK, SOON, agent, is_well, redis};
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn each_query_of_the_dashboard_has_data() -> Result<()> {
     let monitoring = Monitoring::start(&lab, &options).await?;
     let _application = stores.writer(20)?;
     is_well(&agent).await?;
-    let mut missing = expressions_of("kvstore-config.json", "shop");
+    let mut missing = expressions_in("kvstore-config.json", "shop");
     assert!(missing.len() > 20, "only {} queries were found", missing.len());
     let all = wait_until("each query has data", SOON, async || {
         let mut still = Vec::new();
@@ -42,7 +42,7 @@ async fn each_query_of_the_dashboard_has_data() -> Result<()> {
         Ok(missing.is_empty().then_some(()))
     })
     .await;
-    let empty: Vec<_> = missing.iter().map(|Panel { title, expression }| format!("{title}: {expression}")).collect();
+    let empty: Vec<_> = missing.iter().map(|Panel { title, expression, .. }| format!("{title}: {expression}")).collect();
     assert!(all.is_ok(), "no data for\n{}", empty.join("\n"));
     Ok(())
 }

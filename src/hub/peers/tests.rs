@@ -43,6 +43,7 @@ fn canary() -> KvstoreFacts {
         round_trip: None,
         write: None,
         indeterminate_resolved: None,
+        more: CycleFacts::default(),
     }
 }
 
