@@ -75,8 +75,9 @@ pub fn oldest_evidence(status: &StatusDocument) -> String {
 pub fn kind(standby: &StandbyDocument) -> String {
     let kind = standby.kind.map_or_else(|| UNKNOWN.to_owned(), |kind| kind.to_string());
     let synchronous = if standby.synchronous == Some(true) { ", synchronous" } else { "" };
-    let delayed = standby.apply_delay_seconds.map(|delay| format!(", delayed by {}", seconds(Some(delay))));
-    format!("{kind}{synchronous}{}", delayed.unwrap_or_default())
+    let delayed = standby.apply_delay_seconds;
+    let delayed = delayed.map_or_else(String::new, |delay| format!(", delayed by {}", seconds(Some(delay))));
+    format!("{kind}{synchronous}{delayed}")
 }
 
 /// Lag of a standby in time: exact, an upper bound, a lower bound, or unknown.

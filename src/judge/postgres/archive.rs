@@ -85,6 +85,7 @@ pub(super) fn log_shipping(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -
     let Some(replayed) = own.standby.replay_lsn else {
         return unproven(Reason::Starting, "the standby has replayed nothing yet".to_owned());
     };
+    // a default is right: no declared delay excuses nothing.
     let delay = standby::apply_delay(view, name, Some(own)).unwrap_or_default();
     let period = view.channel.archive_period + delay;
     match shipped_ago(view, name, primary, replayed, period) {

@@ -400,6 +400,7 @@ fn replay_state(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -> (Option<R
         since: memory.and_then(|memory| memory.replay),
         // Without a receiver nothing tells how much has come; that it asks for more, it does tell.
         waits_for_more: memory.map(|memory| memory.feed.has_replayed_all()),
+        // a default is right: no declared delay excuses nothing.
         delay: apply_delay(view, name, Some(own)).unwrap_or_default(),
     };
     position::replay_state(own.standby, &own.facts.settings, primary, standing, view.channel, view.now)
