@@ -45,7 +45,7 @@ impl Untold {
             }
             (PostgresRole::Standby(standby), Self::ReplayedPosition) => standby.replay_lsn = None,
             (PostgresRole::Standby(standby), _) => {
-                for receiver in standby.receiver.as_mut() {
+                if let Some(receiver) = &mut standby.receiver {
                     match self {
                         Self::Messages => (receiver.last_message, receiver.last_message_age) = (None, None),
                         Self::ReceiversState => receiver.status = None,

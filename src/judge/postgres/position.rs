@@ -39,7 +39,7 @@ pub(super) fn total(stages: &Stages) -> Bytes {
 /// The stage with the most bytes, if there are any. What waits to be sent waits for the network, too: a link that is too slow shows
 /// in what the primary could not send yet.
 pub(super) fn bottleneck(stages: &Stages) -> Option<Stage> {
-    let of = |wanted: Stage| stages.iter().find(|(stage, _)| *stage == wanted).map_or(0, |(_, bytes)| bytes.0);
+    let of = |wanted: Stage| stages.iter().filter(|(stage, _)| *stage == wanted).map(|(_, bytes)| bytes.0).sum::<u64>();
     let all = [
         (Stage::Network, of(Stage::Pending) + of(Stage::Network)),
         (Stage::StandbyDisk, of(Stage::StandbyDisk)),

@@ -324,6 +324,7 @@ fn denied(
     if contradicted {
         return Denied { by_primary: Some(view.now), by_standby: Some(view.now) };
     }
+    // a default is right: of whom nothing is remembered nobody has denied anything.
     let before = view.history.denied.get(name).copied().unwrap_or_default();
     let word = |half: Option<&Proof>, asked: Option<Moment>, before| match half {
         Some(Ok(_)) => None,
