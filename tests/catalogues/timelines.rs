@@ -204,6 +204,8 @@ const READ: &[(&str, Labels, &[f64])] = &[
     ("standby_replication_up", &[("channel", "kvstore")], &[0.0, 1.0]),
     ("standby_replication_changes", &[("channel", "postgres")], &[0.0, 3.0, 4.0, 17.0]),
     ("standby_replication_changes", &[("channel", "config")], &[0.0, 3.0, 4.0, 17.0]),
+    ("standby_failover_verdict", &[("verdict", "not_ready")], &[0.0, 1.0]),
+    ("standby_failover_verdict", &[("verdict", "ready")], &[0.0, 1.0]),
     ("standby_postgres_primary_up", &[], &[0.0, 1.0]),
     ("standby_postgres_split_brain", &[], &[0.0, 1.0]),
     ("standby_postgres_timeline_diverged", &[], &[0.0, 1.0]),
