@@ -49,8 +49,8 @@ fn end_of_wal(server: &PgServer) -> Result<u64> {
     let (_, redo) = log.rsplit_once("redo starts at").context("a recovery in the log")?;
     let (redo, _) = redo.split_once("redo done at").with_context(|| format!("an end of the recovery in {redo}"))?;
     let is_position = |word: &&str| position(word).is_ok();
-    let words = redo.split(|c: char| !c.is_ascii_hexdigit() && c != '/').filter(|word| word.contains('/'));
-    position(words.filter(is_position).next_back().with_context(|| format!("a position in {redo}"))?)
+    let mut words = redo.split(|c: char| !c.is_ascii_hexdigit() && c != '/').filter(|word| word.contains('/'));
+    position(words.rfind(is_position).with_context(|| format!("a position in {redo}"))?)
 }
 
 async fn rows(server: &PgServer) -> Result<u64> {

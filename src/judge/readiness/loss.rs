@@ -30,7 +30,8 @@ pub(super) fn loss(
             let (Some((at, lsn)), Some(has)) = (last, candidate.has()) else { return Loss::default() };
             let since = situation.now.since(at);
             let unseen = Some(Unseen { since, wal_rate: situation.history.ring.rate() });
-            Loss { unseen, ..with_seconds(situation, Some(lsn.bytes_after(has)), Some(has)) }
+            // Its last seconds were seen by nobody: they come on top of these.
+            Loss { unseen, seconds_at_least: true, ..with_seconds(situation, Some(lsn.bytes_after(has)), Some(has)) }
         }
         PrimaryLife::Heard | PrimaryLife::Unknown => Loss::default(),
     }

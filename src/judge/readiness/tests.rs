@@ -229,6 +229,7 @@ fn with_the_primary_gone_the_loss_is_at_least_what_was_seen_and_grows_with_the_t
     assert_eq!(told.loss.wal, Some(Bytes(3 * KIB)), "{told:?}");
     let unseen = told.loss.unseen.expect("unseen");
     assert_eq!(unseen.since, Duration::from_secs(10));
+    assert_eq!((told.loss.seconds, told.loss.seconds_at_least), (Some(3.0), true), "the unseen ones come on top");
     assert_eq!(told.loss.at_most(), Some(Bytes(3 * KIB + 10 * KIB)));
     assert_eq!(told.serve.replay_left, Some(Bytes(KIB)));
     let later = course.read(130, refused(), Ok(standby(130, has, has, false)));
