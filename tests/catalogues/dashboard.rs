@@ -1,4 +1,4 @@
-//! The dashboard's expressions, as Grafana sends them, and what they may use.
+//! The dashboards' expressions, as Grafana sends them, and what they may use.
 
 use std::collections::BTreeSet;
 
@@ -15,12 +15,7 @@ pub struct Panel {
     pub expression: String,
 }
 
-/// Every query of `dashboards/pair.json` for a pair named `pair`, rates over a minute.
-pub fn expressions_for(pair: &str) -> Vec<Panel> {
-    expressions_in("pair.json", pair)
-}
-
-/// The same of another file of `dashboards`.
+/// Every query of one file of `dashboards` for a pair named `pair`, rates over a minute.
 pub fn expressions_in(file: &str, pair: &str) -> Vec<Panel> {
     let path = format!("{}/dashboards/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -2,7 +2,7 @@
 
 use standbywatch_lab::{Load, Monitoring, MonitoringOptions, Need, Result, wait_until};
 
-use crate::dashboard::{Panel, expressions_for};
+use crate::dashboard::{Panel, expressions_in};
 use crate::site::{SOON, Site, wait_for_level};
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn each_query_of_the_dashboard_has_data() -> Result<()> {
     monitoring.prometheus.wait_for(lags, SOON).await?;
     site.postgres.standby.resume_replay().await?;
 
-    let mut missing = expressions_for("catalog");
+    let mut missing = expressions_in("pair.json", "catalog");
     assert!(missing.len() > 40, "only {} queries were found", missing.len());
     let all = wait_until("each query has data", SOON, async || {
         let mut still = Vec::new();
