@@ -31,19 +31,10 @@ fn dashboards() -> Vec<(String, Value)> {
     all
 }
 
-/// Every query of every dashboard for a pair named `pair`, rates over a minute.
-pub fn expressions_for(pair: &str) -> Vec<Panel> {
-    expressions_of(pair, |_| true)
-}
-
-/// The same of one file of `dashboards`.
+/// Every query of one file of `dashboards` for a pair named `pair`, rates over a minute.
 pub fn expressions_in(file: &str, pair: &str) -> Vec<Panel> {
-    expressions_of(pair, |name| name == file)
-}
-
-fn expressions_of(pair: &str, wanted: impl Fn(&str) -> bool) -> Vec<Panel> {
     let mut panels = Vec::new();
-    for (file, dashboard) in dashboards().into_iter().filter(|(name, _)| wanted(name)) {
+    for (file, dashboard) in dashboards().into_iter().filter(|(name, _)| name == file) {
         collect(&file, &dashboard, pair, &mut panels);
     }
     panels

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use standbywatch_lab::{Load, Monitoring, MonitoringOptions, Need, Result, wait_until};
 
-use crate::dashboard::{Panel, expressions_for};
+use crate::dashboard::{Panel, expressions_in};
 use crate::site::{SOON, Site, wait_for_level};
 
 /// What is asked apart comes round once a minute.
@@ -28,7 +28,7 @@ async fn each_query_of_each_dashboard_has_data() -> Result<()> {
     monitoring.prometheus.wait_for(lags, SOON).await?;
     site.postgres.standby.resume_replay().await?;
 
-    let mut missing = expressions_for("catalog");
+    let mut missing = [expressions_in("pair.json", "catalog"), expressions_in("postgres.json", "catalog")].concat();
     assert!(missing.len() > 80, "only {} queries were found", missing.len());
     let all = wait_until("each query has data", SLOW_ROUND, async || {
         let mut still = Vec::new();

@@ -11,7 +11,9 @@ use crate::site::{HELD, Plan, Site, USUAL};
 const CHANNELS: &[&str] = &["postgres", "search"];
 
 fn plan(url: String, index: &str) -> Plan {
-    Plan { search: Some((url, index.to_owned())), ..Plan::postgres() }
+    // What was repaired is to be counted soon.
+    let search_limits = ", yellow_is_ok: true, count_every: 1s";
+    Plan { search: Some((url, index.to_owned())), search_limits, ..Plan::postgres() }
 }
 
 /// Rules that wait for half an hour wait for seconds here.
@@ -36,6 +38,9 @@ async fn s1_index_is_red() -> Result<()> {
     row.tells(Tells::running("search", "critical", &["red"], Number::Known, 15)).await?;
     row.pages("StandbySearchRed", Duration::ZERO, Duration::ZERO, 30).await?;
     shared.search.make_green(&index).await?;
+    // What it held is gone, and an empty index is not whole.
+    row.tells(Tells::running("search", "warning", &["documents_drift"], Number::Known, 60)).await?;
+    shared.search.add(&index, 0, 20).await?;
     row.is_well_again("search", Some("StandbySearchRed"), 40).await?;
     row.finish()
 }
@@ -96,7 +101,7 @@ async fn s1_index_is_yellow() -> Result<()> {
     let shared = SharedSearch::join().await?;
     let index = shared.search.fresh_name("yellow");
     shared.search.create_index(&index, 20, 0).await?;
-    let plan = Plan { search_limits: "", rules: SHORT, ..plan(shared.search.url(), &index) };
+    let plan = Plan { search_limits: ", count_every: 1s", rules: SHORT, ..plan(shared.search.url(), &index) };
     let Some(site) = Site::start(plan).await? else { return Ok(()) };
     let mut row = Row::of(&site, "S1", "the index is yellow", CHANNELS).await?;
     set_replicas(&shared, &index, 1).await?;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{Environment, Sitting, parse};
-use crate::facts::{Arrived, SearchFacts, StoreAnswer};
+use crate::facts::{Arrived, CycleFacts, SearchFacts, StoreAnswer};
 use crate::metrics::fixture::nothing_known;
 use crate::names::{Outcome, Proof};
 

@@ -70,7 +70,7 @@ impl Watched {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "    config: {{ period: {}s }}", PERIOD.as_secs());
         if self.search.is_ok() {
-            let _ = writeln!(text, "    search: {{ indices: [{INDEX}], yellow_is_ok: true }}");
+            let _ = writeln!(text, "    search: {{ indices: [{INDEX}], yellow_is_ok: true, count_every: 5s }}");
         }
         if !rules.is_empty() {
             text.push_str("rules:\n");
