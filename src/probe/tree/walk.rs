@@ -121,7 +121,8 @@ impl Old<'_> {
     fn find(&mut self, path: &[u8]) -> Option<(Print, Stamp)> {
         loop {
             let (known, print) = self.current.as_ref()?;
-            match path_order(known, path) {
+            let order = if known == path { std::cmp::Ordering::Equal } else { path_order(known, path) };
+            match order {
                 std::cmp::Ordering::Less => self.step(),
                 std::cmp::Ordering::Greater => return None,
                 std::cmp::Ordering::Equal => {
