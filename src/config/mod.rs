@@ -18,6 +18,7 @@ mod tree;
 mod value;
 mod wording;
 
+pub use alerting::{Alerting, AlertingAccess, Heartbeat, OnResolve};
 pub use checked::*;
 pub use load::{DEFAULT_PATH, from_urls, load, parse};
 pub use printed::{example, reference};
