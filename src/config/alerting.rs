@@ -1,12 +1,65 @@
 //! Where alerts are pushed to, and how.
 
-use super::checked::{Alerting, AlertingAccess, Heartbeat, OnResolve, SecretSource};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::checked::SecretSource;
 use super::node::credentials;
 use super::secrets::{Environment, secret_file};
 use super::section::Section;
 use super::status_page;
 use super::value::{self, Wrong};
 use crate::secret::Secret;
+
+/// Where alerts are pushed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alerting {
+    /// Base URLs.
+    pub alertmanagers: Vec<String>,
+    /// Added to every alert.
+    pub external_labels: BTreeMap<String, String>,
+    /// What ends an alert in Alertmanager.
+    pub on_resolve: OnResolve,
+    /// Called on each healthy minute.
+    pub heartbeat: Option<Heartbeat>,
+    /// How the Alertmanagers are asked.
+    pub access: AlertingAccess,
+}
+
+/// What ends an alert in Alertmanager.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnResolve {
+    /// That nobody sends it any more.
+    #[default]
+    Expire,
+    /// The agent's word, at once.
+    Send,
+}
+
+/// A URL that is called while all is well. Its path is often the secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Heartbeat {
+    /// The whole.
+    pub url: Secret,
+    /// Scheme and host, for people.
+    pub shown: String,
+}
+
+/// How Alertmanagers are asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AlertingAccess {
+    /// Of the basic authentication.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretSource>,
+    /// A token instead.
+    pub bearer: Option<SecretSource>,
+    /// Certificates to trust instead of the system's.
+    pub root_certificate: Option<PathBuf>,
+}
 
 /// `watchdog`: the rule that always fires is switched on.
 pub(super) fn read(section: &Section<'_>, watchdog: bool, environment: &Environment) -> Alerting {

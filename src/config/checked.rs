@@ -11,6 +11,7 @@ use super::glob::Glob;
 use super::peer::{PeerConfig, Seat};
 use super::search::{SearchChannel, SearchNode};
 use super::stores::{KvstoreChannel, KvstoreNode};
+use super::Alerting;
 use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;
@@ -362,54 +363,6 @@ pub enum RoleFrom {
     File(PathBuf),
     /// A program and its arguments; the first word that it prints is the primary's node name.
     Exec(Vec<String>),
-}
-
-/// Where alerts are pushed to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Alerting {
-    /// Base URLs.
-    pub alertmanagers: Vec<String>,
-    /// Added to every alert.
-    pub external_labels: BTreeMap<String, String>,
-    /// What ends an alert in Alertmanager.
-    pub on_resolve: OnResolve,
-    /// Called on each healthy minute.
-    pub heartbeat: Option<Heartbeat>,
-    /// How the Alertmanagers are asked.
-    pub access: AlertingAccess,
-}
-
-/// What ends an alert in Alertmanager.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnResolve {
-    /// That nobody sends it any more.
-    #[default]
-    Expire,
-    /// The agent's word, at once.
-    Send,
-}
-
-/// A URL that is called while all is well. Its path is often the secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Heartbeat {
-    /// The whole.
-    pub url: Secret,
-    /// Scheme and host, for people.
-    pub shown: String,
-}
-
-/// How Alertmanagers are asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct AlertingAccess {
-    /// Of the basic authentication.
-    pub user: Option<String>,
-    /// Its password.
-    pub password: Option<SecretSource>,
-    /// A token instead.
-    pub bearer: Option<SecretSource>,
-    /// Certificates to trust instead of the system's.
-    pub root_certificate: Option<PathBuf>,
 }
 
 /// What a site changes in one rule.

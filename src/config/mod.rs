@@ -24,6 +24,7 @@ mod tree;
 mod value;
 mod wording;
 
+pub use alerting::{Alerting, AlertingAccess, Heartbeat, OnResolve};
 pub use checked::*;
 pub use glob::Glob;
 pub use load::{DEFAULT_PATH, from_urls, load, parse};

@@ -19,25 +19,51 @@ pub const POINTS: usize = 1440;
 /// Changes of a level that are kept, here and in the state file.
 pub const CHANGES: usize = 300;
 
-/// A channel's numbers: the metric, how it is called in the document, and whether less of it is worse.
-const NUMBERS: [(Channel, [Option<(&str, &str)>; 2], bool); 4] = [
-    (
-        Channel::Postgres,
-        [
-            Some(("standby_replication_lag_bytes", "lag_bytes")),
-            Some(("standby_replication_lag_seconds", "lag_seconds")),
-        ],
-        false,
-    ),
-    (Channel::Config, [Some(("standby_config_sync_age_seconds", "age_seconds")), None], false),
-    (Channel::Kvstore, [Some(("standby_kvstore_round_trip_seconds", "round_trip_seconds")), None], false),
-    (Channel::Search, [Some(("standby_search_active_shards_percent", "active_shards_percent")), None], true),
+/// What is kept of a channel's numbers.
+struct Numbers {
+    channel: Channel,
+    /// The metric of each, and how it is called in the document.
+    named: &'static [(&'static str, &'static str)],
+    /// As of a percentage of what is there.
+    less_is_worse: bool,
+}
+
+static NUMBERS: [Numbers; 4] = [
+    Numbers {
+        channel: Channel::Postgres,
+        named: &[("standby_replication_lag_bytes", "lag_bytes"), ("standby_replication_lag_seconds", "lag_seconds")],
+        less_is_worse: false,
+    },
+    Numbers {
+        channel: Channel::Config,
+        named: &[("standby_config_sync_age_seconds", "age_seconds")],
+        less_is_worse: false,
+    },
+    Numbers {
+        channel: Channel::Kvstore,
+        named: &[("standby_kvstore_round_trip_seconds", "round_trip_seconds")],
+        less_is_worse: false,
+    },
+    Numbers {
+        channel: Channel::Search,
+        named: &[("standby_search_active_shards_percent", "active_shards_percent")],
+        less_is_worse: true,
+    },
 ];
+
+impl Numbers {
+    fn of(channel: Channel) -> impl Iterator<Item = &'static Self> {
+        NUMBERS.iter().filter(move |numbers| numbers.channel == channel)
+    }
+
+    const fn fold(&self) -> fn(f64, f64) -> f64 {
+        if self.less_is_worse { f64::min } else { f64::max }
+    }
+}
 
 /// How a channel's numbers are called, in the order of [`Slot::numbers`].
 pub fn names_of(channel: Channel) -> impl Iterator<Item = &'static str> {
-    let own = NUMBERS.iter().find(|(of, ..)| *of == channel);
-    own.into_iter().flat_map(|(_, names, _)| names.iter().flatten().map(|(_, name)| *name))
+    Numbers::of(channel).flat_map(|numbers| numbers.named).map(|(_, name)| *name)
 }
 
 /// The worst of one channel within one minute.
@@ -154,19 +180,24 @@ fn push_bounded<T>(all: &mut VecDeque<T>, new: T, most: usize) {
 
 /// The worst over nodes and standbys of what is exported now.
 fn numbers_of(channel: Channel, samples: &[Sample]) -> [Option<f64>; 2] {
-    let Some((_, names, less_is_worse)) = NUMBERS.iter().find(|(of, ..)| *of == channel) else { return [None; 2] };
-    let fold = if *less_is_worse { f64::min } else { f64::max };
-    names.map(|name| {
-        let (metric, _) = name?;
-        samples.iter().filter(|sample| sample.metric == metric).map(|sample| sample.value).reduce(fold)
-    })
+    let mut found = [None; 2];
+    for numbers in Numbers::of(channel) {
+        for (number, (metric, _)) in found.iter_mut().zip(numbers.named) {
+            let own = samples.iter().filter(|sample| sample.metric == *metric).map(|sample| sample.value);
+            *number = own.reduce(numbers.fold());
+        }
+    }
+    found
 }
 
 fn worse(channel: Channel, one: Slot, other: Slot) -> Slot {
-    let less_is_worse = NUMBERS.iter().any(|(of, _, less)| *of == channel && *less);
-    let fold = if less_is_worse { f64::min } else { f64::max };
-    let number = |at: usize| one.numbers[at].into_iter().chain(other.numbers[at]).reduce(fold);
-    Slot { level: one.level.max(other.level), numbers: [number(0), number(1)] }
+    let mut worst = Slot { level: one.level.max(other.level), numbers: [None; 2] };
+    for numbers in Numbers::of(channel) {
+        for (at, number) in worst.numbers.iter_mut().enumerate() {
+            *number = one.numbers[at].into_iter().chain(other.numbers[at]).reduce(numbers.fold());
+        }
+    }
+    worst
 }
 
 /// A day that the hub writes and requests read. Each holds it for microseconds only.

@@ -1,8 +1,8 @@
 //! Row A4: Alertmanagers that are down, refuse, fail, or never answer. Nothing is lost, and nothing else waits.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
+use standbywatch::clock;
 use standbywatch_lab::{Alertmanager, AlertmanagerPlan, Authority, Lab, Need, Result, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -44,10 +44,10 @@ async fn whatever_others_do_the_one_that_works_is_told_at_once_and_probes_go_on(
         "http://127.0.0.1:1".to_owned(),
         alertmanager.url(),
     ];
-    let begun = Instant::now();
+    let begun = clock::now();
     let agent = agent(&lab, "", pushing_to(&urls), &[]).await?;
     alertmanager.wait_for_alert(UNKNOWN, &[("source", "agent")], SOON).await?;
-    println!("told {:.1} s after the start", begun.elapsed().as_secs_f64());
+    println!("told {:.1} s after the start", clock::now().since(begun).as_secs_f64());
     for outcome in ["ok", "refused", "failed"] {
         wait_until(outcome, SOON, async || {
             let count = agent.metrics().await?.value("standby_agent_pushes_total", &[("outcome", outcome)])?;

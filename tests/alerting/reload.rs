@@ -120,7 +120,7 @@ async fn a_hundred_reloads_leak_nothing_and_keep_the_sessions() -> Result<()> {
         };
         agent.write_config(&text)?;
         let status = ask(&agent).await?.status;
-        assert_eq!(status, if number % 3 == 0 { 500 } else { 200 });
+        assert_eq!(status, if number.is_multiple_of(3) { 500 } else { 200 });
         Result::<()>::Ok(())
     };
     // What is allocated once is there after some.

@@ -56,10 +56,7 @@ fn collect(file: &str, holder: &Value, pair: &str, panels: &mut Vec<Panel>) {
 
 /// Of all dashboards.
 pub(crate) fn expressions() -> Vec<Panel> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards");
-    let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
-    let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
-    names.filter(|name| name.ends_with(".json")).flat_map(|name| expressions_in(&name, "catalog")).collect()
+    dashboards().iter().flat_map(|(file, _)| expressions_in(file, "catalog")).collect()
 }
 
 /// The words of a text that look like a metric of this agent (and are no stage of the lag).
