@@ -21,8 +21,8 @@ mod wording;
 
 pub use checked::*;
 pub use load::{DEFAULT_PATH, from_urls, load, parse};
-pub use printed::{example, reference};
 pub use peer::{Fingerprint, PeerConfig, Seat};
+pub use printed::{example, reference};
 pub use problems::{Place, Problem, Problems};
 pub use seat::{NoSeat, Sitting};
 pub use secrets::{Environment, SecretError, libpq_password_file};

@@ -83,9 +83,7 @@ pub(super) fn agent_url(text: &str) -> Result<String, Wrong> {
     let after = url.split_once("://").map_or("", |(_, rest)| rest);
     match after.split_once('/') {
         None | Some((_, "")) => Ok(url.trim_end_matches('/').to_owned()),
-        Some(_) => {
-            Err(Wrong::new(format!("{} has a path", shown(&url)), "write for example https://10.0.0.1:19517"))
-        }
+        Some(_) => Err(Wrong::new(format!("{} has a path", shown(&url)), "write for example https://10.0.0.1:19517")),
     }
 }
 

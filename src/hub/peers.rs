@@ -138,7 +138,9 @@ impl Peers {
             let what = What::Channel(channel);
             let (name, at) = (node.clone(), (asked, answered));
             news.extend(match channel {
-                Channel::Postgres => peer.news(what, node, at, facts.postgres.clone(), |r| Observation::Postgres(name, r)),
+                Channel::Postgres => {
+                    peer.news(what, node, at, facts.postgres.clone(), |r| Observation::Postgres(name, r))
+                }
                 Channel::Config => peer.news(what, node, at, facts.config.clone(), |r| Observation::Config(name, r)),
                 Channel::Kvstore => peer.news(what, node, at, facts.kvstore.clone(), Observation::Kvstore),
                 Channel::Search => peer.news(what, node, at, facts.search.clone(), |r| Observation::Search(name, r)),
@@ -213,7 +215,8 @@ impl Peer {
             Arrival::Here(arrived) => Some(self.hold(what, arrived.id, observe(arrived.reading))),
             Arrival::Dropped => Some(News::Dropped(channel)),
             Arrival::NotUnderstood(why) => {
-                let message = format!("what the agent of {node} tells is not understood ({why}): update the older agent");
+                let message =
+                    format!("what the agent of {node} tells is not understood ({why}): update the older agent");
                 fails(FailureKind::Protocol, message)
             }
             // A canary is sent by one agent only, which need not be that one.

@@ -50,12 +50,7 @@ pub struct Announced {
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
-pub fn start(
-    pair: &PairConfig,
-    state_directory: &Path,
-    inbox: &mpsc::Sender<Told>,
-    told: &Announced,
-) -> JoinSet<()> {
+pub fn start(pair: &PairConfig, state_directory: &Path, inbox: &mpsc::Sender<Told>, told: &Announced) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
         let mut probe = StatusPageProbe::new(page, channel);

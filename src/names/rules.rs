@@ -69,7 +69,9 @@ impl RuleName {
     pub const fn threshold_unit(self) -> Option<ThresholdUnit> {
         match self {
             Self::PostgresLagHigh | Self::PostgresLagCeiling => Some(ThresholdUnit::Bytes),
-            Self::PostgresSlotLossSoon | Self::PostgresWalDiskFullSoon | Self::AgentClockSkew => Some(ThresholdUnit::Seconds),
+            Self::PostgresSlotLossSoon | Self::PostgresWalDiskFullSoon | Self::AgentClockSkew => {
+                Some(ThresholdUnit::Seconds)
+            }
             Self::ConfigSyncStale => Some(ThresholdUnit::Periods),
             _ => None,
         }

@@ -94,7 +94,10 @@ mod tests {
     async fn this_machine_has_processors_memory_and_a_disk() {
         let reading = look(PathBuf::from("/")).await;
         let facts = reading.facts().expect("seen");
-        assert!(facts.cpus > Some(0) && facts.memory > Some(Bytes::mib(64)) && facts.disk > facts.disk_free, "{facts:?}");
+        assert!(
+            facts.cpus > Some(0) && facts.memory > Some(Bytes::mib(64)) && facts.disk > facts.disk_free,
+            "{facts:?}"
+        );
         let nowhere = look(PathBuf::from("/nonexistent")).await;
         assert_eq!(nowhere.facts().expect("the rest is seen").disk, None, "not known is not empty");
     }

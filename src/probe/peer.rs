@@ -8,7 +8,7 @@ use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::{self, Moment};
-use crate::config::{Fingerprint, Schedule, SecretSource, Seat};
+use crate::config::{Fingerprint, Schedule, Seat, SecretSource};
 use crate::facts::{Failure, PeerFacts, Reading};
 use crate::http_client::{Connection, Response};
 use crate::names::{FailureKind, Name};

@@ -75,7 +75,12 @@ impl ServeState {
         pairs: impl Into<Pairs>,
         agent_samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
     ) -> Self {
-        Self { settings, pairs: RwLock::new(pairs.into()), agent_samples: Box::new(agent_samples), peer: RwLock::default() }
+        Self {
+            settings,
+            pairs: RwLock::new(pairs.into()),
+            agent_samples: Box::new(agent_samples),
+            peer: RwLock::default(),
+        }
     }
 
     /// After a reload: other pairs are watched from now on.

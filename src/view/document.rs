@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, ParityEvidence, PeerEvidence, PostgresEvidence, Roles, SearchEvidence, SearchNodeEvidence,
-    StandbyEvidence,
+    ConfigEvidence, KvstoreEvidence, NodeEvidence, ParityEvidence, PeerEvidence, PostgresEvidence, Roles,
+    SearchEvidence, SearchNodeEvidence, StandbyEvidence,
 };
 use crate::level::Level;
 use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
 use crate::view::api::{
-    CatchUp, ChannelDocument, ConfigDocument, FailureDocument, FindingDocument, IndexDocument, KvstoreDocument, MachineDocument, Never,
-    OutcomeCount, PairDocument, PeerDocument, PostgresDocument, PostgresNodeDocument, ProbeDocument, RolesDocument, SearchDocument,
-    SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument, VERSION,
+    CatchUp, ChannelDocument, ConfigDocument, FailureDocument, FindingDocument, IndexDocument, KvstoreDocument,
+    MachineDocument, Never, OutcomeCount, PairDocument, PeerDocument, PostgresDocument, PostgresNodeDocument,
+    ProbeDocument, RolesDocument, SearchDocument, SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument,
+    StoreDocument, VERSION,
 };
 
 impl StatusDocument {

@@ -89,7 +89,8 @@ impl Site {
             labels.get(name).cloned().unwrap_or_default()
         };
         let notices = self.monitoring.alertmanager.receiver.notices();
-        let named = notices.iter().map(|notice| (label(&notice.labels, "alertname"), label(&notice.labels, "severity")));
+        let named =
+            notices.iter().map(|notice| (label(&notice.labels, "alertname"), label(&notice.labels, "severity")));
         named.filter(|(name, _)| name != "StandbyWatchdog").collect()
     }
 
@@ -167,10 +168,8 @@ pub async fn tells(agent: &Agent, told: &Told, within: Duration) -> Result<()> {
 /// Awaits that so much time has gone by.
 pub async fn passes(time: Duration) -> Result<()> {
     let begun = tokio::time::Instant::now();
-    wait_until("time has gone by", time + Duration::from_secs(10), async || {
-        Ok((begun.elapsed() >= time).then_some(()))
-    })
-    .await
+    wait_until("time has gone by", time + Duration::from_secs(10), async || Ok((begun.elapsed() >= time).then_some(())))
+        .await
 }
 
 fn configuration(

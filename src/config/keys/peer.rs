@@ -12,9 +12,13 @@ pub(super) const AGENT: Key = Key::new(
 pub(super) const PEER: SectionKeys = SectionKeys {
     path: "peer",
     keys: &[
-        Key::new("token_file", Kind::SecretFile, "A file whose first line is the token that the agents show each other.")
-            .required()
-            .example("/etc/standbywatch/peer.token"),
+        Key::new(
+            "token_file",
+            Kind::SecretFile,
+            "A file whose first line is the token that the agents show each other.",
+        )
+        .required()
+        .example("/etc/standbywatch/peer.token"),
         Key::new(
             "fingerprint",
             Kind::Text,

@@ -105,7 +105,10 @@ fn an_agent_that_cannot_be_asked_leaves_nothing_of_its_node_but_the_canary_that_
     assert_eq!(search(&gone), (false, at(2.0), Some(FailureKind::PeerUnreachable)));
     assert_eq!(canaries(&gone), 0, "it counts until it is too old");
     let (known, _) = peers.evidence(&pair, at(2.5));
-    assert_eq!((known[0].up, known[0].failure.as_ref().map(|failure| failure.kind)), (false, Some(FailureKind::Refused)));
+    assert_eq!(
+        (known[0].up, known[0].failure.as_ref().map(|failure| failure.kind)),
+        (false, Some(FailureKind::Refused))
+    );
     let back = peers.take(&pair, &beta(), answer(3.0, arrived("a", 2.9, Ok(SearchFacts::default()))), false);
     assert_eq!(search(&back), (false, at(1.0), None), "what was told before is no news");
     assert!(peers.evidence(&pair, at(3.5)).0[0].up);

@@ -49,11 +49,7 @@ pub struct AgentPair {
 
 impl AgentPair {
     /// Makes key, certificate and token, and starts both agents. `config` gives the text of a node's configuration file.
-    pub async fn start(
-        lab: &Lab,
-        options: &AgentPairOptions,
-        config: impl Fn(&str, &Meet) -> String,
-    ) -> Result<Self> {
+    pub async fn start(lab: &Lab, options: &AgentPairOptions, config: impl Fn(&str, &Meet) -> String) -> Result<Self> {
         // Neither agent has a port yet: each cable is led to its agent once that listens.
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let (to_alpha, to_beta) = (Cable::to(nowhere).await?, Cable::to(nowhere).await?);
