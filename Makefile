@@ -28,10 +28,10 @@ truth: ## play the table of truth and print docs/truth.md from what it measured
 	@$(LAB) lab-truth -- '$(TARGET)/tmp/truth' >'$(TARGET)/truth.md'
 	@mv '$(TARGET)/truth.md' docs/truth.md
 
-demo: ## a real pair with the agent, Prometheus and Alertmanager, until Ctrl-C
+demo: ## a real pair with the agent, Prometheus and Alertmanager, until Ctrl-C (TOPOLOGY=agents: an agent on each node)
 	@bash $(INSTALL)
 	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
-	@exec $(LAB) lab-demo -- start
+	@exec $(LAB) lab-demo -- start $(TOPOLOGY)
 
 demo-fault: ## break the running demo: make demo-fault FAULT=cable-cut
 	@$(LAB) lab-demo -- fault $(if $(FAULT),'$(FAULT)')

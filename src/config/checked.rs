@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Alerting;
 use super::glob::Glob;
 use super::peer::{PeerConfig, Seat};
 use super::search::{SearchChannel, SearchNode};
 use super::stores::{KvstoreChannel, KvstoreNode};
-use super::Alerting;
 use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;

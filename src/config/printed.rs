@@ -120,8 +120,9 @@ impl Example<'_> {
 fn is_shown(key: &Key, inside: &str) -> bool {
     match key.kind {
         Kind::Section | Kind::Named | Kind::List => {
-            // Alerts are pushed only where no Prometheus evaluates the rules.
-            let below = SECTIONS.iter().filter(|section| section.path.starts_with(inside) && inside != "alerting");
+            // Alerts are pushed only where no Prometheus evaluates the rules; peers there are only where nodes name agents.
+            let seldom = ["alerting", "peer"].contains(&inside);
+            let below = SECTIONS.iter().filter(|section| section.path.starts_with(inside) && !seldom);
             below.flat_map(|section| section.keys).any(|key| !key.example.is_empty())
         }
         _ => !key.example.is_empty(),

@@ -18,7 +18,10 @@ pub fn evidence(machines: &[MachineEvidence], servers: &[NodeEvidence], roles: &
     let version = |node: &Name| servers.iter().find(|server| server.node == *node).and_then(|server| server.version);
     let of = |standby: &Name| {
         let machines = machine(standby).zip(machine(primary));
-        let mut less = machines.map(|(own, its)| lesser(own, its)).unwrap_or_default();
+        let mut less = Vec::new();
+        if let Some((own, its)) = machines {
+            less.extend(lesser(own, its));
+        }
         let versions = version(standby).zip(version(primary));
         less.extend(
             versions

@@ -152,7 +152,8 @@ async fn each_query_of_the_dashboard_has_data() -> Result<()> {
         Ok(missing.is_empty().then_some(()))
     })
     .await;
-    let empty: Vec<_> = missing.iter().map(|Panel { title, expression, .. }| format!("{title}: {expression}")).collect();
+    let empty: Vec<_> =
+        missing.iter().map(|Panel { title, expression, .. }| format!("{title}: {expression}")).collect();
     assert!(all.is_ok(), "no data for\n{}", empty.join("\n"));
     Ok(())
 }

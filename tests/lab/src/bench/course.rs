@@ -49,7 +49,7 @@ pub async fn run() -> Result<String> {
     let program = product_program()?;
     let lab = Watched::open_lab()?;
     let watched = Watched::start(&lab).await?;
-    let config = Some(watched.configuration(&[]));
+    let config = Some(watched.configuration(&[], None));
     let agent = Agent::start(&lab, AgentOptions { program, config, ..AgentOptions::default() }).await?;
     let exporters = exporters::start(&lab, &watched).await?;
     agent.wait_for_json("/monitor/replication", "all is well", SETTLED, |page| page["status"] == "ok").await?;

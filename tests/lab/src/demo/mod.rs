@@ -19,4 +19,5 @@ mod watched;
 pub use control::{ask, meeting_place};
 pub use faults::Fault;
 pub use play::play;
+pub use scene::Topology;
 pub use watched::{Watched, product_program};

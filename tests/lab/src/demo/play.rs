@@ -7,20 +7,20 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::{Control, meeting_place};
 use super::faults::{self, Fault};
-use super::scene::{HOLD, Scene};
+use super::scene::{HOLD, Scene, Topology};
 use super::teller::{Teller, say};
 
 /// Plays the demo until Ctrl-C, SIGTERM or the terminal's end; then nothing is left running.
 ///
 /// # Errors
 /// When another demo runs, something cannot be started, or the agent ends by itself.
-pub async fn play() -> Result<()> {
+pub async fn play(topology: Topology) -> Result<()> {
     let control = Control::open(&meeting_place())?;
     let ended = end_is_wanted()?;
     tokio::pin!(ended);
-    say("starting a pair, its agent, Prometheus and Alertmanager: up to half a minute");
+    say("starting a pair, who watches it, Prometheus and Alertmanager: up to half a minute");
     let scene = tokio::select! {
-        scene = Scene::start() => scene?,
+        scene = Scene::start(topology) => scene?,
         () = &mut ended => {
             say("ended before all was started");
             return Ok(());

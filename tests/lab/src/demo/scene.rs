@@ -5,23 +5,53 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::watched::{Watched, product_program};
-use crate::{Agent, AgentOptions, Lab, Monitoring, MonitoringOptions};
+use crate::{Agent, AgentOptions, AgentPair, AgentPairOptions, Lab, Meet, Monitoring, MonitoringOptions};
 
 /// How long the demo's rules hold, in seconds. The product's own hold times are up to a minute.
 pub(super) const HOLD: u64 = 2;
 
 /// Those rules whose hold time would make a demo long.
-const HELD: [&str; 5] = [
+const HELD: [&str; 6] = [
     "StandbyReplicationUnknown",
     "StandbyPostgresNoPrimary",
     "StandbyConfigSyncStale",
     "StandbyKvstoreWritesBlocked",
     "StandbySearchUnknown",
+    "StandbyAgentPeerUnreachable",
 ];
+
+/// Who watches the pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// One agent that asks both nodes.
+    #[default]
+    Observer,
+    /// An agent on each node, that ask each other.
+    Agents,
+}
+
+impl Topology {
+    /// By the name that `make demo TOPOLOGY=` takes.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "observer" => Some(Self::Observer),
+            "agents" => Some(Self::Agents),
+            _ => None,
+        }
+    }
+}
+
+/// The agents of a demo.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
+enum Watching {
+    Observer(Agent),
+    Agents(AgentPair),
+}
 
 /// All that runs. Ends when dropped, from top to bottom.
 pub(super) struct Scene {
-    pub agent: Agent,
+    watching: Watching,
     pub monitoring: Monitoring,
     pub watched: Watched,
     _lab: Lab,
@@ -29,37 +59,74 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Starts it all; returns once the agent listens and Prometheus knows its Alertmanager.
-    pub async fn start() -> Result<Self> {
+    pub async fn start(topology: Topology) -> Result<Self> {
         let program = product_program()?;
         let lab = Watched::open_lab()?;
         let watched = Watched::start(&lab).await?;
         let rules = HELD.map(|rule| format!("{rule}: {{ for: {HOLD}s }}"));
-        let config = Some(watched.configuration(&rules));
-        let agent = Agent::start(&lab, AgentOptions { program, config, ..AgentOptions::default() }).await?;
-        let options = MonitoringOptions {
-            targets: vec![agent.address()?],
-            rules: vec![printed_rules(&agent)?],
-            ..MonitoringOptions::default()
+        let watching = match topology {
+            Topology::Observer => {
+                let config = Some(watched.configuration(&rules, None));
+                Watching::Observer(
+                    Agent::start(&lab, AgentOptions { program, config, ..AgentOptions::default() }).await?,
+                )
+            }
+            Topology::Agents => {
+                let options = AgentPairOptions { program, ..AgentPairOptions::default() };
+                let config = |_: &str, meet: &Meet| watched.configuration(&rules, Some(meet));
+                Watching::Agents(AgentPair::start(&lab, &options, config).await?)
+            }
         };
+        let mut targets = Vec::new();
+        for agent in watching.all() {
+            targets.push(agent.address()?);
+        }
+        let rules = vec![printed_rules(watching.first())?];
+        let options = MonitoringOptions { targets, rules, ..MonitoringOptions::default() };
         let monitoring = Monitoring::start(&lab, &options).await?;
-        Ok(Self { agent, monitoring, watched, _lab: lab })
+        Ok(Self { watching, monitoring, watched, _lab: lab })
+    }
+
+    /// The agent whose words are told in the terminal: the only one, or alpha's.
+    pub fn agent(&self) -> &Agent {
+        self.watching.first()
     }
 
     /// Where to look, one line each.
     pub fn addresses(&self) -> Result<String> {
         let prometheus = self.monitoring.prometheus.url();
+        let other = match self.watching.all()[..] {
+            [_, beta] => format!("  beta's agent  {}\n", beta.url("/")?),
+            _ => String::new(),
+        };
         Ok(format!(
-            "  status page   {}\n  replication   {}\n  metrics       {}\n  Prometheus    {prometheus}/alerts\n  \
+            "  status page   {}\n{other}  replication   {}\n  metrics       {}\n  Prometheus    {prometheus}/alerts\n  \
              Alertmanager  {}/#/alerts\n",
-            self.agent.url("/")?,
-            self.agent.url("/monitor/replication")?,
-            self.agent.url("/metrics")?,
+            self.agent().url("/")?,
+            self.agent().url("/monitor/replication")?,
+            self.agent().url("/metrics")?,
             self.monitoring.alertmanager.url(),
         ))
     }
 }
 
 /// The rules as the product prints them for this configuration.
+impl Watching {
+    fn all(&self) -> Vec<&Agent> {
+        match self {
+            Self::Observer(agent) => vec![agent],
+            Self::Agents(pair) => pair.both().to_vec(),
+        }
+    }
+
+    fn first(&self) -> &Agent {
+        match self {
+            Self::Observer(agent) => agent,
+            Self::Agents(pair) => &pair.alpha,
+        }
+    }
+}
+
 fn printed_rules(agent: &Agent) -> Result<String> {
     let printed = Command::new(product_program()?)
         .args(["rules", "--config.file"])

@@ -57,14 +57,14 @@ impl Teller {
         let mut seen = 0;
         loop {
             looks.tick().await;
-            if let Ok(page) = scene.agent.json("/monitor/replication").await {
+            if let Ok(page) = scene.agent().json("/monitor/replication").await {
                 let now = told_by(&page);
                 for (channel, change) in changes(&self.told.borrow(), &now) {
                     self.tell(&format!("{channel:<8} {change:<32} {}", number_of(&channel, &page)));
                 }
                 *self.told.borrow_mut() = now;
-            } else if !scene.agent.server.is_running() {
-                bail!("the agent has ended; its last words:\n{}", scene.agent.server.log_tail());
+            } else if !scene.agent().server.is_running() {
+                bail!("the agent has ended; its last words:\n{}", scene.agent().server.log_tail());
             }
             let notices = scene.monitoring.alertmanager.receiver.notices();
             for notice in notices.iter().skip(seen) {

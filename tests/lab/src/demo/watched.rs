@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::lab::Lab;
-use crate::{KvWriter, Load, Need, OwnSearch, Persistence, PgPair, RedisPair, SyncLoop, Writer, find};
+use crate::{KvWriter, Load, Meet, Need, OwnSearch, Persistence, PgPair, RedisPair, SyncLoop, Writer, find};
 
 /// How often the loop in place of cron synchronises. Once a minute would make a demo long.
 pub(super) const PERIOD: Duration = Duration::from_secs(10);
@@ -61,11 +61,11 @@ impl Watched {
     }
 
     /// The agent's configuration file: one pair `catalog`, everything else as the product has it by default.
-    /// `rules` are lines below `rules:`, without their indentation.
-    pub fn configuration(&self, rules: &[String]) -> String {
+    /// `rules` are lines below `rules:`, without their indentation; `meet` is how agents meet, where each node has one.
+    pub fn configuration(&self, rules: &[String], meet: Option<&Meet>) -> String {
         let mut text = String::from("pairs:\n  - name: catalog\n    nodes:\n");
         for standby in [false, true] {
-            self.describe_node(&mut text, standby);
+            self.describe_node(&mut text, standby, meet);
         }
         // Writing to a String cannot fail.
         let _ = writeln!(text, "    config: {{ period: {}s }}", PERIOD.as_secs());
@@ -78,10 +78,11 @@ impl Watched {
         for rule in rules {
             let _ = writeln!(text, "  {rule}");
         }
+        text.push_str(meet.map_or("", |meet| &meet.peer));
         text
     }
 
-    fn describe_node(&self, text: &mut String, standby: bool) {
+    fn describe_node(&self, text: &mut String, standby: bool, meet: Option<&Meet>) {
         let (node, postgres, store, root) = if standby {
             ("beta", self.postgres.standby_address(), self.stores.standby_address(), self.sync.destination())
         } else {
@@ -100,6 +101,9 @@ impl Watched {
             root.display(),
             self.sync.timestamp_file().display(),
         );
+        if let Some(meet) = meet {
+            let _ = writeln!(text, "        agent: '{}'", if standby { &meet.beta } else { &meet.alpha });
+        }
         if let Ok(search) = &self.search {
             let _ = writeln!(text, "        search: {{ url: {} }}", search.search.url());
         }
