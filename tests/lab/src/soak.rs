@@ -34,7 +34,7 @@ pub async fn run(length: Duration) -> Result<String> {
     let program = product_program()?;
     let lab = Watched::open_lab()?;
     let watched = Watched::start(&lab).await?;
-    let config = Some(watched.configuration(&[]));
+    let config = Some(watched.configuration(&[], None));
     let agent =
         Agent::start(&lab, AgentOptions { program: program.clone(), config, ..AgentOptions::default() }).await?;
     let printed = tokio::process::Command::new(&program)
