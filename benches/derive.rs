@@ -1,8 +1,8 @@
 //! What one reading costs once it is here: evidence, samples and rules of a pair, and the snapshot around them. `make bench` prints it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use standbywatch::clock::{Moment, WallTime};
+use standbywatch::clock::{self, Moment, WallTime};
 use standbywatch::config::{Environment, parse};
 use standbywatch::facts::{
     Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, Receiver, Slot,
@@ -140,12 +140,12 @@ fn play(pair: &Pair, wanted: Level) -> Times {
             let wall = WallTime(WALL + f64::from(second) + millis as f64 / 1000.0);
             let observation =
                 Observation::Postgres(Name::new(node), Reading { asked, answered: now, result: Ok(facts) });
-            let begun = Instant::now();
+            let begun = clock::now();
             let snapshot = hub.take(observation, now, wall);
-            let whole = begun.elapsed();
-            let begun = Instant::now();
+            let whole = clock::now().since(begun);
+            let begun = clock::now();
             let view = std::hint::black_box(hub.derive(now, wall));
-            let derived = begun.elapsed();
+            let derived = clock::now().since(begun);
             if second >= BEFORE {
                 times.whole.push(whole);
                 times.derived.push(derived);
