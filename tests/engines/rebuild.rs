@@ -13,9 +13,9 @@ use crate::dashboard::{Panel, expressions_in};
 /// Longer than anything takes that is awaited, also on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 const ALL: u64 = 200_000;
-const BATCH: u64 = 4000;
+const BATCH: u64 = 2000;
 /// From the beginning of one batch to that of the next: a minute for all, however fast the machine.
-const PACE: Duration = Duration::from_millis(1200);
+const PACE: Duration = Duration::from_millis(600);
 
 fn config(url: &str, index: &str) -> String {
     format!(
