@@ -1,5 +1,6 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+mod drift;
 mod told;
 
 use std::collections::HashSet;
@@ -14,6 +15,7 @@ use crate::names::{
 };
 use crate::units::{Bytes, Lsn};
 
+pub use drift::*;
 pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
@@ -281,6 +283,8 @@ pub struct ConfigEvidence {
     pub last_exit: Option<i32>,
     /// How long the last run took, where the wrapper tells.
     pub last_took: Option<Duration>,
+    /// Whether the standby's tree is the primary's.
+    pub drift: DriftEvidence,
 }
 
 /// The key-value store.

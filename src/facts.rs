@@ -1,5 +1,6 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
+pub mod manifest;
 mod postgres;
 mod slow;
 mod status_page;
@@ -9,10 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Moment, WallTime};
+use crate::clock::{BootId, Moment, WallTime};
 use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
 use crate::units::Lsn;
 
+pub use manifest::Manifest;
 pub use postgres::*;
 pub use slow::*;
 pub use status_page::StatusPageFacts;
@@ -123,6 +125,8 @@ pub enum Observation {
     Pulse(Name, Reading<Lsn>),
     /// The configuration as it lies on one node (the standby's evidence is what counts).
     Config(Name, Reading<ConfigFacts>),
+    /// The tree of the configuration as it lies on one node.
+    Tree(Name, Reading<TreeFacts>),
     /// One canary's way through both stores.
     Kvstore(Reading<KvstoreFacts>),
     /// One node's search engine.
@@ -134,7 +138,7 @@ impl Observation {
     pub const fn channel(&self) -> Channel {
         match self {
             Self::Postgres(..) | Self::StatusPage(..) | Self::Pulse(..) => Channel::Postgres,
-            Self::Config(..) => Channel::Config,
+            Self::Config(..) | Self::Tree(..) => Channel::Config,
             Self::Kvstore(..) => Channel::Kvstore,
             Self::Search(..) => Channel::Search,
         }
@@ -152,6 +156,47 @@ pub struct ConfigFacts {
     pub timestamp: Option<Timestamp>,
     /// The wrapper's record.
     pub wrapper: Option<WrapperFacts>,
+    /// The beacon that lies in this node's tree.
+    pub beacon: Option<BeaconFacts>,
+}
+
+/// What the agent on the primary writes into the tree, for the copy's age to be read off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beacon {
+    /// The node that was the primary when it was written.
+    pub node: Name,
+    /// When that was, on the writer's clocks.
+    pub written: BeaconTime,
+}
+
+/// One instant on both clocks of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BeaconTime {
+    /// The boot under which the moment counts: a machine's clocks are compared with themselves only.
+    pub boot: Option<BootId>,
+    /// Boot time.
+    pub moment: Moment,
+    /// Wall time.
+    pub wall: WallTime,
+}
+
+/// A beacon, and when it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BeaconFacts {
+    /// What it says.
+    pub beacon: Beacon,
+    /// The reader's clocks.
+    pub read_at: BeaconTime,
+}
+
+/// One node's tree of configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeFacts {
+    /// What lies in it. The same one as before where nothing has changed.
+    pub manifest: Arc<Manifest>,
+    /// Device and inode of its root, where it lies on this machine: two names of one tree prove nothing about each other.
+    #[serde(skip)]
+    pub place: Option<(u64, u64)>,
 }
 
 /// A time that the synchronisation job wrote, and the same machine's clock when it was read.

@@ -59,8 +59,10 @@ macro_rules! closed_list {
 }
 pub(crate) use closed_list;
 
+mod drift;
 mod replication;
 mod rules;
+pub use drift::{DriftKind, TreeBound};
 pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage};
 pub use rules::{RuleName, Severity, ThresholdUnit};
 

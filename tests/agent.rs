@@ -6,3 +6,5 @@ mod cli;
 mod lifecycle;
 #[path = "agent/postgres_probe.rs"]
 mod postgres_probe;
+#[path = "agent/roles.rs"]
+mod roles;

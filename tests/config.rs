@@ -150,7 +150,14 @@ fn a_vendors_page_stands_for_servers_that_are_not_named() {
 fn roles_come_from_a_file_or_are_fixed_where_there_is_no_postgres() {
     let config = right("without-postgres");
     assert_eq!(config.pairs[0].role_from, Some(RoleFrom::File("/run/app/primary".into())));
-    assert!(matches!(&config.pairs[1].role_from, Some(RoleFrom::Fixed(name)) if name.as_str() == "left"));
+    assert!(matches!(&config.pairs[2].role_from, Some(RoleFrom::Fixed(name)) if name.as_str() == "left"));
+    let words = ["/usr/bin/app-role", "--of", "app", "app"].map(str::to_owned).to_vec();
+    assert_eq!(config.pairs[1].role_from, Some(RoleFrom::Exec(words)), "the words of a command may be repeated");
+    let trees = config.pairs[1].config.as_ref().unwrap();
+    assert_eq!(
+        (trees.include.len(), trees.exclude.len(), trees.max_files, trees.max_size),
+        (1, 2, 5000, Bytes::mib(64))
+    );
     let passwords = config.pairs[0].nodes.iter().map(|node| {
         let Some(KvstoreNode::Redis(store)) = &node.kvstore else { panic!("no store") };
         store.password.clone().unwrap()
@@ -161,7 +168,7 @@ fn roles_come_from_a_file_or_are_fixed_where_there_is_no_postgres() {
         SecretSource::Inline(Secret::new("0123")),
     ];
     assert_eq!(passwords.collect::<Vec<_>>(), expected);
-    assert_eq!(config.pairs[1].nodes[0].search.as_ref().unwrap().url, "https://left.example/es");
+    assert_eq!(config.pairs[2].nodes[0].search.as_ref().unwrap().url, "https://left.example/es");
 }
 
 #[test]

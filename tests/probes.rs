@@ -202,8 +202,17 @@ async fn a_timestamp_that_a_real_loop_of_rsync_writes() -> Result<()> {
     let node = ConfigNode {
         root: sync.destination().to_path_buf(),
         timestamp_file: Some(sync.timestamp_file().to_path_buf()),
+        beacon: None,
     };
-    let channel = ConfigChannel { schedule: schedule(), period: Duration::from_secs(1), wrapper: false };
+    let channel = ConfigChannel {
+        schedule: schedule(),
+        period: Duration::from_secs(1),
+        wrapper: false,
+        include: vec![],
+        exclude: vec![],
+        max_files: 1000,
+        max_size: standbywatch::units::Bytes::mib(64),
+    };
     let mut probe = ConfigProbe::new(&node, &channel, lab.dir(), &Name::new("shop"));
     sync.wait_for_good_run(SOON).await?;
     let facts: ConfigFacts = probe.run().await.result?;

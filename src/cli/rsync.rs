@@ -109,6 +109,9 @@ async fn job(args: &RsyncArgs) -> u8 {
     })
     .await;
     if !copies_nothing(&args.arguments) {
+        if ended.end == RunEnd::Exit(24) {
+            tell(format_args!("files vanished while they were copied (24); this counts as a good run"));
+        }
         let now = Stamp::now();
         let took = now.moment.since(started.moment);
         let Transferred { files, bytes } = ended.transferred;

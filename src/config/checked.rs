@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::glob::Glob;
 use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;
@@ -251,6 +252,8 @@ pub struct ConfigNode {
     pub root: PathBuf,
     /// Written by the job after success, outside the tree.
     pub timestamp_file: Option<PathBuf>,
+    /// Rewritten in the tree by the agent while this node is the primary.
+    pub beacon: Option<PathBuf>,
 }
 
 /// The `postgres` channel's limits; meanings in the docs of the judge that uses them.
@@ -305,6 +308,31 @@ pub struct ConfigChannel {
     pub period: Duration,
     /// The job runs under `standbywatch rsync`, whose record is read from the state directory.
     pub wrapper: bool,
+    /// If there are any, only files that one of them means are compared.
+    pub include: Vec<Glob>,
+    /// What is not compared, with all that is below it.
+    pub exclude: Vec<Glob>,
+    /// Entries of a tree that are compared at most.
+    pub max_files: u32,
+    /// Content of a tree that is compared at most.
+    pub max_size: Bytes,
+}
+
+impl ConfigChannel {
+    /// A tree is looked at, and a beacon written, twice a period, so that each copy has a new one to bring.
+    pub fn half_period(&self) -> Duration {
+        self.period / 2
+    }
+
+    /// From one look at a tree to the next.
+    pub fn tree_every(&self) -> Duration {
+        self.half_period().clamp(Duration::from_secs(1), Duration::from_secs(30))
+    }
+
+    /// From when on a look at a tree says nothing any more.
+    pub fn tree_stale_after(&self) -> Duration {
+        self.tree_every() * 3 + self.schedule.timeout
+    }
 }
 
 /// The `kvstore` channel.
@@ -360,6 +388,8 @@ pub enum RoleFrom {
     Fixed(Name),
     /// A file whose first word is the primary's node name.
     File(PathBuf),
+    /// A program and its arguments; the first word that it prints is the primary's node name.
+    Exec(Vec<String>),
 }
 
 /// Where alerts are pushed to.

@@ -59,7 +59,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             Key::new(
                 "role_from",
                 Kind::Section,
-                "How roles are known where there is no `postgres` channel; one of the two.",
+                "How roles are known where there is no `postgres` channel; one of the three.",
             ),
         ],
     },
@@ -105,7 +105,12 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         keys: &[
             Key::new("fixed", Kind::Text, "This node is the primary, always."),
             Key::new("file", Kind::Path, "A file whose first word is the name of the node that is the primary."),
-            Key::later("exec"),
+            Key::new(
+                "exec",
+                Kind::Texts { most: 32 },
+                "A program and its arguments, run each 5 s for at most 4 s; the first word that it prints is the name of the node \
+                 that is the primary. Any exit code but 0 names nobody.",
+            ),
         ],
     },
     alerts::RULE,

@@ -2,6 +2,7 @@
 //! leave this room.
 
 mod checked;
+mod glob;
 mod key;
 mod keys;
 mod load;
@@ -18,6 +19,7 @@ mod value;
 mod wording;
 
 pub use checked::*;
+pub use glob::Glob;
 pub use load::{DEFAULT_PATH, from_urls, load, parse};
 pub use printed::{example, reference};
 pub use problems::{Place, Problem, Problems};

@@ -17,6 +17,8 @@ pub(super) struct NodeRead<'a> {
     pub(super) config: NodeConfig,
     /// Whether a timestamp file is named, rightly or not.
     pub(super) names_timestamp_file: bool,
+    /// Whether a beacon is named, rightly or not.
+    pub(super) names_beacon: bool,
     pub(super) section: Section<'a>,
 }
 
@@ -39,6 +41,7 @@ pub(super) fn read<'a>(named: NamedSection<'a>, environment: &Environment) -> No
     }
     let tree = section.given("config");
     let names_timestamp_file = tree.as_ref().is_some_and(|tree| tree.has("timestamp_file"));
+    let names_beacon = tree.as_ref().is_some_and(|tree| tree.has("beacon"));
     let config = NodeConfig {
         name: Name::new(&name),
         agent: None,
@@ -47,7 +50,7 @@ pub(super) fn read<'a>(named: NamedSection<'a>, environment: &Environment) -> No
         search: section.given("search").and_then(|part| search(&part, environment)),
         config: tree.and_then(|tree| config_tree(&tree)),
     };
-    NodeRead { config, names_timestamp_file, section }
+    NodeRead { config, names_timestamp_file, names_beacon, section }
 }
 
 fn postgres(section: &Section<'_>, environment: &Environment) -> Option<PostgresNode> {
@@ -193,5 +196,14 @@ fn config_tree(section: &Section<'_>) -> Option<ConfigNode> {
         let cure = "put it outside: rsync would bring the primary's file along, and with it the primary's clock";
         section.problem("timestamp_file", said, cure);
     }
-    Some(ConfigNode { root, timestamp_file })
+    let mut beacon = section.path("beacon");
+    if let Some(file) = &beacon
+        && (!file.starts_with(&root) || !lies_in(file, &root) || *file == root)
+    {
+        let said =
+            format!("beacon: {:?} does not lie in root {:?}", file.display().to_string(), root.display().to_string());
+        section.problem("beacon", said, "put it inside: its copy is what tells the age");
+        beacon = None;
+    }
+    Some(ConfigNode { root, timestamp_file, beacon })
 }

@@ -6,6 +6,7 @@ use super::checked::{
     ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, RoleFrom, Rpo, Schedule,
     SearchChannel, WriteOrder,
 };
+use super::glob::Glob;
 use super::node::{self, NodeRead, exactly_one};
 use super::problems::{Found, Place};
 use super::secrets::Environment;
@@ -187,18 +188,56 @@ fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {
     let section = pair.child("config");
     let wrapper = section.flag("wrapper")?;
     let configured = nodes.iter().any(|node| node.names(Channel::Config));
+    let beacons = beacons(pair, nodes);
     let named = nodes.iter().filter(|node| node.names_timestamp_file).count();
-    if configured && !wrapper && named > 0 && named < nodes.len() {
+    if configured && !wrapper && !beacons && named > 0 && named < nodes.len() {
         let said = "config: not every node names a timestamp_file; after a failover the age may be unknown";
         pair.found.warning(said.to_owned());
     }
-    if configured && !wrapper && named == 0 {
+    if configured && !wrapper && !beacons && named == 0 {
         let place = if pair.has("config") { pair.place_of("config") } else { pair.place_of("nodes") };
         let cure = "run the job as `standbywatch rsync -- …` and write `config: { wrapper: true }` in the pair, \
-                    or name a timestamp_file at each node";
+                    or name a timestamp_file or a beacon at each node";
         pair.found.problem(place, "config: nothing tells when the last sync was", cure);
     }
-    Some(ConfigChannel { schedule: schedule(&section)?, period: section.duration("period")?, wrapper })
+    let globs = |name: &str| -> Vec<Glob> {
+        section.texts(name, value::glob).iter().filter_map(|text| Glob::new(text).ok()).collect()
+    };
+    Some(ConfigChannel {
+        schedule: schedule(&section)?,
+        period: section.duration("period")?,
+        wrapper,
+        include: globs("include"),
+        exclude: globs("exclude"),
+        max_files: section.count("max_files").and_then(|count| u32::try_from(count).ok())?,
+        max_size: section.size("max_size")?,
+    })
+}
+
+/// Whether beacons are used. Each lies at the same place of its tree, since what is written in one is looked for in the other.
+fn beacons(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> bool {
+    let inner = |node: &NodeRead<'_>| {
+        let tree = node.config.config.as_ref()?;
+        Some(tree.beacon.as_ref()?.strip_prefix(&tree.root).ok()?.to_owned())
+    };
+    let named: Vec<_> = nodes.iter().filter(|node| node.names_beacon).collect();
+    if let Some(first) = named.first() {
+        for node in nodes {
+            let (here, there) = (&node.config.name, &first.config.name);
+            if !node.names_beacon {
+                let said = format!(
+                    "config: {here} names no beacon, while {there} does; after a failover the age may be unknown"
+                );
+                pair.found.warning(said);
+            } else if let (Some(path), Some(other)) = (inner(node), inner(first))
+                && path != other
+            {
+                let said = format!("config: the beacon of {here} is {path:?} in its tree, that of {there} {other:?}");
+                node.section.problem("config", said, "write the same one in both trees: rsync keeps the names");
+            }
+        }
+    }
+    !named.is_empty()
 }
 
 fn kvstore(pair: &Section<'_>) -> Option<KvstoreChannel> {
@@ -232,7 +271,11 @@ fn role_from(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<RoleFrom> {
     let Some(section) = pair.given("role_from") else {
         if !has_postgres && has_others {
             let said = "nodes: without postgres nothing tells which node is the primary";
-            pair.problem("nodes", said, "add `role_from: { fixed: NODE }` or `role_from: { file: PATH }` to the pair");
+            pair.problem(
+                "nodes",
+                said,
+                "add `role_from: { fixed: NODE }`, `{ file: PATH }` or `{ exec: [PROGRAM] }` to the pair",
+            );
         }
         return None;
     };
@@ -240,9 +283,7 @@ fn role_from(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<RoleFrom> {
         pair.found
             .warning(format!("line {}: role_from has no effect, since postgres tells the roles", section.place.line));
     }
-    if !section.has_later("exec") {
-        exactly_one(&section, &["fixed", "file"]);
-    }
+    exactly_one(&section, &["fixed", "file", "exec"]);
     let fixed = section.text("fixed").map(|name| {
         let names: Vec<&str> = nodes.iter().map(|node| node.config.name.as_str()).collect();
         if !names.contains(&name.as_str()) {
@@ -252,5 +293,14 @@ fn role_from(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<RoleFrom> {
         }
         RoleFrom::Fixed(Name::new(&name))
     });
-    fixed.or_else(|| section.path("file").map(RoleFrom::File))
+    let words = section.words("exec", true, |word| {
+        let fits = !word.contains('\0');
+        if fits { Ok(word.to_owned()) } else { Err(value::Wrong::new("a word with a NUL", "remove it")) }
+    });
+    if section.has("exec") && !words.first().is_some_and(|program| program.starts_with('/')) {
+        let said = "exec: the program is not named by an absolute path";
+        section.problem("exec", said, "write for example [/usr/local/bin/who-is-primary, --name]");
+    }
+    let exec = || (!words.is_empty()).then_some(RoleFrom::Exec(words));
+    fixed.or_else(|| section.path("file").map(RoleFrom::File)).or_else(exec)
 }

@@ -213,6 +213,16 @@ impl<'a> Section<'a> {
 
     /// The texts of a list, each read by `parse`; repeated ones are noted. A single value counts as a list of one.
     pub(super) fn texts(&self, name: &str, parse: impl Fn(&str) -> Result<String, Wrong>) -> Vec<String> {
+        self.words(name, false, parse)
+    }
+
+    /// As [`Section::texts`]; the words of a command may be repeated.
+    pub(super) fn words(
+        &self,
+        name: &str,
+        repeated: bool,
+        parse: impl Fn(&str) -> Result<String, Wrong>,
+    ) -> Vec<String> {
         let Some((key, entry)) = self.entry(name) else {
             if let Some(key) = self.keys.key(name).filter(|key| key.default == Default::Required) {
                 self.missing(key);
@@ -245,7 +255,7 @@ impl<'a> Section<'a> {
                 continue;
             };
             match parse(text) {
-                Ok(text) if list.contains(&text) => {
+                Ok(text) if !repeated && list.contains(&text) => {
                     self.found.problem(
                         node.place,
                         format!("{name}: {} stands twice", shown(&text)),

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use super::glob::Glob;
 use super::key::Kind;
 use super::tree::Value;
 use super::wording::{nearest, shown, without_url_password};
@@ -157,6 +158,13 @@ pub(super) fn index(text: &str) -> Result<String, Wrong> {
         ));
     }
     Ok(text)
+}
+
+/// A pattern of paths in a tree.
+pub(super) fn glob(text: &str) -> Result<String, Wrong> {
+    let cure = "write for example *.pid, /cache or sites/**/*.bak";
+    Glob::new(text).map_err(|wrong| Wrong::new(format!("the pattern {} {wrong}", shown(text)), cure))?;
+    Ok(text.to_owned())
 }
 
 /// The base of an HTTP service, without a slash at its end.

@@ -1,6 +1,7 @@
 //! What is remembered of a pair over time, one file per channel. Only the hub changes it.
 
 pub mod catch_up;
+pub mod config_drift;
 pub mod config_sync;
 pub mod flapping;
 pub mod kvstore;

@@ -68,8 +68,13 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
         evidence
     });
     let config = pair.config.as_ref().map(|channel| {
-        let (evidence, change) =
-            judge::config_sync::evidence(channel, pair, &readings.config, &histories.config, &roles, now);
+        let learned = judge::config_sync::Learned {
+            files: &readings.config,
+            trees: &readings.trees,
+            history: &histories.config,
+            drift: &histories.drift,
+        };
+        let (evidence, change) = judge::config_sync::evidence(channel, pair, learned, &roles, now);
         keep(change);
         evidence
     });
@@ -106,7 +111,7 @@ fn roles(known: Known<'_>, now: Moment) -> (Roles, Option<Moment>) {
     }
     match &pair.role_from {
         Some(RoleFrom::Fixed(primary)) => (fixed(pair, primary, None), None),
-        Some(RoleFrom::File(_)) => match role_file.and_then(|reading| reading.fresh(now)) {
+        Some(RoleFrom::File(_) | RoleFrom::Exec(_)) => match role_file.and_then(|reading| reading.fresh(now)) {
             Some((primary, until)) if pair.node(primary).is_some() => (fixed(pair, primary, Some(now)), Some(until)),
             _ => (Roles::default(), None),
         },

@@ -4,6 +4,7 @@ use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
 use crate::facts::Observation;
+use crate::history::config_drift::DriftHistory;
 use crate::history::config_sync::ConfigHistory;
 use crate::history::flapping::FlapHistory;
 use crate::history::kvstore::KvstoreHistory;
@@ -21,6 +22,8 @@ pub struct Histories {
     pub status_page: Option<StatusPageHistory>,
     /// Of the synchronisation job.
     pub config: ConfigHistory,
+    /// Of the trees of configuration.
+    pub drift: DriftHistory,
     /// Of the canaries.
     pub kvstore: KvstoreHistory,
     /// Of the search engines.
@@ -36,6 +39,7 @@ impl Histories {
             postgres: pair.postgres.as_ref().map(PostgresHistory::new),
             status_page: pair.status_page().map(|(channel, _)| StatusPageHistory::new(channel.trend_window)),
             config: ConfigHistory::default(),
+            drift: DriftHistory::default(),
             kvstore: KvstoreHistory::default(),
             search: SearchHistory::default(),
             flapping: FlapHistory::default(),
@@ -74,6 +78,7 @@ impl Histories {
             }
             Observation::Kvstore(reading) => self.kvstore.record(reading),
             Observation::Config(node, reading) => self.config.record(node, reading),
+            Observation::Tree(node, reading) => self.drift.record(node, reading),
             Observation::Search(node, reading) => self.search.record(node, reading),
         }
     }
@@ -105,6 +110,7 @@ impl Histories {
             history.set_ups = before.set_ups;
             history.remember_slots(before.nodes);
         }
+        self.drift.forget();
         self.flapping = FlapHistory::default();
     }
 }

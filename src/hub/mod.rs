@@ -1,10 +1,12 @@
 //! One task per pair: it starts the pair's probes, folds what they bring back, derives evidence, samples and findings, and
 //! publishes snapshots. The only state of a pair that changes lives here.
 
+mod beacon;
 mod derive;
 mod histories;
 mod pulse;
 mod readings;
+mod role_exec;
 mod role_file;
 mod saving;
 mod schedule;
@@ -247,6 +249,7 @@ impl Core {
                 self.readings.take(observation, now, wall);
             }
             Told::RoleFile(reading) => self.role_file = Some(reading),
+            Told::Beacon(node, trouble) => self.histories.config.record_beacon(&node, trouble),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::clock::{Moment, WallTime};
 use crate::config::PairConfig;
 use crate::facts::{
     ConfigFacts, Failure, KvstoreFacts, Latest, Observation, PostgresFacts, Reading, SearchFacts, StatusPageFacts,
+    TreeFacts,
 };
 use crate::names::{Channel, Name, PostgresSource};
 use crate::snapshot::ProbeHealth;
@@ -21,6 +22,8 @@ pub struct Readings {
     pub status_page: Latest<StatusPageFacts>,
     /// By node.
     pub config: BTreeMap<Name, Latest<ConfigFacts>>,
+    /// The trees of configuration, by node. Not read in time, they leave drift unknown and the channel as it is.
+    pub trees: BTreeMap<Name, Latest<TreeFacts>>,
     /// One canary's way through both stores.
     pub kvstore: Latest<KvstoreFacts>,
     /// By node.
@@ -35,6 +38,7 @@ impl Readings {
             postgres: of_nodes(pair, Channel::Postgres),
             status_page: Latest::NeverAsked,
             config: of_nodes(pair, Channel::Config),
+            trees: of_nodes(pair, Channel::Config),
             kvstore: Latest::NeverAsked,
             search: of_nodes(pair, Channel::Search),
             last_success: BTreeMap::new(),
@@ -60,6 +64,7 @@ impl Readings {
                 self.note_success(Channel::Config, &node, reading.facts().map(|_| at(reading.answered)));
                 self.config.insert(node, Latest::Have(Arc::new(reading)));
             }
+            Observation::Tree(node, reading) => drop(self.trees.insert(node, Latest::Have(Arc::new(reading)))),
             Observation::Kvstore(reading) => {
                 for (node, failure) in stores(&reading) {
                     let success = failure.is_none().then(|| at(reading.answered));
@@ -87,6 +92,7 @@ impl Readings {
             postgres: dropped(&self.postgres),
             status_page: drop_one(&self.status_page),
             config: dropped(&self.config),
+            trees: dropped(&self.trees),
             kvstore: drop_one(&self.kvstore),
             search: dropped(&self.search),
             last_success: self.last_success.clone(),

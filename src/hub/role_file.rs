@@ -1,4 +1,4 @@
-//! The file that names the primary, for pairs without PostgreSQL: its first word is a node's name.
+//! What names the primary of pairs without PostgreSQL: the first word of a file, or of what a program prints, is a node's name.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use super::role_exec;
 use crate::clock::{self, Moment};
 use crate::names::Name;
 
@@ -32,6 +33,16 @@ impl RoleFileReading {
         let path = path.to_owned();
         let text = tokio::task::spawn_blocking(move || text(&path)).await.ok().and_then(Result::ok);
         let primary = text.as_deref().and_then(|text| text.split_whitespace().next()).map(Name::new);
+        Self { asked, primary }
+    }
+
+    /// Asks a program. One that fails, hangs or prints nothing names nobody.
+    pub async fn ask(command: &[String]) -> Self {
+        let asked = clock::now();
+        let text = role_exec::output(command, role_exec::DEADLINE).await.inspect_err(|error| {
+            tracing::debug!(program = command.first(), %error, "nobody is named the primary");
+        });
+        let primary = text.ok().and_then(|text| text.split_whitespace().next().map(Name::new));
         Self { asked, primary }
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::beacon;
 use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
@@ -18,6 +19,7 @@ use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::postgres::PostgresProbe;
 use crate::probe::search::SearchProbe;
 use crate::probe::status_page::StatusPageProbe;
+use crate::probe::tree::TreeProbe;
 
 /// What reaches the hub's inbox.
 #[derive(Debug)]
@@ -25,8 +27,10 @@ use crate::probe::status_page::StatusPageProbe;
 pub enum Told {
     /// A probe came back.
     Observation(Observation),
-    /// The role file was read.
+    /// The role file was read, or the program asked that tells the roles.
     RoleFile(RoleFileReading),
+    /// A node's beacon was written, or why it could not be.
+    Beacon(Name, Option<String>),
 }
 
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
@@ -52,6 +56,13 @@ pub fn start(
             tasks.spawn(postgres(probe, name.clone(), channel.schedule.interval, pulse, inbox()));
         }
         if let (Some(channel), Some(tree)) = (&pair.config, &node.config) {
+            if let Some(path) = &tree.beacon {
+                tasks.spawn(beacon::keep(name.clone(), path.clone(), channel.half_period(), roles.clone(), inbox()));
+            }
+            let (of, mut probe) = (name.clone(), TreeProbe::new(tree, channel));
+            tasks.spawn(beat(channel.tree_every(), inbox(), async move || {
+                Told::Observation(Observation::Tree(of.clone(), probe.run().await))
+            }));
             let (name, mut probe) = (name.clone(), ConfigProbe::new(tree, channel, state_directory, &pair.name));
             tasks.spawn(beat(channel.schedule.interval, inbox(), async move || {
                 Told::Observation(Observation::Config(name.clone(), probe.run().await))
@@ -72,6 +83,12 @@ pub fn start(
         let path = path.clone();
         tasks.spawn(beat(role_file::EVERY, inbox.clone(), async move || {
             Told::RoleFile(RoleFileReading::read(&path).await)
+        }));
+    }
+    if let Some(RoleFrom::Exec(command)) = &pair.role_from {
+        let command = command.clone();
+        tasks.spawn(beat(role_file::EVERY, inbox.clone(), async move || {
+            Told::RoleFile(RoleFileReading::ask(&command).await)
         }));
     }
     tasks
@@ -139,18 +156,18 @@ async fn kvstore(
 
 /// A probe's beat: the first run at once, the next ones at a phase of their own, so that probes do not march in step. A run
 /// that outlasts its interval makes the ticks in between fall out.
-struct Ticks {
+pub(super) struct Ticks {
     interval: Duration,
     /// With its first tick after the one at once.
     beat: Option<(Interval, Instant)>,
 }
 
 impl Ticks {
-    const fn new(interval: Duration) -> Self {
+    pub(super) const fn new(interval: Duration) -> Self {
         Self { interval, beat: None }
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         if let Some((beat, _)) = &mut self.beat {
             beat.tick().await;
             return;

@@ -1,17 +1,22 @@
 //! How old the configuration on the standby is. Up while that is known, however old: then the age speaks.
 //!
 //! The first that fits is the reason: roles unknown; nothing fresh (a failure, `stale`); no age (`future_timestamp`, `sync_failing`
-//! if every run failed, `not_seen_yet`); and with a warning: `sync_stale`, `future_timestamp` of one source, `sync_failing`.
+//! if every run failed, `clock_step`, `not_seen_yet`); and with a warning: `sync_stale`, `future_timestamp` of one source,
+//! `sync_failing`, `drift`, `too_large`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::{ConfigChannel, PairConfig};
-use crate::evidence::{ConfigEvidence, Roles, Verdict};
-use crate::facts::{ConfigFacts, Latest, WrapperFacts};
-use crate::history::config_sync::{ConfigHistory, from_the_future, proven_age};
+use crate::evidence::{ConfigEvidence, DriftEvidence, Roles, Verdict};
+use crate::facts::{ConfigFacts, Latest, TreeFacts, WrapperFacts};
+use crate::history::config_drift::DriftHistory;
+use crate::history::config_sync::{BeaconAge, ConfigHistory, beacon_age, from_the_future, proven_age};
 use crate::names::{Name, Reason};
 use crate::units::short_duration;
+
+mod drift;
 
 /// Above this many periods the copy is stale: one run was missed, and not only late.
 const STALE_PERIODS: u32 = 2;
@@ -20,28 +25,49 @@ const CRITICAL_PERIODS: u32 = 3;
 /// So many failures in a row are a reason of their own.
 const FAILURES_IN_A_ROW: u32 = 3;
 
+/// What was learned of each node.
+#[derive(Clone, Copy, Debug)]
+pub struct Learned<'a> {
+    /// What the job left there.
+    pub files: &'a BTreeMap<Name, Latest<ConfigFacts>>,
+    /// The tree itself.
+    pub trees: &'a BTreeMap<Name, Latest<TreeFacts>>,
+    /// When each copy was good.
+    pub history: &'a ConfigHistory,
+    /// How the trees differ.
+    pub drift: &'a DriftHistory,
+}
+
 /// The evidence at `now`, and the next moment at which it changes by itself. Of several standbys the worst counts.
 pub fn evidence(
     channel: &ConfigChannel,
     pair: &PairConfig,
-    latest: &std::collections::BTreeMap<Name, Latest<ConfigFacts>>,
-    history: &ConfigHistory,
+    learned: Learned<'_>,
     roles: &Roles,
     now: Moment,
 ) -> (ConfigEvidence, Option<Moment>) {
-    let known = roles.primary.is_some() && !roles.contradicted;
-    let standbys = roles.standbys.iter().filter(|_| known);
-    let judged = standbys.map(|node| of_standby(channel, pair, node, latest.get(node), history, now));
+    let primary = roles.primary.as_ref().filter(|_| !roles.contradicted);
+    let standbys = roles.standbys.iter().filter_map(|node| Some((primary?, node)));
+    let judged = standbys.map(|both| {
+        let (evidence, changes) = of_standby(channel, pair, both, learned, now);
+        let (drift, runs_out) = drift::evidence(channel, learned, both, now);
+        let changes = [changes, runs_out].into_iter().flatten().min();
+        (drift::told(evidence, drift), changes)
+    });
     let (judged, changes): (Vec<_>, Vec<_>) = judged.unzip();
+    let most_drifted = judged.iter().map(|evidence| &evidence.drift);
+    let most_drifted = most_drifted.max_by_key(|drift| (drift.drifted_files, !drift.compared)).cloned();
     let worst = judged.into_iter().max_by_key(|evidence| (!evidence.verdict.up, evidence.age));
-    let evidence = worst.unwrap_or_else(|| {
+    let mut evidence = worst.unwrap_or_else(|| {
         let detail = "which node is the standby is not known, so nobody can tell which copy counts";
         nothing_known(Verdict::unproven(Reason::RoleUnknown, detail, None))
     });
+    // a default is right: in it nothing is known.
+    evidence.drift = most_drifted.unwrap_or_default();
     (evidence, changes.into_iter().flatten().min())
 }
 
-const fn nothing_known(verdict: Verdict) -> ConfigEvidence {
+fn nothing_known(verdict: Verdict) -> ConfigEvidence {
     ConfigEvidence {
         verdict,
         age: None,
@@ -49,23 +75,24 @@ const fn nothing_known(verdict: Verdict) -> ConfigEvidence {
         consecutive_failures: None,
         last_exit: None,
         last_took: None,
+        drift: DriftEvidence::default(),
     }
 }
 
 fn of_standby(
     channel: &ConfigChannel,
     pair: &PairConfig,
-    node: &Name,
-    latest: Option<&Latest<ConfigFacts>>,
-    history: &ConfigHistory,
+    (primary, node): (&Name, &Name),
+    learned: Learned<'_>,
     now: Moment,
 ) -> (ConfigEvidence, Option<Moment>) {
+    let Learned { files, history, .. } = learned;
     if pair.node(node).is_none_or(|node| node.config.is_none()) {
         let detail = format!("{node} is the standby and has no `config` in the configuration");
         return (nothing_known(Verdict::unproven(Reason::NotSeenYet, detail, None)), None);
     }
     let never = Latest::NeverAsked;
-    let latest = latest.unwrap_or(&never);
+    let latest = files.get(node).unwrap_or(&never);
     let last_good = history.last_good(node);
     let (facts, asked) = match latest.fresh(now, channel.schedule.stale_after) {
         Ok(fresh) => fresh,
@@ -78,19 +105,20 @@ fn of_standby(
             return (nothing_known(verdict), None);
         }
     };
-    let age = proven_age(facts);
+    let age = proven_age(facts, Some(primary));
     let wrapper = facts.wrapper.filter(|wrapper| wrapper.any_finished);
     let aged = age.map(|age| age + now.since(asked));
     let evidence = ConfigEvidence {
         verdict: match aged {
             Some(aged) => warned(channel, node, facts, aged, asked),
-            None => no_age(node, facts, asked),
+            None => no_age(pair, (primary, node), facts, history, asked),
         },
         age,
         age_periods: aged.map(|aged| aged.as_secs_f64() / channel.period.as_secs_f64()),
         consecutive_failures: wrapper.map(|wrapper| wrapper.consecutive_failures),
         last_exit: wrapper.and_then(|wrapper| wrapper.last_exit),
         last_took: wrapper.and_then(|wrapper| wrapper.last_took),
+        drift: DriftEvidence::default(),
     };
     let runs_out = latest.runs_out(now, channel.schedule.stale_after);
     let passes = age.and_then(|age| next_limit(channel, asked, age, now));
@@ -126,7 +154,13 @@ fn warned(channel: &ConfigChannel, node: &Name, facts: &ConfigFacts, aged: Durat
 }
 
 /// The age cannot be known.
-fn no_age(node: &Name, facts: &ConfigFacts, asked: Moment) -> Verdict {
+fn no_age(
+    pair: &PairConfig,
+    (primary, node): (&Name, &Name),
+    facts: &ConfigFacts,
+    history: &ConfigHistory,
+    asked: Moment,
+) -> Verdict {
     if from_the_future(facts) {
         return Verdict::unproven(Reason::FutureTimestamp, future(node, facts), Some(asked));
     }
@@ -134,9 +168,36 @@ fn no_age(node: &Name, facts: &ConfigFacts, asked: Moment) -> Verdict {
         let detail = format!("no good sync of {node} is on record; {cause}");
         return Verdict::unproven(Reason::SyncFailing, detail, Some(asked));
     }
+    if pair.node(node).and_then(|node| node.config.as_ref()).is_some_and(|tree| tree.beacon.is_some()) {
+        return no_beacon((primary, node), facts, history, asked);
+    }
     let cure = "run the job as `standbywatch rsync --`, or let it touch the timestamp file after success";
     let detail = format!("no good sync of {node} is on record yet: {cure}");
     Verdict::unproven(Reason::NotSeenYet, detail, Some(asked))
+}
+
+/// Nothing but a beacon is there to tell the age, and it does not.
+fn no_beacon((primary, node): (&Name, &Name), facts: &ConfigFacts, history: &ConfigHistory, asked: Moment) -> Verdict {
+    let unproven = |reason, detail: String| Verdict::unproven(reason, detail, Some(asked));
+    let missing = |detail: String| match history.beacon_trouble(primary) {
+        Some(trouble) => {
+            unproven(Reason::NotSeenYet, format!("{detail}; on {primary} it cannot be written: {trouble}"))
+        }
+        None => unproven(Reason::NotSeenYet, format!("{detail}; the next sync should bring it")),
+    };
+    match beacon_age(facts, primary) {
+        BeaconAge::Stepped => {
+            let detail = format!("the clock was set since the beacon that lies on {node} was written");
+            unproven(Reason::ClockStep, format!("{detail}; the next sync brings a new one"))
+        }
+        BeaconAge::OfAnotherClock => missing(format!(
+            "the beacon that lies on {node} was written by another clock, or before a restart of the machine"
+        )),
+        BeaconAge::OfAnotherNode(other) => {
+            missing(format!("the beacon that lies on {node} is {other}'s of old, and {primary} is the primary"))
+        }
+        BeaconAge::None | BeaconAge::Known(_) => missing(format!("no beacon of {primary} lies in the tree of {node}")),
+    }
 }
 
 fn future(node: &Name, facts: &ConfigFacts) -> String {

@@ -46,6 +46,10 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
             schedule,
             period: Duration::from_secs(60),
             wrapper: true,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            max_files: 200_000,
+            max_size: Bytes::mib(4096),
         }),
         kvstore: has(Channel::Kvstore).then(|| KvstoreChannel {
             schedule,
@@ -176,6 +180,13 @@ pub(crate) fn all_known() -> PairEvidence {
             consecutive_failures: Some(0),
             last_exit: Some(0),
             last_took: Some(Duration::from_secs(1)),
+            drift: DriftEvidence {
+                compared: true,
+                drifted_files: Some(0),
+                differing_files: Some(0),
+                unreadable_files: Some(0),
+                ..DriftEvidence::default()
+            },
         }),
         kvstore: Some(KvstoreEvidence {
             verdict: Verdict::proven(at(10)),

@@ -79,7 +79,7 @@ fn knowing_nothing_leaves_exactly_what_is_always_there() {
 fn a_channel_that_is_not_configured_has_no_series() {
     let samples = evidence_samples(&pair(&[Channel::Config]), &nothing_known(), &[]);
     let emitted: Vec<_> = samples.iter().map(|sample| (sample.metric, sample.label("channel"))).collect();
-    assert_eq!(emitted, [("standby_replication_up", Some("config"))]);
+    assert_eq!(emitted, [("standby_replication_up", Some("config")), ("standby_config_compared", None)]);
 }
 
 #[test]

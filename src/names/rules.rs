@@ -41,6 +41,8 @@ closed_list! {
         SettingsParity = "StandbySettingsParity",
         PostgresWalDiskFullSoon = "StandbyPostgresWalDiskFullSoon",
         ConfigSyncStale = "StandbyConfigSyncStale",
+        ConfigSyncFailing = "StandbyConfigSyncFailing",
+        ConfigDrift = "StandbyConfigDrift",
         KvstoreWritesBlocked = "StandbyKvstoreWritesBlocked",
         SearchUnknown = "StandbySearchUnknown",
         SearchRed = "StandbySearchRed",

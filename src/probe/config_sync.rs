@@ -14,13 +14,16 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::{self, WallTime};
 use crate::config::{ConfigChannel, ConfigNode};
-use crate::facts::{ConfigFacts, Failure, Reading, Timestamp, WrapperFacts};
+use crate::facts::{Beacon, BeaconFacts, BeaconTime, ConfigFacts, Failure, Reading, Timestamp, WrapperFacts};
 use crate::names::{FailureKind, Name};
 use crate::rsync_record::{self, RsyncRecord, Stamp, record_path};
 use crate::units::duration_text;
 
 /// A timestamp file's content is this long at most, in bytes.
 const MAX_TIMESTAMP_BYTES: u64 = 64;
+
+/// A beacon is this long at most, in bytes.
+const MAX_BEACON_BYTES: u64 = 1024;
 
 /// Reads one node's evidence.
 pub struct ConfigProbe {
@@ -35,6 +38,7 @@ pub struct ConfigProbe {
 struct Files {
     root: PathBuf,
     timestamp: Option<PathBuf>,
+    beacon: Option<PathBuf>,
     /// The record of the pair's job, or that of a job that names no pair. Empty where no wrapper is used.
     records: Vec<PathBuf>,
 }
@@ -47,7 +51,12 @@ impl ConfigProbe {
         } else {
             Vec::new()
         };
-        let files = Files { root: node.root.clone(), timestamp: node.timestamp_file.clone(), records };
+        let files = Files {
+            root: node.root.clone(),
+            timestamp: node.timestamp_file.clone(),
+            beacon: node.beacon.clone(),
+            records,
+        };
         Self { files, timeout: channel.schedule.timeout, hanging: None }
     }
 
@@ -91,18 +100,36 @@ impl ConfigProbe {
 }
 
 impl Files {
-    /// Reads both sources. One that cannot be read hides nothing that the other proves.
+    /// Reads all sources. One that cannot be read hides nothing that the other proves.
     fn read(&self) -> Result<ConfigFacts, Failure> {
         let timestamp = self.timestamp();
         let wrapper = self.wrapper();
+        let beacon = self.beacon();
         let proven = matches!(timestamp, Ok(Some(_)))
+            || matches!(beacon, Ok(Some(_)))
             || matches!(wrapper, Ok(Some(WrapperFacts { last_good_started_ago: Some(_), .. })));
-        match (timestamp, wrapper) {
-            (Err(failure), _) | (_, Err(failure)) if !proven => Err(failure),
-            (timestamp, wrapper) => {
-                Ok(ConfigFacts { timestamp: timestamp.ok().flatten(), wrapper: wrapper.ok().flatten() })
-            }
+        match (timestamp, wrapper, beacon) {
+            (Err(failure), ..) | (_, Err(failure), _) | (.., Err(failure)) if !proven => Err(failure),
+            (timestamp, wrapper, beacon) => Ok(ConfigFacts {
+                timestamp: timestamp.ok().flatten(),
+                wrapper: wrapper.ok().flatten(),
+                beacon: beacon.ok().flatten(),
+            }),
         }
+    }
+
+    /// `None` where none lies.
+    fn beacon(&self) -> Result<Option<BeaconFacts>, Failure> {
+        let Some(path) = &self.beacon else { return Ok(None) };
+        let Some(file) = open(path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(MAX_BEACON_BYTES + 1).read_to_end(&mut bytes).map_err(|error| permission(path, &error))?;
+        let known = bytes.len() as u64 <= MAX_BEACON_BYTES;
+        let Some(beacon) = known.then(|| serde_json::from_slice::<Beacon>(&bytes).ok()).flatten() else {
+            return Err(protocol(path, format_args!("it is no beacon of an agent; name a file of its own")));
+        };
+        let read_at = BeaconTime { boot: clock::boot_id().ok(), moment: clock::now(), wall: clock::wall() };
+        Ok(Some(BeaconFacts { beacon, read_at }))
     }
 
     /// `None` where there is none yet.
@@ -224,9 +251,17 @@ mod tests {
         fn probe(&self, wrapper: bool, timestamp: Option<&str>) -> ConfigProbe {
             let timestamp_file = timestamp.map(|name| self.0.join(name));
             let schedule = Schedule::new(Duration::from_secs(5), Duration::from_secs(3));
-            let channel = ConfigChannel { schedule, period: Duration::from_secs(60), wrapper };
+            let channel = ConfigChannel {
+                schedule,
+                period: Duration::from_secs(60),
+                wrapper,
+                include: Vec::new(),
+                exclude: Vec::new(),
+                max_files: 1000,
+                max_size: crate::units::Bytes::mib(64),
+            };
             ConfigProbe::new(
-                &ConfigNode { root: self.0.join("tree"), timestamp_file },
+                &ConfigNode { root: self.0.join("tree"), timestamp_file, beacon: None },
                 &channel,
                 &self.0,
                 &Name::new("shop"),
@@ -299,7 +334,7 @@ mod tests {
         let (release, released) = std::sync::mpsc::channel::<()>();
         probe.hanging = Some(tokio::task::spawn_blocking(move || {
             let _ = released.recv();
-            Ok(ConfigFacts { timestamp: None, wrapper: Some(WrapperFacts::default()) })
+            Ok(ConfigFacts { wrapper: Some(WrapperFacts::default()), ..ConfigFacts::default() })
         }));
         for _ in 0..2 {
             let reading = probe.run().await;

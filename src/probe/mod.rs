@@ -6,3 +6,4 @@ pub mod password;
 pub mod postgres;
 pub mod search;
 pub mod status_page;
+pub mod tree;

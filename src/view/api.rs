@@ -2,6 +2,8 @@
 //!
 //! Units are in the names; an age counts to the moment of rendering. Unknown is `null`, never a number.
 
+mod drift;
+
 use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
@@ -10,6 +12,8 @@ use crate::names::{
     Stage,
 };
 use crate::snapshot::FindingState;
+
+pub use drift::*;
 
 /// Counts up when a field changes its meaning or goes away; new fields do not count.
 pub const VERSION: u32 = 1;
@@ -242,6 +246,9 @@ pub struct ConfigDocument {
     pub last_exit: Option<i32>,
     /// How long the last run took.
     pub last_took_seconds: Option<f64>,
+    /// Whether the standby's files are the primary's; left out by agents that do not look.
+    #[serde(default)]
+    pub drift: Option<DriftDocument>,
 }
 
 /// The key-value store.

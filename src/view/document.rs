@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, PostgresEvidence, Roles, SearchEvidence, SearchNodeEvidence,
-    StandbyEvidence,
+    ConfigEvidence, DriftEvidence, DriftedFile, KvstoreEvidence, NodeEvidence, PostgresEvidence, Roles, SearchEvidence,
+    SearchNodeEvidence, StandbyEvidence,
 };
 use crate::level::Level;
 use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
 use crate::view::api::{
-    CatchUp, ChannelDocument, ConfigDocument, FailureDocument, FindingDocument, IndexDocument, KvstoreDocument, Never,
-    OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument, ProbeDocument, RolesDocument, SearchDocument,
-    SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument, VERSION,
+    CatchUp, ChannelDocument, ConfigDocument, DriftDocument, DriftedFileDocument, FailureDocument, FindingDocument,
+    IndexDocument, KvstoreDocument, Never, OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument,
+    ProbeDocument, RolesDocument, SearchDocument, SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument,
+    StoreDocument, VERSION,
 };
 
 impl StatusDocument {
@@ -141,6 +142,24 @@ fn standby_document(standby: &StandbyEvidence, now: Moment) -> StandbyDocument {
     }
 }
 
+fn drift_document(drift: &DriftEvidence, now: Moment) -> DriftDocument {
+    let file = |file: &DriftedFile| DriftedFileDocument {
+        path: file.path.clone(),
+        kind: file.kind,
+        for_seconds: age(Some(file.since), now),
+    };
+    DriftDocument {
+        compared: drift.compared,
+        not_compared: drift.not_compared.clone(),
+        drifted_files: drift.drifted_files,
+        at_least: drift.at_least,
+        differing_files: drift.differing_files,
+        unreadable_files: drift.unreadable_files,
+        bound: drift.bound,
+        files: drift.named.iter().map(file).collect(),
+    }
+}
+
 fn config_document(config: &ConfigEvidence, now: Moment) -> ConfigDocument {
     ConfigDocument {
         up: config.verdict.up,
@@ -149,6 +168,7 @@ fn config_document(config: &ConfigEvidence, now: Moment) -> ConfigDocument {
         consecutive_failures: config.consecutive_failures,
         last_exit: config.last_exit,
         last_took_seconds: config.last_took.map(seconds),
+        drift: Some(drift_document(&config.drift, now)),
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence, PostgresEvidence, Roles,
-    SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
+    ConfigEvidence, DriftEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence, PostgresEvidence,
+    Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
 };
 use crate::facts::Failure;
 use crate::level::Level;
@@ -49,6 +49,13 @@ pub fn ok() -> View {
             consecutive_failures: Some(0),
             last_exit: Some(0),
             last_took: Some(Duration::from_millis(740)),
+            drift: DriftEvidence {
+                compared: true,
+                drifted_files: Some(0),
+                differing_files: Some(1),
+                unreadable_files: Some(0),
+                ..DriftEvidence::default()
+            },
         }),
         kvstore: Some(KvstoreEvidence {
             verdict: Verdict::proven(ago(2.0)),
@@ -160,6 +167,10 @@ pub fn unknown() -> View {
             consecutive_failures: None,
             last_exit: None,
             last_took: None,
+            drift: DriftEvidence {
+                not_compared: Some("the tree of beta cannot be read here: no such directory".to_owned()),
+                ..DriftEvidence::default()
+            },
         }),
         kvstore: Some(KvstoreEvidence {
             verdict: unproven("No canary within 18s."),

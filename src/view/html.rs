@@ -2,6 +2,7 @@
 //!
 //! Templates and style are files in `assets`; whatever comes from outside passes through [`Html::text`].
 
+mod config;
 mod markup;
 
 use crate::level::Level;
@@ -91,6 +92,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
+            ("config", config::config(pair.config.as_ref())),
             ("kvstore", kvstore(pair)),
             ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
         ],

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::snapshot::FindingState;
-use crate::view::api::{FindingDocument, PairDocument, StandbyDocument, StatusDocument};
+use crate::view::api::{DriftDocument, FindingDocument, PairDocument, StandbyDocument, StatusDocument};
 use crate::view::wording::{
-    ago, bytes, catch_up, headline, lag_time, main_number, primary, steps, symbol, words, worst_first,
+    ago, bytes, catch_up, headline, lag_time, main_number, primary, seconds, steps, symbol, words, worst_first,
 };
 
 /// The verdict in the first line, then each pair with its channels, failing probes, standbys, and findings with what to do.
@@ -52,6 +52,9 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
     if let Some(postgres) = &pair.postgres {
         render_standbys(out, &postgres.standbys);
     }
+    if let Some(drift) = pair.config.as_ref().and_then(|config| config.drift.as_ref()) {
+        render_drift(out, drift);
+    }
     for finding in &pair.findings {
         render_finding(out, finding);
     }
@@ -72,6 +75,15 @@ fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
         ]);
     }
     table.write(out);
+}
+
+fn render_drift(out: &mut String, drift: &DriftDocument) {
+    if let Some(why) = &drift.not_compared {
+        let _ = writeln!(out, "  configuration: not compared file by file: {why}");
+    }
+    for file in &drift.files {
+        let _ = writeln!(out, "  drifted: {} ({}, for {})", file.path, file.kind, seconds(file.for_seconds));
+    }
 }
 
 fn render_finding(out: &mut String, finding: &FindingDocument) {

@@ -241,6 +241,8 @@ const READ: &[(&str, Labels, &[f64])] = &[
         &[3.0, 90.0, 43_199.0, 43_200.0, 1e9, f64::INFINITY],
     ),
     ("standby_config_sync_age_periods", &[], &[0.1, 2.0, 2.333_333_3, 2.999_96, 3.0, 12_345.6]),
+    ("standby_config_sync_consecutive_failures", &[], &[0.0, 2.0, 3.0, 41.0]),
+    ("standby_config_drifted_files", &[], &[0.0, 1.0, 10_000.0]),
     ("standby_kvstore_writes_blocked", &[], &[0.0, 1.0]),
     ("standby_search_primary_up", &[], &[0.0, 1.0]),
     ("standby_search_primary_red", &[], &[0.0, 1.0]),

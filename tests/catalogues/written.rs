@@ -248,6 +248,23 @@ pub fn written() -> Vec<Written> {
             &[6, 7],
         ),
         one(
+            "StandbyConfigSyncFailing",
+            "warning",
+            "standby_config_sync_consecutive_failures",
+            &[],
+            runs(&[(1, is(2.0)), (2, is(3.0)), (1, is(0.0)), (1, is(2.0)), (1, is(4.0)), (1, NO)]),
+            &[1, 2, 5],
+        ),
+        one(
+            "StandbyConfigDrift",
+            "warning",
+            "standby_config_drifted_files",
+            &[],
+            // Not known is no drift, and no drift known to be none either.
+            runs(&[(1, NO), (1, is(0.0)), (2, is(1.0)), (1, NO), (1, is(40.0)), (1, is(0.0))]),
+            &[2, 3, 5],
+        ),
+        one(
             "StandbyKvstoreWritesBlocked",
             "critical",
             "standby_kvstore_writes_blocked",

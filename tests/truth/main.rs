@@ -11,6 +11,7 @@ mod benign;
 mod checksums;
 mod commits;
 mod config;
+mod config_files;
 mod contradictions;
 mod forecast;
 mod kvstore;

@@ -38,6 +38,8 @@ pub struct Plan {
     pub config: Option<Duration>,
     /// The synchronisation runs under `standbywatch rsync`, instead of writing a timestamp file.
     pub wrapped: bool,
+    /// The agent's beacon in the tree is all that tells the age.
+    pub beacon: bool,
     /// The address of a search engine and the index on it.
     pub search: Option<(String, String)>,
     pub paging: Paging,
@@ -59,6 +61,7 @@ impl Plan {
             kvstore: false,
             config: None,
             wrapped: false,
+            beacon: false,
             search: None,
             paging: Paging::Prometheus,
             rules: "",
@@ -150,6 +153,9 @@ fn monitoring(agent: &Agent) -> Result<MonitoringOptions> {
     Ok(MonitoringOptions { targets: vec![agent.address()?], rules: vec![rules], ..MonitoringOptions::default() })
 }
 
+/// Of a wrapped run.
+const DEADLINE: &str = "8s";
+
 /// The agent keeps its state, and looks for the wrapper's record, in `agent/state` of the lab.
 fn start_sync(lab: &Lab, period: Duration, wrapped: bool) -> Result<SyncLoop> {
     if !wrapped {
@@ -158,7 +164,17 @@ fn start_sync(lab: &Lab, period: Duration, wrapped: bool) -> Result<SyncLoop> {
     let state = lab.dir().join("agent/state");
     std::fs::create_dir_all(&state)?;
     let program = env!("CARGO_BIN_EXE_standbywatch");
-    let words = [program, "rsync", "--pair", "catalog", "--state.directory", &state.to_string_lossy(), "--"];
+    let words = [
+        program,
+        "rsync",
+        "--pair",
+        "catalog",
+        "--state.directory",
+        &state.to_string_lossy(),
+        "--deadline",
+        DEADLINE,
+        "--",
+    ];
     SyncLoop::wrapped(lab, period, words.map(str::to_owned).to_vec())
 }
 
@@ -207,7 +223,11 @@ fn configuration(
         if let Some(sync) = sync {
             let root = if standby { sync.destination() } else { sync.source() };
             let file = format!(", timestamp_file: {}", sync.timestamp_file().display());
-            let file = if plan.wrapped { String::new() } else { file };
+            let file = match (plan.wrapped, plan.beacon) {
+                (_, true) => format!(", beacon: {}/.beacon", root.display()),
+                (true, _) => String::new(),
+                (false, _) => file,
+            };
             let _ = writeln!(text, "        config: {{ root: {}{file} }}", root.display());
         }
     }

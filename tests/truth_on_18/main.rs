@@ -1,6 +1,6 @@
 //! The table of truth once more, on PostgreSQL 18: the same rows as in `tests/truth`, from the same files.
 //!
-//! Left out are the rows of the other channels, to which the version of PostgreSQL is nothing: `config`, `kvstore` and `search`;
+//! Left out are the rows of the other channels, to which the version of PostgreSQL is nothing: `config`, `config_files`, `kvstore` and `search`;
 //! and `checksums`, for which these servers bring no program.
 
 #![allow(dead_code, reason = "some of what rows share is used by the other channels' rows only")]

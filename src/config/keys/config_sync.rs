@@ -13,7 +13,12 @@ pub(super) const NODE: SectionKeys = SectionKeys {
             "Written by the job on the standby after success: seconds since 1970 or RFC 3339 inside, or empty \
              and touched. Not inside `root`.",
         ),
-        Key::later("beacon"),
+        Key::new(
+            "beacon",
+            Kind::Path,
+            "A small file in `root` that the agent rewrites twice a period while this node is the primary, and whose copy it \
+             reads on the standby: the age of the copy, whatever job does the copying. Needs write access.",
+        ),
     ],
 };
 
@@ -28,11 +33,27 @@ pub(super) const CHANNEL: SectionKeys = SectionKeys {
             "wrapper",
             Kind::Flag,
             "The job runs rsync as `standbywatch rsync -- …`, whose record is read from the state directory. \
-             Without it a node must name a `timestamp_file`.",
+             Without it a node must name a `timestamp_file` or a `beacon`.",
         )
         .default("false")
         .example("true"),
-        Key::later("exclude"),
-        Key::later("include"),
+        Key::new(
+            "exclude",
+            Kind::Texts { most: 64 },
+            "Patterns of what is not compared, with all that is below it: `*.pid` is a name anywhere, `/cache` a path from \
+             `root` on, `**` any directories.",
+        ),
+        Key::new(
+            "include",
+            Kind::Texts { most: 64 },
+            "Patterns of the files that are compared; without any, all of them, and directories too.",
+        ),
+        Key::new(
+            "max_files",
+            Kind::Count { min: 1, max: 1_000_000 },
+            "Files and directories of a tree that are compared at most.",
+        )
+        .default("200000"),
+        Key::new("max_size", Kind::Size, "Content of a tree that is read at most.").default("4GiB"),
     ],
 };

@@ -10,6 +10,8 @@ use crate::facts::{Failure, Reading, Timestamp};
 use crate::names::FailureKind;
 use crate::units::Bytes;
 
+mod drift;
+
 fn at(seconds: u64) -> Moment {
     Moment::after_boot(Duration::from_secs(seconds))
 }
@@ -22,6 +24,8 @@ struct Timeline {
     channel: ConfigChannel,
     pair: PairConfig,
     latest: BTreeMap<Name, Latest<ConfigFacts>>,
+    trees: BTreeMap<Name, Latest<TreeFacts>>,
+    drift: DriftHistory,
     history: ConfigHistory,
     roles: Roles,
 }
@@ -29,14 +33,22 @@ struct Timeline {
 impl Timeline {
     fn new() -> Self {
         let schedule = Schedule::new(Duration::from_secs(5), Duration::from_secs(3));
-        let channel = ConfigChannel { schedule, period: Duration::from_secs(60), wrapper: true };
+        let channel = ConfigChannel {
+            schedule,
+            period: Duration::from_secs(60),
+            wrapper: true,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            max_files: 1000,
+            max_size: Bytes::mib(64),
+        };
         let node = |text: &str| NodeConfig {
             name: name(text),
             agent: None,
             postgres: None,
             kvstore: None,
             search: None,
-            config: Some(ConfigNode { root: "/opt/app/conf".into(), timestamp_file: None }),
+            config: Some(ConfigNode { root: "/opt/app/conf".into(), timestamp_file: None, beacon: None }),
         };
         let pair = PairConfig {
             name: name("shop"),
@@ -49,7 +61,15 @@ impl Timeline {
             role_from: None,
         };
         let roles = Roles { primary: Some(name("alpha")), standbys: vec![name("beta")], ..Roles::default() };
-        Self { channel, pair, latest: BTreeMap::new(), history: ConfigHistory::default(), roles }
+        Self {
+            channel,
+            pair,
+            latest: BTreeMap::new(),
+            trees: BTreeMap::new(),
+            drift: DriftHistory::default(),
+            history: ConfigHistory::default(),
+            roles,
+        }
     }
 
     fn reads(&mut self, seconds: u64, node: &str, result: Result<ConfigFacts, Failure>) {
@@ -59,11 +79,12 @@ impl Timeline {
     }
 
     fn wrapper(&mut self, seconds: u64, node: &str, wrapper: WrapperFacts) {
-        self.reads(seconds, node, Ok(ConfigFacts { timestamp: None, wrapper: Some(wrapper) }));
+        self.reads(seconds, node, Ok(ConfigFacts { wrapper: Some(wrapper), ..ConfigFacts::default() }));
     }
 
     fn at(&self, seconds: u64) -> (ConfigEvidence, Option<Moment>) {
-        evidence(&self.channel, &self.pair, &self.latest, &self.history, &self.roles, at(seconds))
+        let Self { latest: files, trees, history, drift, .. } = self;
+        evidence(&self.channel, &self.pair, Learned { files, trees, history, drift }, &self.roles, at(seconds))
     }
 }
 
@@ -149,10 +170,10 @@ fn no_age_is_never_a_young_one() {
     timeline.wrapper(1000, "beta", WrapperFacts { last_good_started_ago: None, ..failed(0, 1, Some(12)) });
     assert_eq!(verdict(&timeline.at(1000).0), (false, Some(Reason::SyncFailing)));
     let timestamp = Timestamp { written: WallTime(5000.0), read_at: WallTime(1000.0) };
-    timeline.reads(1000, "beta", Ok(ConfigFacts { timestamp: Some(timestamp), wrapper: None }));
+    timeline.reads(1000, "beta", Ok(ConfigFacts { timestamp: Some(timestamp), ..ConfigFacts::default() }));
     let evidence = timeline.at(1000).0;
     assert_eq!((verdict(&evidence), evidence.age), ((false, Some(Reason::FutureTimestamp)), None));
-    timeline.reads(1000, "beta", Ok(ConfigFacts { timestamp: Some(timestamp), wrapper: Some(good(5)) }));
+    timeline.reads(1000, "beta", Ok(ConfigFacts { timestamp: Some(timestamp), wrapper: Some(good(5)), beacon: None }));
     assert_eq!(verdict(&timeline.at(1000).0), (true, Some(Reason::FutureTimestamp)), "the record alone is enough");
 }
 

@@ -80,6 +80,8 @@ pub static RULES: &[Rule] = &[
     forecast::WAL_DISK_FULL_SOON,
     config_sync::SYNC_STALE,
     config_sync::SYNC_STALE_LONG,
+    config_sync::SYNC_FAILING,
+    config_sync::DRIFT,
     kvstore::WRITES_BLOCKED,
     search::UNKNOWN,
     search::RED,

@@ -22,7 +22,7 @@
 //! | [`Wire`] | a relay that counts the messages of PostgreSQL's protocol |
 //! | [`Authority`], [`Certificate`] | TLS between the agent and PostgreSQL |
 //! | [`RedisPair`], [`RedisServer`], [`KvWriter`] | two stores, and an application that writes to both |
-//! | [`SyncLoop`] | rsync on a loop |
+//! | [`SyncLoop`], [`RsyncDaemon`] | rsync on a loop; its daemon |
 //! | [`SharedSearch`], [`OwnSearch`], [`Search`] | OpenSearch: one for all tests, or one to be broken |
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
@@ -51,6 +51,7 @@ mod postgres;
 mod process;
 mod redis;
 mod rsync;
+mod rsync_daemon;
 mod search;
 mod user;
 mod wait;
@@ -67,6 +68,7 @@ pub use postgres::{
 };
 pub use process::Server;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
-pub use rsync::{Runs, SyncLoop};
+pub use rsync::{How, Runs, SyncLoop};
+pub use rsync_daemon::RsyncDaemon;
 pub use search::{OwnSearch, Search, SharedSearch};
 pub use wait::wait_until;

@@ -35,9 +35,29 @@ pub struct SyncLoop {
     destination: PathBuf,
     timestamp: PathBuf,
     runs: watch::Receiver<Runs>,
-    fault: Arc<Mutex<Option<PathBuf>>>,
+    how: Arc<Mutex<How>>,
     tasks: Mutex<JoinSet<()>>,
     job: Job,
+}
+
+/// How a run goes about it; may be changed while the loop runs.
+#[derive(Clone, Debug)]
+pub struct How {
+    /// rsync's options.
+    pub options: Vec<String>,
+    /// What to copy from in place of the primary's directory, e.g. `rsync://127.0.0.1:873/conf/`.
+    pub from: Option<String>,
+    /// Asked for besides.
+    pub besides: Option<PathBuf>,
+    /// The words before the whole command, e.g. a shell that sets a limit first.
+    pub before: Vec<String>,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        let options = ["--archive", "--delete"].map(str::to_owned).to_vec();
+        Self { options, from: None, besides: None, before: Vec::new() }
+    }
 }
 
 /// What a run does.
@@ -48,7 +68,7 @@ struct Job {
     source: PathBuf,
     destination: PathBuf,
     dir: PathBuf,
-    fault: Arc<Mutex<Option<PathBuf>>>,
+    how: Arc<Mutex<How>>,
     period: Duration,
     runs: watch::Sender<Runs>,
 }
@@ -80,7 +100,7 @@ impl SyncLoop {
             source: source.clone(),
             destination: destination.clone(),
             dir: lab.dir().to_owned(),
-            fault: Arc::default(),
+            how: Arc::default(),
             period,
             runs: watch::Sender::new(Runs::default()),
         };
@@ -89,7 +109,7 @@ impl SyncLoop {
             destination,
             timestamp: lab.dir().join("config-sync.timestamp"),
             runs: job.runs.subscribe(),
-            fault: Arc::clone(&job.fault),
+            how: Arc::clone(&job.how),
             tasks: Mutex::new(JoinSet::new()),
             job,
         };
@@ -151,16 +171,18 @@ impl SyncLoop {
 
     /// From now on each run asks also for a file that is not there: rsync copies the rest and ends with 23.
     pub fn fail_partially(&self) {
-        *self.fault() = Some(self.source.join("no-such-file"));
+        let besides = Some(self.source.join("no-such-file"));
+        self.from_now_on(How { besides, ..How::default() });
     }
 
-    /// Undoes [`SyncLoop::fail_partially`].
+    /// Undoes [`SyncLoop::fail_partially`] and [`SyncLoop::from_now_on`].
     pub fn repair(&self) {
-        *self.fault() = None;
+        self.from_now_on(How::default());
     }
 
-    fn fault(&self) -> std::sync::MutexGuard<'_, Option<PathBuf>> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets the runs from the next one on go about it like this.
+    pub fn from_now_on(&self, how: How) {
+        *self.how.lock().unwrap_or_else(PoisonError::into_inner) = how;
     }
 
     fn tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
@@ -189,15 +211,17 @@ async fn repeat(job: Job) {
 async fn run(job: &Job) -> Result<Option<i32>> {
     let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let log = std::fs::File::options().create(true).append(true).open(job.dir.join("rsync.log"))?;
-    let fault = job.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let (program, before) = job.wrapper.split_first().context("an empty wrapper")?;
+    let how = job.how.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let words: Vec<&String> = how.before.iter().chain(&job.wrapper).collect();
+    let (program, before) = words.split_first().context("an empty wrapper")?;
     let mut source = job.source.clone().into_os_string();
     source.push("/");
+    let source = how.from.map_or(source, Into::into);
     let exit = Command::new(program)
         .args(before)
-        .args(["--archive", "--delete"])
+        .args(how.options)
         .arg(source)
-        .args(fault)
+        .args(how.besides)
         .arg(&job.destination)
         .current_dir(&job.dir)
         .stdin(Stdio::null())

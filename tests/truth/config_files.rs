@@ -1,0 +1,156 @@
+//! Rows C2 and B6: whether the standby's files are the primary's; and the beacon among them.
+
+#![allow(clippy::disallowed_methods, reason = "a timestamp file holds wall time, and this test writes one")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use standbywatch_lab::{How, Result};
+use tokio::time::{Instant, interval};
+
+use crate::row::{Number, Row, Tells};
+use crate::site::{Plan, Site};
+
+const DRIFT: &str = "StandbyConfigDrift";
+const PERIOD: Duration = Duration::from_secs(5);
+
+fn plan() -> Plan {
+    Plan { config: Some(PERIOD), ..Plan::postgres() }
+}
+
+fn options(words: &[&str]) -> How {
+    How { options: words.iter().map(|word| (*word).to_owned()).collect(), ..How::default() }
+}
+
+fn drift(status: &Value) -> &Value {
+    &status["pairs"][0]["config"]["drift"]
+}
+
+/// Changes that this job's rsync does not mend: what it sees is neither content nor mode, and it makes no file anew.
+#[tokio::test]
+async fn c2_edited_deleted_and_mode_changed_on_the_standby() -> Result<()> {
+    let Some(site) = Site::start(plan()).await? else { return Ok(()) };
+    let sync = site.sync.as_ref().expect("planned");
+    for name in ["edited.conf", "deleted.conf", "mode.conf"] {
+        std::fs::write(sync.source().join(name), "answer = 42\n")?;
+    }
+    sync.wait_for_good_run(Duration::from_secs(20)).await?;
+    sync.from_now_on(options(&["--recursive", "--times", "--existing"]));
+    sync.wait_for_good_run(Duration::from_secs(20)).await?;
+    let known = |status: &Value| drift(status)["compared"] == true && drift(status)["differing_files"] == 0;
+    site.agent.wait_for_json("/api/v1/status", "both trees are the same", Duration::from_secs(30), known).await?;
+
+    let fault = "a file edited, one deleted, a mode changed on the standby; rsync sees none of it";
+    let mut row = Row::of(&site, "C2", fault, &["postgres", "config"]).await?;
+    let edited = sync.destination().join("edited.conf");
+    let modified = std::fs::metadata(&edited)?.modified()?;
+    std::fs::write(&edited, "answer = 43\n")?;
+    std::fs::File::options().write(true).open(&edited)?.set_modified(modified)?;
+    std::fs::remove_file(sync.destination().join("deleted.conf"))?;
+    std::fs::set_permissions(sync.destination().join("mode.conf"), std::fs::Permissions::from_mode(0o600))?;
+    row.fault();
+    row.tells(Tells::running("config", "warning", &["drift"], Number::Known, 25)).await?;
+    assert!(row.passed() >= 2 * PERIOD.as_secs(), "a difference counts after two cycles, not {} s", row.passed());
+    row.pages(DRIFT, Duration::ZERO, Duration::ZERO, 20).await?;
+    let status = site.agent.json("/api/v1/status").await?;
+    let named: Vec<_> = drift(&status)["files"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|file| (file["path"].as_str(), file["kind"].as_str()))
+        .collect();
+    let wanted = [("deleted.conf", "missing"), ("edited.conf", "content"), ("mode.conf", "mode")];
+    assert_eq!(named, wanted.map(|(path, kind)| (Some(path), Some(kind))));
+    let metrics = site.agent.metrics().await?;
+    assert_eq!(metrics.value("standby_config_drifted_files", &[])?, Some(3.0));
+    sync.from_now_on(options(&["--archive", "--delete", "--checksum"]));
+    row.is_well_again("config", Some(DRIFT), 30).await?;
+    row.finish()
+}
+
+/// Files change all the time, one takes most of a period to be copied, and the primary's clock is a day ahead.
+#[tokio::test]
+async fn b6_copies_in_flight_and_a_large_file() -> Result<()> {
+    let Some(site) = Site::start(plan()).await? else { return Ok(()) };
+    let sync = site.sync.as_ref().expect("planned");
+    let fault = "copies in flight, a large file being copied, files from tomorrow";
+    let row = Row::of(&site, "B6", fault, &["postgres", "config"]).await?;
+    sync.from_now_on(options(&["--archive", "--delete", "--bwlimit=2000"]));
+    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    let (until, mut beat, mut round) =
+        (Instant::now() + Duration::from_secs(45), interval(Duration::from_millis(300)), 0);
+    let mut differed = false;
+    while Instant::now() < until {
+        beat.tick().await;
+        round += 1;
+        std::fs::write(sync.source().join("busy.conf"), format!("round = {round}\n"))?;
+        std::fs::File::options()
+            .write(true)
+            .open(sync.source().join("busy.conf"))?
+            .set_modified(tomorrow + Duration::from_secs(round))?;
+        std::fs::write(sync.source().join(format!("new-{}.conf", round / 20)), "x")?;
+        if round % 60 == 10 {
+            std::fs::write(sync.source().join("large"), vec![u8::try_from(round % 251)?; 6 << 20])?;
+        }
+        let page = site.agent.json("/monitor/replication").await?;
+        assert_eq!(page["channels"]["config"]["status"], "ok", "{page}");
+        let differing = site.agent.metrics().await?.value("standby_config_differing_files", &[])?;
+        differed |= differing.is_some_and(|count| count > 0.0);
+    }
+    assert!(differed, "nothing was in flight: that proves nothing");
+    row.nobody_was_paged().await?;
+    row.finish()
+}
+
+#[tokio::test]
+async fn c1_the_beacon_alone_tells_the_age_and_its_copy_is_deleted() -> Result<()> {
+    let Some(site) = Site::start(Plan { beacon: true, ..plan() }).await? else { return Ok(()) };
+    let sync = site.sync.as_ref().expect("planned");
+    let fault = "--delete removes the copy of the beacon, which alone tells the age";
+    let mut row = Row::of(&site, "C1", fault, &["postgres", "config"]).await?;
+    sync.from_now_on(options(&["--archive", "--delete", "--exclude=.beacon", "--delete-excluded"]));
+    row.fault();
+    row.tells(Tells::unknown("config", &["not_seen_yet"], 15)).await?;
+    let status = site.agent.json("/api/v1/status").await?;
+    assert_eq!(drift(&status)["compared"], true, "nothing else breaks: {status}");
+    assert_eq!(drift(&status)["drifted_files"], 0, "it is no drift: {status}");
+    sync.repair();
+    row.is_well_again("config", None, 20).await?;
+    row.finish()?;
+    let mut row = Row::of(&site, "C1", "the loop stopped, told by the beacon", &["config"]).await?;
+    sync.stop();
+    row.fault();
+    row.tells(Tells::running("config", "critical", &["sync_stale"], Number::Known, 30)).await?;
+    // A beacon of tomorrow's clock, a clock that was set since, or another machine's: never fresh.
+    let copy = sync.destination().join(".beacon");
+    let beacon: Value = serde_json::from_slice(&std::fs::read(&copy)?)?;
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut changed = beacon.clone();
+        change(&mut changed);
+        std::fs::write(&copy, changed.to_string())
+    };
+    let wall = beacon["written"]["wall"].as_f64().expect("seconds");
+    with(&|beacon| beacon["written"]["wall"] = (wall + 86_400.0).into())?;
+    row.tells(Tells::unknown("config", &["clock_step"], 60)).await?;
+    with(&|beacon| beacon["node"] = "beta".into())?;
+    row.tells(Tells::unknown("config", &["not_seen_yet"], 60)).await?;
+    sync.resume()?;
+    row.is_well_again("config", None, 30).await?;
+    row.finish()
+}
+
+#[tokio::test]
+async fn c1_a_timestamp_in_the_future() -> Result<()> {
+    let Some(site) = Site::start(plan()).await? else { return Ok(()) };
+    let sync = site.sync.as_ref().expect("planned");
+    let mut row = Row::of(&site, "C1", "the timestamp lies in the future", &["postgres", "config"]).await?;
+    sync.stop();
+    let tomorrow = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() + 86_400;
+    std::fs::write(sync.timestamp_file(), format!("{tomorrow}\n"))?;
+    row.fault();
+    row.tells(Tells::unknown("config", &["future_timestamp"], 10)).await?;
+    sync.resume()?;
+    row.is_well_again("config", None, 30).await?;
+    row.finish()
+}
