@@ -11,8 +11,9 @@ use crate::facts::{CanaryTracker, KvstoreFacts, Reading};
 use crate::history::kvstore_observed::ObservedHistory;
 use crate::names::{CanaryStep, Lane, Outcome};
 
-/// Round trips are remembered this long, and no more than so many.
-const WINDOW: Duration = Duration::from_mins(10);
+/// Round trips are remembered for so many intervals and at least this long, and no more than so many.
+const INTERVALS: u32 = 24;
+const WINDOW: Duration = Duration::from_mins(2);
 const MOST: usize = 1200;
 
 /// Upper edges of the latency counts, in seconds. The SLA joins them.
@@ -32,6 +33,7 @@ pub struct KvstoreHistory {
     round_trips: VecDeque<(Moment, Duration)>,
     latencies: BTreeMap<CanaryStep, LatencyCount>,
     edges: Vec<f64>,
+    window: Duration,
     /// What the comparisons brought.
     pub observed: ObservedHistory,
     /// What must survive a restart.
@@ -54,7 +56,8 @@ impl KvstoreHistory {
         edges.push(channel.sla.as_secs_f64());
         edges.sort_by(f64::total_cmp);
         edges.dedup();
-        Self { edges, ..Self::default() }
+        let window = channel.schedule.interval.saturating_mul(INTERVALS);
+        Self { edges, window, ..Self::default() }
     }
 
     /// Takes in one cycle.
@@ -124,7 +127,8 @@ impl KvstoreHistory {
         if let Some(round_trip) = facts.round_trip {
             self.round_trips.push_back((asked, round_trip));
         }
-        while self.round_trips.len() > MOST || self.round_trips.front().is_some_and(|(at, _)| asked.since(*at) > WINDOW)
+        let window = self.window.max(WINDOW);
+        while self.round_trips.len() > MOST || self.round_trips.front().is_some_and(|(at, _)| asked.since(*at) > window)
         {
             self.round_trips.pop_front();
         }
@@ -173,11 +177,20 @@ impl KvstoreHistory {
 
     /// Of the round trips of the last minutes, 99 in 100 took no longer. `None` with fewer than five.
     pub fn round_trip_p99(&self, now: Moment) -> Option<Duration> {
-        let recent = self.round_trips.iter().filter(|(at, _)| now.since(*at) <= WINDOW);
-        let mut sorted: Vec<_> = recent.map(|(_, took)| *took).collect();
+        let mut sorted: Vec<_> = self.recent(now).collect();
         sorted.sort_unstable();
         let rank = (sorted.len() * 99).div_ceil(100);
         if sorted.len() < 5 { None } else { sorted.get(rank.saturating_sub(1)).copied() }
+    }
+
+    fn recent(&self, now: Moment) -> impl Iterator<Item = Duration> + '_ {
+        let window = self.window.max(WINDOW);
+        self.round_trips.iter().filter(move |(at, _)| now.since(*at) <= window).map(|(_, took)| *took)
+    }
+
+    /// How many of them took longer than `limit`.
+    pub fn slower_than(&self, limit: Duration, now: Moment) -> usize {
+        self.recent(now).filter(|took| *took > limit).count()
     }
 
     /// How long each part of the way took.

@@ -21,6 +21,9 @@ use words::{first_failure, reason, told};
 /// So many canaries running on one side only are no accident.
 const DIVERGED_CANARIES: u32 = 3;
 
+/// So many slow canaries in the last minutes are no accident.
+const SLOW_CANARIES: usize = 3;
+
 /// All that is judged.
 struct Known<'a> {
     channel: &'a KvstoreChannel,
@@ -252,7 +255,9 @@ impl Known<'_> {
             || in_lane(&[Outcome::PrimaryOnly, Outcome::PrimaryStale])
             || (facts.is_some() && history.diverged_running() >= DIVERGED_CANARIES);
         let p99 = history.round_trip_p99(now);
-        let too_slow = p99.is_some_and(|p99| p99 > self.channel.sla);
+        // One or two that were held up are no sign of a slow store.
+        let several = history.slower_than(self.channel.sla, now) >= SLOW_CANARIES;
+        let too_slow = several && p99.is_some_and(|p99| p99 > self.channel.sla);
         CanaryEvidence {
             last_ok: self.last_ok().map(|ok| now.since(ok)),
             lanes: if facts.is_some() { history.lanes().to_vec() } else { Vec::new() },

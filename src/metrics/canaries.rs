@@ -55,7 +55,7 @@ pub(super) static METRICS: [Metric; 17] = [
     ),
     of_pair(
         "standby_kvstore_slow",
-        "1 while 99 of 100 round trips of the last 10 minutes are not all within the SLA, or an acknowledgement was lost.",
+        "1 while 99 of 100 round trips of the last minutes are not all within the SLA, or an acknowledgement was lost.",
         Unit::State,
         |input, emit| canary(input, emit, |canaries| canaries.slow.map(state)),
     ),
@@ -73,7 +73,7 @@ pub(super) static METRICS: [Metric; 17] = [
     ),
     of_pair(
         "standby_kvstore_round_trip_p99_seconds",
-        "99 of 100 round trips of the last 10 minutes took no longer.",
+        "99 of 100 round trips of the last minutes took no longer.",
         Unit::Seconds,
         |input, emit| canary(input, emit, |canaries| canaries.round_trip_p99.map(|took| took.as_secs_f64())),
     ),

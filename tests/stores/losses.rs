@@ -99,8 +99,8 @@ async fn what_a_full_store_throws_away_is_evicted_and_nothing_else() -> Result<(
     let Some(lab) = Lab::open(&[Need::Redis])? else { return Ok(()) };
     let (stores, agent) = watched(&lab, Persistence::Nothing).await?;
     let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await?;
-    let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "3mb"]).await?;
-    let fill = "for i = 1, 3000 do redis.call('SET', 'application:' .. ARGV[1] .. ':' .. i, string.rep('x', 500)) end return 1";
+    let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "10mb"]).await?;
+    let fill = "for i = 1, 1000 do redis.call('SET', 'application:' .. ARGV[1] .. ':' .. i, string.rep('x', 500)) end return 1";
     let mut round = 0;
     wait_until("a canary is evicted", SOON, async || {
         round += 1;

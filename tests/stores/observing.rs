@@ -44,7 +44,7 @@ async fn drift_of_one_key_in_a_hundred_is_found_within_a_minute_and_writes_in_fl
     let Some(lab) = Lab::open(&[Need::Redis])? else { return Ok(()) };
     let stores = filled(&lab).await?;
     let application = stores.writer(500)?;
-    let channel = "interval: 2s, timeout: 3s, sla: 250ms, observe: { sample: 50 }";
+    let channel = "interval: 2s, timeout: 3s, sla: 1s, observe: { sample: 50 }";
     let agent = agent(&lab, pair(&redis(stores.primary_address()), &redis(stores.standby_address()), channel)).await?;
     let told = is_well(&agent).await?;
     assert_eq!((&told["proofs"][0], &told["proofs"][1]), (&"path".into(), &"observed".into()), "{told}");

@@ -9,7 +9,7 @@ use standbywatch_lab::{Agent, AgentOptions, Context, Lab, Result, wait_until};
 pub const SOON: Duration = Duration::from_secs(60);
 
 /// Canaries twice a second; those that stay are written anew after 4 and 8 seconds.
-pub const QUICK: &str = "interval: 500ms, timeout: 2s, sla: 1s, lanes: { medium: 4s, slow: 8s }";
+pub const QUICK: &str = "interval: 500ms, timeout: 2s, sla: 3s, lanes: { medium: 4s, slow: 8s }";
 
 /// A redis at this address, as a node's `kvstore` section.
 pub fn redis(address: impl std::fmt::Display) -> String {

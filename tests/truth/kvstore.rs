@@ -39,7 +39,7 @@ async fn k1_link_cut_pushed() -> Result<()> {
 /// The application writes through a gateway that leaves the standby out: canaries go the same way.
 #[tokio::test]
 async fn k2_the_write_path_leaves_the_standby_out() -> Result<()> {
-    let channel = Channel { through_gateway: true, lines: "interval: 1s" };
+    let channel = Channel { through_gateway: true, lines: "interval: 1s, sla: 3s" };
     let Some(site) = Site::start(Plan { kvstore: true, channel, ..Plan::postgres() }).await? else { return Ok(()) };
     let gateway = site.gateway.as_ref().expect("planned");
     let mut row = Row::of(&site, "K2", "the application's write path leaves the standby out", &["kvstore"]).await?;
@@ -95,12 +95,19 @@ async fn k2_canary_evicted() -> Result<()> {
     let mut row = Row::of(&site, "K2", "standby's store evicts (allkeys-lru)", &["kvstore"]).await?;
     lanes_are_ok(&site).await?;
     let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await?;
-    let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "3mb"]).await?;
+    let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "10mb"]).await?;
     row.fault();
-    let fill = "for i = 1, 5000 do redis.call('SET', 'data:' .. ARGV[1] .. i, string.rep('x', 500)) end return 1";
-    for round in 0..3 {
+    let fill =
+        "for i = 1, 1000 do redis.call('SET', 'data:' .. ARGV[1] .. ':' .. i, string.rep('x', 500)) end return 1";
+    let mut round = 0;
+    wait_until("a canary is evicted", Duration::from_secs(60), async || {
+        round += 1;
         let _: i64 = stores.standby.command(&["EVAL", fill, "0", &round.to_string()]).await?;
-    }
+        let evicted = site.agent.metrics().await?.value("standby_kvstore_outcomes_total", &[("outcome", "evicted")])?;
+        Ok((evicted > Some(0.0)).then_some(()))
+    })
+    .await?;
+    row.fault();
     row.tells(Tells::running("kvstore", "warning", &["evicted"], Number::Known, 20)).await?;
     row.pages("StandbyKvstoreEviction", Duration::ZERO, Duration::ZERO, 40).await?;
     for loud in [DIVERGED, "StandbyKvstoreLostWrite", "StandbyReplicationUnknown"] {
@@ -137,7 +144,7 @@ const DIVERGED: &str = "StandbyKvstoreDiverged";
 
 /// Canaries that stay are written anew after some seconds, not after 10 minutes and an hour.
 const LANES: Channel =
-    Channel { through_gateway: false, lines: "interval: 1s, timeout: 2s, lanes: { medium: 8s, slow: 16s }" };
+    Channel { through_gateway: false, lines: "interval: 1s, timeout: 2s, sla: 3s, lanes: { medium: 8s, slow: 16s }" };
 
 async fn lanes_are_ok(site: &Site) -> Result<()> {
     wait_until("the canaries that stay are there", Duration::from_secs(60), async || {
