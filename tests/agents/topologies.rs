@@ -24,7 +24,9 @@ impl All<'_> {
 
     async fn are_well(&self) -> Result<()> {
         for channel in self.channels {
-            self.tell(&Told::ok(channel)).await?;
+            for agent in self.agents {
+                tells(agent, &Told::ok(channel), Duration::from_secs(60)).await?;
+            }
         }
         Ok(())
     }
