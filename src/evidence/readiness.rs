@@ -7,6 +7,8 @@ use serde::Serialize;
 use crate::names::{Blocker, FailoverVerdict, Name, PrimaryLife};
 use crate::units::Bytes;
 
+use super::RebuildEstimate;
+
 /// The answer for one pair, always with its reasons.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Readiness {
@@ -26,6 +28,8 @@ pub struct Readiness {
     pub loss: Loss,
     /// How long until users are served.
     pub serve: TimeToServe,
+    /// What the other channels say of it, each in a sentence.
+    pub besides: Vec<String>,
     /// What to do, in this order.
     pub steps: Vec<String>,
 }
@@ -41,9 +45,9 @@ pub struct Loss {
     pub seconds_at_least: bool,
     /// The primary is not seen: `wal` is up to where it was seen last, so it is *at least* that.
     pub unseen: Option<Unseen>,
-    /// Acknowledged writes of the key-value store that only the primary has. Nobody tells yet.
+    /// Acknowledged canaries of the key-value store that the standby does not have.
     pub canaries: Option<u64>,
-    /// Files of the configuration that differ. Nobody tells yet.
+    /// Files of the configuration that differ, and have for two periods.
     pub files: Option<u64>,
 }
 
@@ -71,10 +75,12 @@ impl Loss {
 }
 
 /// How long after the promotion users are served. A time that is not known never changes the verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TimeToServe {
     /// WAL that the standby has and must still replay.
     pub replay_left: Option<Bytes>,
     /// How long that takes at the rate at which it has replayed lately.
     pub replay: Option<Duration>,
+    /// How long the search index takes to be rebuilt then; `None` where no search engine is watched.
+    pub rebuild: Option<RebuildEstimate>,
 }

@@ -11,7 +11,7 @@ use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::{PairEvidence, Readiness, Roles};
 use crate::history::rules::RuleTimers;
 use crate::judge;
-use crate::judge::readiness::Situation;
+use crate::judge::readiness::{Beside, Situation};
 use crate::judge::rules::RuleBook;
 use crate::metrics;
 use crate::names::Name;
@@ -142,7 +142,12 @@ fn readiness(known: Known<'_>, evidence: &PairEvidence, now: Moment) -> Option<R
     }
     let history = histories.postgres.as_ref()?;
     let (latest, roles) = (&readings.postgres, &evidence.roles);
-    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, now };
+    let beside = Beside {
+        config: evidence.config.as_ref(),
+        kvstore: evidence.kvstore.as_ref(),
+        search: evidence.search.as_ref(),
+    };
+    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, beside, now };
     Some(judge::readiness::readiness(&situation))
 }
 

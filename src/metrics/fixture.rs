@@ -281,6 +281,7 @@ pub(crate) fn all_known() -> PairEvidence {
             blockers: Vec::new(),
             loss: Loss { wal: Some(Bytes(3)), seconds: Some(0.5), ..Loss::default() },
             serve: TimeToServe::default(),
+            besides: Vec::new(),
             steps: Vec::new(),
         }),
         flaps: [Channel::Postgres, Channel::Config, Channel::Kvstore].map(|channel| (channel, 0)).into(),

@@ -29,6 +29,8 @@ closed_list! {
         TimelineDiverged = "timeline_diverged",
         NotAccepting = "not_accepting",
         SettingsTooLow = "settings_too_low",
+        /// Something lies in one key-value store only, or differs.
+        KvstoreDiverged = "kvstore_diverged",
     }
 }
 

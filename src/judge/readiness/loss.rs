@@ -51,7 +51,7 @@ fn with_seconds(situation: &Situation<'_>, wal: Option<Bytes>, has: Option<Lsn>)
 /// Within both limits for certain: an age that is not known, or is at least so much, is not.
 pub(super) fn is_acceptable(loss: &Loss, wal: Bytes, rpo: Rpo) -> bool {
     let young = loss.seconds.is_some_and(|seconds| !loss.seconds_at_least && seconds <= rpo.age.as_secs_f64());
-    wal <= rpo.bytes && young
+    wal <= rpo.bytes && young && loss.canaries.unwrap_or_default() == 0
 }
 
 /// In a sentence.
@@ -96,5 +96,5 @@ pub(super) fn serve(situation: &Situation<'_>, candidate: &Candidate<'_>) -> Tim
         (Some(left), Some(rate)) if rate > 0.0 => Duration::try_from_secs_f64(left.as_f64() / rate).ok(),
         _ => None,
     };
-    TimeToServe { replay_left: left, replay }
+    TimeToServe { replay_left: left, replay, rebuild: None }
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything here is told from evidence, never from names: which node is the primary, whether it lives, what the standby has.
 
+mod beside;
 mod blockers;
 mod loss;
 mod steps;
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
 use crate::evidence::{Loss, PostgresEvidence, Readiness, Roles, TimeToServe};
+
+pub use beside::Beside;
 use crate::facts::{Latest, PostgresFacts, PostgresRole, StandbyFacts};
 use crate::history::postgres::PostgresHistory;
 use crate::names::{Blocker, FailoverVerdict, FailureKind, Name, PrimaryLife, Reason};
@@ -32,6 +35,8 @@ pub struct Situation<'a> {
     pub evidence: &'a PostgresEvidence,
     /// Who was proven to be what.
     pub roles: &'a Roles,
+    /// What follows for the other channels.
+    pub beside: Beside<'a>,
     /// Now.
     pub now: Moment,
 }
@@ -67,6 +72,7 @@ fn nothing() -> Readiness {
         blockers: Vec::new(),
         loss: Loss::default(),
         serve: TimeToServe::default(),
+        besides: Vec::new(),
         steps: Vec::new(),
     }
 }
@@ -76,15 +82,18 @@ pub fn readiness(situation: &Situation<'_>) -> Readiness {
     let primary = situation.primary();
     let life = situation.life_of(primary);
     let candidate = situation.candidate(primary);
-    let (blockers, untold) = blockers::blockers(situation, primary, candidate.as_ref());
-    let parted =
-        blockers.iter().any(|(blocker, _)| *blocker != Blocker::NotAccepting && *blocker != Blocker::SettingsTooLow);
+    let (mut blockers, mut untold) = blockers::blockers(situation, primary, candidate.as_ref());
     // Positions of histories that have parted cannot be compared.
-    let loss = match &candidate {
-        Some(candidate) if !parted => loss::loss(situation, primary, life, candidate),
+    let comparable = blockers.iter().all(|(blocker, _)| matches!(blocker, Blocker::NotAccepting | Blocker::SettingsTooLow));
+    let wal = match &candidate {
+        Some(candidate) if comparable => loss::loss(situation, primary, life, candidate),
         _ => Loss::default(),
     };
+    blockers.extend(situation.beside.blocker());
+    untold.extend(situation.beside.untold());
+    let loss = Loss { canaries: situation.beside.canaries(), files: situation.beside.files(), ..wal };
     let serve = candidate.as_ref().map_or_else(TimeToServe::default, |candidate| loss::serve(situation, candidate));
+    let serve = TimeToServe { rebuild: situation.beside.rebuild(), ..serve };
     let (verdict, reasons) = verdict(situation, life, primary, candidate.as_ref(), &blockers, &untold, &loss);
     let mut readiness = Readiness {
         verdict,
@@ -95,6 +104,7 @@ pub fn readiness(situation: &Situation<'_>) -> Readiness {
         blockers,
         loss,
         serve,
+        besides: situation.beside.sentences(),
         steps: Vec::new(),
     };
     readiness.steps = steps::steps(situation, &readiness, candidate.as_ref());

@@ -16,6 +16,9 @@ pub fn checklist(pair: &str, told: &FailoverDocument) -> String {
     }
     let _ = writeln!(text, "  would lose  {}", would_lose(&told.loss));
     let _ = writeln!(text, "  to replay   {}", to_replay(told));
+    for beside in &told.besides {
+        let _ = writeln!(text, "  besides     {beside}");
+    }
     if !told.steps.is_empty() {
         text.push_str("\n  In this order:\n");
     }

@@ -48,6 +48,9 @@ pub struct FailoverDocument {
     pub loss: LossDocument,
     /// How long until users are served.
     pub time_to_serve: TimeToServeDocument,
+    /// What the other channels say of it.
+    #[serde(default)]
+    pub besides: Vec<String>,
     /// What to do, in this order.
     pub steps: Vec<String>,
 }
@@ -91,6 +94,8 @@ pub struct TimeToServeDocument {
     pub replay_bytes: Option<u64>,
     /// How long that takes at the rate of late.
     pub replay_seconds: Option<f64>,
+    /// How long the search index takes to be rebuilt then.
+    pub search_rebuild_seconds: Option<f64>,
 }
 
 impl OneFailoverDocument {
@@ -128,7 +133,9 @@ impl FailoverDocument {
             time_to_serve: TimeToServeDocument {
                 replay_bytes: told.serve.replay_left.map(|left| left.0),
                 replay_seconds: told.serve.replay.map(seconds),
+                search_rebuild_seconds: told.serve.rebuild.as_ref().and_then(|rebuild| rebuild.seconds),
             },
+            besides: told.besides.clone(),
             steps: told.steps.clone(),
         }
     }

@@ -22,7 +22,8 @@ pub(in crate::view) fn gone() -> Readiness {
             unseen: Some(Unseen { since: Duration::from_secs(90), wal_rate: Some(1024.0) }),
             ..Loss::default()
         },
-        serve: TimeToServe { replay_left: Some(Bytes::mib(4)), replay: None },
+        serve: TimeToServe { replay_left: Some(Bytes::mib(4)), replay: None, rebuild: None },
+        besides: vec!["configuration: 2 files differ on the standby".to_owned()],
         steps: vec!["make sure that alpha stays down".to_owned(), "promote beta".to_owned()],
     }
 }
@@ -35,6 +36,7 @@ catalog: promote beta now? THE PRIMARY IS GONE
   because     nobody sees the primary alpha any more: connection <refused>
   would lose  at least 30 KiB of WAL, at most about 120 KiB, 12s of transactions
   to replay   4 MiB, how long that takes is unknown
+  besides     configuration: 2 files differ on the standby
 
   In this order:
   [ ] 1. make sure that alpha stays down
