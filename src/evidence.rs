@@ -1,5 +1,6 @@
 //! What follows from the facts of both nodes, the history and the clock. Types only; `judge` computes them.
 
+mod kvstore;
 mod told;
 
 use std::collections::HashSet;
@@ -10,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::facts::Opaque;
 use crate::names::{
-    Channel, Name, Outcome, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, SearchHealth, Stage,
+    Channel, Name, PostgresSource, Proof, PulseOutcome, Reason, ReplayState, Role, SearchHealth, Stage,
 };
 use crate::units::{Bytes, Lsn};
 
+pub use kvstore::*;
 pub use told::*;
 
 /// Evidence of one pair. A channel that is not configured is `None`.
@@ -281,25 +283,6 @@ pub struct ConfigEvidence {
     pub last_exit: Option<i32>,
     /// How long the last run took, where the wrapper tells.
     pub last_took: Option<Duration>,
-}
-
-/// The key-value store.
-#[derive(Clone, Debug, Serialize)]
-pub struct KvstoreEvidence {
-    /// Up after an `ok` canary that is fresh.
-    pub verdict: Verdict,
-    /// What its configuration can prove at best.
-    pub proof: Proof,
-    /// The last fresh canary's outcome.
-    pub outcome: Option<Outcome>,
-    /// The last `ok` canary's round trip, while fresh.
-    pub round_trip: Option<Duration>,
-    /// How many canaries ended in each outcome since the agent started, in the order of `Outcome::ALL`.
-    pub outcomes: Vec<(Outcome, u64)>,
-    /// Writes have been blocked or rejected for so long.
-    pub blocked_for: Option<Duration>,
-    /// Each store: could it be asked.
-    pub stores: Vec<(Name, bool)>,
 }
 
 /// The search engines of all nodes.

@@ -1,5 +1,6 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
+mod kvstore;
 mod postgres;
 mod slow;
 mod status_page;
@@ -10,9 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, WallTime};
-use crate::names::{Channel, FailureKind, Name, Outcome, Proof, Reason, SearchHealth};
+use crate::names::{Channel, FailureKind, Name, Reason, SearchHealth};
 use crate::units::Lsn;
 
+pub use kvstore::*;
 pub use postgres::*;
 pub use slow::*;
 pub use status_page::StatusPageFacts;
@@ -125,6 +127,8 @@ pub enum Observation {
     Config(Name, Reading<ConfigFacts>),
     /// One canary's way through both stores.
     Kvstore(Reading<KvstoreFacts>),
+    /// Both stores' own data, compared.
+    Observed(Reading<ObservedFacts>),
     /// One node's search engine.
     Search(Name, Reading<SearchFacts>),
 }
@@ -135,7 +139,7 @@ impl Observation {
         match self {
             Self::Postgres(..) | Self::StatusPage(..) | Self::Pulse(..) => Channel::Postgres,
             Self::Config(..) => Channel::Config,
-            Self::Kvstore(..) => Channel::Kvstore,
+            Self::Kvstore(..) | Self::Observed(..) => Channel::Kvstore,
             Self::Search(..) => Channel::Search,
         }
     }
@@ -186,38 +190,6 @@ pub struct WrapperFacts {
     pub bytes: Option<u64>,
     /// A run is in progress since so long.
     pub running_for: Option<Duration>,
-}
-
-/// What became of one canary, and how both stores answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KvstoreFacts {
-    /// The table's verdict.
-    pub outcome: Outcome,
-    /// What such a canary proves.
-    pub proof: Proof,
-    /// Node with the standby's store, and how it answered.
-    pub standby: (Name, StoreAnswer),
-    /// Node with the primary's store, and how it answered.
-    pub primary: (Name, StoreAnswer),
-    /// The canary's sequence number.
-    pub sequence: u64,
-    /// From the first write's departure to the last read's answer; only for `ok`.
-    pub round_trip: Option<Duration>,
-    /// From the first write's departure to the acknowledgement.
-    pub write: Option<Duration>,
-    /// What became of an earlier canary whose write timed out, if that was learned in this cycle.
-    pub indeterminate_resolved: Option<Outcome>,
-}
-
-/// How one store took its part of a cycle.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreAnswer {
-    /// Its write was acknowledged. `None`: not attempted.
-    pub acknowledged: Option<bool>,
-    /// The canary was read back. `None`: unreadable or not attempted.
-    pub holds: Option<bool>,
-    /// Why it could not be written or read.
-    pub failure: Option<Failure>,
 }
 
 /// What one node's search engine says.

@@ -4,7 +4,7 @@
 
 #[cfg(test)]
 mod tests;
-mod trust;
+pub mod trust;
 
 use std::fmt;
 use std::io;

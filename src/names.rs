@@ -59,8 +59,10 @@ macro_rules! closed_list {
 }
 pub(crate) use closed_list;
 
+mod kvstore;
 mod replication;
 mod rules;
+pub use kvstore::{CanaryStep, Lane, Outcome, Proof};
 pub use replication::{PostgresSource, PulseOutcome, ReplayState, Stage};
 pub use rules::{RuleName, Severity, ThresholdUnit};
 
@@ -134,6 +136,8 @@ closed_list! {
         Diverged = "diverged",
         Lost = "lost",
         NotObservable = "not_observable",
+        Evicted = "evicted",
+        Slow = "slow",
         Red = "red",
         Yellow = "yellow",
         IndexMissing = "index_missing",
@@ -254,6 +258,8 @@ impl Channel {
                 R::Diverged,
                 R::Lost,
                 R::NotObservable,
+                R::Evicted,
+                R::Slow,
                 R::RoleUnknown,
                 R::Stale,
                 R::Flapping,
@@ -273,32 +279,6 @@ impl Channel {
             ],
         };
         own.iter().chain(&FAILURES).copied().collect()
-    }
-}
-
-closed_list! {
-    /// What became of one canary.
-    Outcome {
-        Ok = "ok",
-        PrimaryOnly = "primary_only",
-        PrimaryStale = "primary_stale",
-        Lost = "lost",
-        StandbyOnly = "standby_only",
-        LostAck = "lost_ack",
-        PrimaryOnlyUnacked = "primary_only_unacked",
-        Blocked = "blocked",
-        Rejected = "rejected",
-        Unknown = "unknown",
-    }
-}
-
-closed_list! {
-    /// What a key-value channel's configuration can prove at best.
-    Proof {
-        RoundTrip = "round_trip",
-        Path = "path",
-        Observed = "observed",
-        Reachability = "reachability",
     }
 }
 

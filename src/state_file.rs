@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
+use crate::facts::CanaryTracker;
 use crate::history::rules::RuleTimers;
 use crate::history::saved::SavedPostgres;
 use crate::names::Name;
@@ -29,6 +30,9 @@ pub struct Saved {
     /// Where the primary stood and when, slots, ages: what PostgreSQL's servers themselves do not tell.
     #[serde(default)]
     pub postgres: Option<SavedPostgres>,
+    /// The canaries that lie in the key-value stores.
+    #[serde(default)]
+    pub kvstore: Option<CanaryTracker>,
 }
 
 /// The instant of saving or loading, on the clocks of this machine.
@@ -163,16 +167,17 @@ impl Document {
     fn saved_for(self, present: &Present) -> Saved {
         let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
         let gap = present.now.since(self.saved_at);
-        let Saved { mut timers, postgres } = self.saved;
+        let Saved { mut timers, postgres, kvstore } = self.saved;
+        let kvstore = kvstore.map(|canaries| canaries.resumed(same_boot, present.now));
         let postgres = postgres.map(|postgres| match same_boot {
             true => postgres.in_same_boot(present.now),
             false => postgres.in_other_boot(self.saved_at, present.now),
         });
         if !same_boot || gap > LONGEST_GAP {
-            return Saved { timers: RuleTimers::default(), postgres };
+            return Saved { timers: RuleTimers::default(), postgres, kvstore };
         }
         timers.unobserved(gap);
-        Saved { timers, postgres }
+        Saved { timers, postgres, kvstore }
     }
 }
 
@@ -293,8 +298,9 @@ mod tests {
         let file = directory.file();
         file.save(&pending_since(100), &present("a", 130)).expect("saved");
         let text = fs::read_to_string(file.path()).expect("text");
-        assert!(text.contains(",\"postgres\":null"), "{text}");
-        fs::write(file.path(), text.replace(",\"postgres\":null", "")).expect("written");
+        let newer = ",\"postgres\":null,\"kvstore\":null";
+        assert!(text.contains(newer), "{text}");
+        fs::write(file.path(), text.replace(newer, "")).expect("written");
         assert_eq!(file.load(&present("a", 130)).expect("loads"), Some(pending_since(100)));
     }
 

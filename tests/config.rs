@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use standbywatch::cli::check_config::{CheckConfigArgs, report, summary};
 use standbywatch::config::{self, Config, Environment, KvstoreNode, Problems, RoleFrom, SecretSource};
-use standbywatch::names::Channel;
+use standbywatch::names::{Channel, Proof};
 use standbywatch::secret::Secret;
 use standbywatch::units::Bytes;
 
@@ -111,6 +111,27 @@ fn all_channels_are_read() {
     let alerting = config.alerting.as_ref().unwrap();
     assert_eq!(alerting.alertmanagers, ["http://10.0.0.9:9093"]);
     assert_eq!(alerting.external_labels["site"], "fra1");
+}
+
+#[test]
+fn every_kind_of_store_says_what_it_can_prove() {
+    let config = right("stores");
+    let proofs = |at: usize| {
+        let pair: &standbywatch::config::PairConfig = &config.pairs[at];
+        let stores: Vec<&KvstoreNode> = pair.nodes.iter().filter_map(|node| node.kvstore.as_ref()).collect();
+        pair.kvstore.as_ref().unwrap().proofs(&stores)
+    };
+    assert_eq!(proofs(0), [Proof::RoundTrip, Proof::Observed]);
+    assert_eq!(proofs(1), [Proof::RoundTrip]);
+    assert_eq!(proofs(2), [Proof::Observed]);
+    assert_eq!(proofs(3), [Proof::Reachability]);
+    let native = config.pairs[0].kvstore.as_ref().unwrap();
+    assert_eq!(native.order, standbywatch::config::WriteOrder::PrimaryFirst, "nothing else can be written");
+    let Some(KvstoreNode::Http(store)) = &config.pairs[2].nodes[0].kvstore else { panic!("http") };
+    assert!(store.base64 && store.get.expect == [200, 201, 204] && store.get.missing == [404], "{store:?}");
+    assert!(!format!("{config:?}").contains(SECRET), "a header is a secret");
+    let Some(KvstoreNode::Exec(store)) = &config.pairs[1].nodes[0].kvstore else { panic!("exec") };
+    assert_eq!(store.put, ["/usr/bin/client", "put", "put"], "a word may stand twice");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use standbywatch::config::{
     ConfigChannel, ConfigNode, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, RedisNode, Rpo, Schedule,
-    SearchChannel, SearchNode, SecretSource, WriteOrder,
+    SearchChannel, SearchNode, SecretSource,
 };
 use standbywatch::evidence::Roles;
 use standbywatch::facts::{ConfigFacts, IndexFacts, KvstoreFacts};
@@ -28,12 +28,7 @@ fn roles() -> Roles {
 
 /// A probe of both stores; the standby's asks for this user.
 fn kvstore_probe(stores: &RedisPair, user: Option<(&str, &str)>) -> KvstoreProbe {
-    let channel = KvstoreChannel {
-        schedule: schedule(),
-        order: WriteOrder::StandbyFirst,
-        sla: Duration::from_millis(250),
-        prefix: "standbywatch".to_owned(),
-    };
+    let channel = KvstoreChannel::path(schedule());
     let node = |name: &str, address: std::net::SocketAddr, user: Option<(&str, &str)>| NodeConfig {
         name: Name::new(name),
         agent: None,
@@ -43,6 +38,7 @@ fn kvstore_probe(stores: &RedisPair, user: Option<(&str, &str)>) -> KvstoreProbe
             user: user.map(|(user, _)| user.to_owned()),
             password: user.map(|(_, password)| SecretSource::Inline(Secret::new(password))),
             database: 0,
+            tls: None,
         })),
         search: None,
         config: None,

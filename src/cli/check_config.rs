@@ -95,7 +95,7 @@ fn pair_summary(text: &mut String, pair: &PairConfig) {
 fn node_summary(node: &NodeConfig) -> Vec<String> {
     let postgres =
         node.postgres.as_ref().map(|server| format!("postgres {}:{} as {}", server.host, server.port, server.user));
-    let kvstore = node.kvstore.as_ref().map(|KvstoreNode::Redis(store)| format!("redis {}", store.address));
+    let kvstore = node.kvstore.as_ref().map(KvstoreNode::summary);
     let search = node.search.as_ref().map(|engine| format!("search {}", engine.url));
     let config = node.config.as_ref().map(|tree| format!("config {}", tree.root.display()));
     [postgres, config, kvstore, search].into_iter().flatten().collect()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::stores::{KvstoreChannel, KvstoreNode};
 use crate::names::{Channel, Name, PostgresSource};
 use crate::secret::Secret;
 use crate::units::Bytes;
@@ -86,7 +87,11 @@ impl PairConfig {
     /// Where its secrets come from, those of its nodes and of its status page.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
         let page = self.postgres.as_ref().and_then(|channel| channel.status_page.as_ref());
-        self.nodes.iter().flat_map(NodeConfig::secrets).chain(page.and_then(|page| page.password.as_ref()))
+        self.nodes
+            .iter()
+            .flat_map(NodeConfig::secrets)
+            .chain(page.and_then(|page| page.password.as_ref()))
+            .chain(self.kvstore.as_ref().and_then(|channel| channel.write_via.as_ref()).and_then(KvstoreNode::password))
     }
 
     /// The node with this name.
@@ -137,7 +142,7 @@ impl NodeConfig {
     /// Where the node's secrets come from.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> + '_ {
         let postgres = self.postgres.as_ref().and_then(|server| server.password.as_ref());
-        let kvstore = self.kvstore.as_ref().and_then(|KvstoreNode::Redis(store)| store.password.as_ref());
+        let kvstore = self.kvstore.as_ref().and_then(KvstoreNode::password);
         let search = self.search.as_ref().and_then(|engine| engine.password.as_ref());
         [postgres, kvstore, search].into_iter().flatten()
     }
@@ -210,27 +215,6 @@ pub enum SecretSource {
     Inline(Secret),
     /// The file's first line.
     File(PathBuf),
-}
-
-/// A node's key-value store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KvstoreNode {
-    /// Redis, Valkey, KeyDB.
-    Redis(RedisNode),
-}
-
-/// How to reach one Redis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RedisNode {
-    /// `host:port`.
-    pub address: String,
-    /// ACL user.
-    pub user: Option<String>,
-    /// Its password.
-    pub password: Option<SecretSource>,
-    /// Database number.
-    pub database: u32,
 }
 
 /// A node's search engine.
@@ -307,27 +291,6 @@ pub struct ConfigChannel {
     pub wrapper: bool,
 }
 
-/// The `kvstore` channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names of the fields say it all")]
-pub struct KvstoreChannel {
-    #[serde(flatten)]
-    pub schedule: Schedule,
-    pub order: WriteOrder,
-    #[serde(with = "duration_as_text")]
-    pub sla: Duration,
-    /// Of the canaries' keys.
-    pub prefix: String,
-}
-
-/// Which store the application writes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WriteOrder {
-    /// The standby's, then the primary's.
-    StandbyFirst,
-}
-
 /// The `search` channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names of the fields say it all")]
@@ -383,10 +346,13 @@ pub struct RuleSetting {
     pub enabled: Option<bool>,
 }
 
-mod duration_as_text {
+pub(super) mod duration_as_text {
     use std::time::Duration;
 
-    pub(super) fn serialize<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: serde::Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&crate::units::duration_text(*value))
     }
 }

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::checked::{
-    ConfigNode, KvstoreNode, NodeConfig, PostgresNode, PostgresTls, RedisNode, ReplicaMatch, SearchNode, SecretSource,
-    SslMode,
+    ConfigNode, NodeConfig, PostgresNode, PostgresTls, ReplicaMatch, SearchNode, SecretSource, SslMode,
 };
+use super::kvstore;
 use super::postgres_url::{self, ssl_mode};
 use super::secrets::{Environment, password, postgres_password};
 use super::section::{NamedSection, Section};
@@ -43,7 +43,7 @@ pub(super) fn read<'a>(named: NamedSection<'a>, environment: &Environment) -> No
         name: Name::new(&name),
         agent: None,
         postgres: section.given("postgres").and_then(|part| postgres(&part, environment)),
-        kvstore: section.given("kvstore").and_then(|part| kvstore(&part, environment)),
+        kvstore: section.given("kvstore").and_then(|part| kvstore::store(&part, environment)),
         search: section.given("search").and_then(|part| search(&part, environment)),
         config: tree.and_then(|tree| config_tree(&tree)),
     };
@@ -145,22 +145,6 @@ pub(super) fn exactly_one(section: &Section<'_>, names: &[&str]) {
             section.problem(second, format!("{second}: {} is given too", given[0]), format!("keep one of {choices}"));
         }
     }
-}
-
-fn kvstore(section: &Section<'_>, environment: &Environment) -> Option<KvstoreNode> {
-    let Some(redis) = section.given("redis") else {
-        if ["http", "exec", "tcp"].into_iter().all(|later| !section.has_later(later)) {
-            section.missing_key("redis");
-        }
-        return None;
-    };
-    let (user, password) = credentials(&redis, environment);
-    Some(KvstoreNode::Redis(RedisNode {
-        address: redis.parsed("address", value::address)?,
-        user,
-        password,
-        database: redis.count("database").and_then(|number| u32::try_from(number).ok())?,
-    }))
 }
 
 /// User and password; a user alone is noted.

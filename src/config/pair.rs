@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::checked::{
-    ConfigChannel, KvstoreChannel, KvstoreNode, NodeConfig, PairConfig, PostgresChannel, RoleFrom, Rpo, Schedule,
-    SearchChannel, WriteOrder,
-};
+use super::checked::{ConfigChannel, NodeConfig, PairConfig, PostgresChannel, RoleFrom, Rpo, Schedule, SearchChannel};
+use super::kvstore;
 use super::node::{self, NodeRead, exactly_one};
 use super::problems::{Found, Place};
 use super::secrets::Environment;
@@ -33,8 +31,12 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
     check_replicas(&nodes);
     let has = |channel: Channel| nodes.iter().any(|node| node.names(channel));
     // Every section is read, also of a channel that no node has, so that its mistakes are told too.
-    let (postgres, config, kvstore, search) =
-        (postgres(section)?, config(section, &nodes)?, kvstore(section)?, search(section)?);
+    let (postgres, config, kvstore, search) = (
+        postgres(section)?,
+        config(section, &nodes)?,
+        kvstore::channel(section, &nodes, environment)?,
+        search(section)?,
+    );
     Some(PairConfig {
         postgres: (has(Channel::Postgres) || status_page.is_some())
             .then_some(PostgresChannel { status_page, ..postgres }),
@@ -120,7 +122,7 @@ fn check_addresses(nodes: &[NodeRead<'_>]) {
 
 fn addresses(node: &NodeConfig) -> Vec<(Channel, String)> {
     let postgres = node.postgres.as_ref().map(|server| (Channel::Postgres, format!("{}:{}", server.host, server.port)));
-    let kvstore = node.kvstore.as_ref().map(|KvstoreNode::Redis(store)| (Channel::Kvstore, store.address.clone()));
+    let kvstore = node.kvstore.as_ref().and_then(|store| Some((Channel::Kvstore, store.address()?.to_owned())));
     let search = node.search.as_ref().map(|engine| (Channel::Search, engine.url.clone()));
     postgres.into_iter().chain(kvstore).chain(search).collect()
 }
@@ -140,7 +142,7 @@ fn check_replicas(nodes: &[NodeRead<'_>]) {
     }
 }
 
-fn schedule(section: &Section<'_>) -> Option<Schedule> {
+pub(super) fn schedule(section: &Section<'_>) -> Option<Schedule> {
     let plain = Schedule::new(section.duration("interval")?, section.duration("timeout")?);
     let Some(stale_after) = section.duration("stale_after") else { return Some(plain) };
     if stale_after <= plain.interval + plain.timeout {
@@ -199,17 +201,6 @@ fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {
         pair.found.problem(place, "config: nothing tells when the last sync was", cure);
     }
     Some(ConfigChannel { schedule: schedule(&section)?, period: section.duration("period")?, wrapper })
-}
-
-fn kvstore(pair: &Section<'_>) -> Option<KvstoreChannel> {
-    let section = pair.child("kvstore");
-    let order = section.choice("order").map(|_| WriteOrder::StandbyFirst)?;
-    Some(KvstoreChannel {
-        schedule: schedule(&section)?,
-        order,
-        sla: section.duration("sla")?,
-        prefix: section.text("prefix")?,
-    })
 }
 
 fn search(pair: &Section<'_>) -> Option<SearchChannel> {

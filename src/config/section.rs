@@ -259,6 +259,29 @@ impl<'a> Section<'a> {
         list
     }
 
+    /// The words of a command, in their order; a word may stand twice.
+    pub(super) fn words(&self, name: &str) -> Option<Vec<String>> {
+        let Some((_, entry)) = self.entry(name) else {
+            if let Some(key) = self.keys.key(name).filter(|key| key.default == Default::Required) {
+                self.missing(key);
+            }
+            return None;
+        };
+        let word = |node: &Node| match &node.value {
+            Value::Scalar(text) if !text.contains('\0') => Some(text.clone()),
+            _ => None,
+        };
+        let words: Option<Vec<_>> = match &entry.value.value {
+            Value::List(nodes) if !nodes.is_empty() => nodes.iter().map(word).collect(),
+            _ => None,
+        };
+        if words.is_none() {
+            let said = format!("{name}: {} stands where a command is expected", described(&entry.value.value));
+            self.found.problem(entry.value.place, said, "write [/path/of/program, argument]");
+        }
+        words
+    }
+
     /// Names and texts, for labels.
     pub(super) fn labels(&self, name: &str) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();

@@ -4,6 +4,7 @@ pub mod catch_up;
 pub mod config_sync;
 pub mod flapping;
 pub mod kvstore;
+pub mod kvstore_observed;
 pub mod lag_trend;
 pub mod lsn_ring;
 pub mod postgres;

@@ -11,7 +11,10 @@ use super::HttpError;
 use crate::names::FailureKind;
 
 /// What the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured). Made once, when TLS is first needed.
-pub(super) fn of_the_system() -> Result<Arc<ClientConfig>, HttpError> {
+///
+/// # Errors
+/// Nothing is trusted here: `tls`.
+pub fn of_the_system() -> Result<Arc<ClientConfig>, HttpError> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
         return Ok(config.clone());
@@ -28,7 +31,10 @@ pub(super) fn of_the_system() -> Result<Arc<ClientConfig>, HttpError> {
 }
 
 /// The certificates of one PEM file.
-pub(super) fn of_file(file: &Path) -> Result<Arc<ClientConfig>, HttpError> {
+///
+/// # Errors
+/// A file that cannot be read or holds no certificate: `tls`.
+pub fn of_file(file: &Path) -> Result<Arc<ClientConfig>, HttpError> {
     let wrong = |what: String| {
         let message = format!("{what}; name a file of certificates in PEM that this user can read");
         HttpError::new(FailureKind::Tls, message)

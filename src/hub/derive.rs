@@ -74,8 +74,14 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
         evidence
     });
     let kvstore = pair.kvstore.as_ref().map(|channel| {
-        let (evidence, change) =
-            judge::kvstore::evidence(channel, pair, &readings.kvstore, &histories.kvstore, &roles, now);
+        let (evidence, change) = judge::kvstore::evidence(
+            channel,
+            pair,
+            (&readings.kvstore, &readings.observed),
+            &histories.kvstore,
+            &roles,
+            now,
+        );
         keep(change);
         evidence
     });

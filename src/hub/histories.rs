@@ -3,7 +3,7 @@
 use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
-use crate::facts::Observation;
+use crate::facts::{CanaryTracker, Observation};
 use crate::history::config_sync::ConfigHistory;
 use crate::history::flapping::FlapHistory;
 use crate::history::kvstore::KvstoreHistory;
@@ -36,7 +36,7 @@ impl Histories {
             postgres: pair.postgres.as_ref().map(PostgresHistory::new),
             status_page: pair.status_page().map(|(channel, _)| StatusPageHistory::new(channel.trend_window)),
             config: ConfigHistory::default(),
-            kvstore: KvstoreHistory::default(),
+            kvstore: pair.kvstore.as_ref().map(KvstoreHistory::new).unwrap_or_default(),
             search: SearchHistory::default(),
             flapping: FlapHistory::default(),
         }
@@ -47,6 +47,11 @@ impl Histories {
         if let (Some(history), Some(saved)) = (&mut self.postgres, saved) {
             history.restore(saved, now);
         }
+    }
+
+    /// The canaries of before a restart.
+    pub fn restore_canaries(&mut self, saved: Option<CanaryTracker>) {
+        self.kvstore.tracker = saved.or_else(|| self.kvstore.tracker.take());
     }
 
     /// What must survive a restart.
@@ -73,6 +78,7 @@ impl Histories {
                 }
             }
             Observation::Kvstore(reading) => self.kvstore.record(reading),
+            Observation::Observed(reading) => self.kvstore.observed.record(reading),
             Observation::Config(node, reading) => self.config.record(node, reading),
             Observation::Search(node, reading) => self.search.record(node, reading),
         }

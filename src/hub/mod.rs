@@ -35,7 +35,7 @@ use histories::Histories;
 use readings::Readings;
 use role_file::RoleFileReading;
 pub use saving::StateWrites;
-use schedule::Told;
+use schedule::{Canaries, Told};
 use transitions::Transitions;
 
 /// Readings that may wait for the hub; a probe whose reading does not fit waits with it.
@@ -146,6 +146,8 @@ struct Core {
     pair: Arc<PairConfig>,
     rules: Arc<RuleBook>,
     state_directory: PathBuf,
+    /// A single look: nothing is saved.
+    fleeting: bool,
     readings: Readings,
     histories: Histories,
     role_file: Option<RoleFileReading>,
@@ -188,8 +190,10 @@ impl Core {
             pair,
             rules: common.rules.clone(),
             state_directory: common.state_directory.clone(),
+            fleeting: common.keeping.is_none(),
         };
         core.histories.restore(saved.postgres, now);
+        core.histories.restore_canaries(saved.kvstore);
         let first = core.snapshot(now, wall);
         (core, first)
     }
@@ -219,7 +223,8 @@ impl Core {
 
     fn start_probes(&self, inbox: &mpsc::Sender<Told>) -> JoinSet<()> {
         let (roles, primary) = (self.roles.subscribe(), self.primary.subscribe());
-        schedule::start(&self.pair, &self.state_directory, inbox, &roles, &primary)
+        let canaries = Canaries { tracker: self.histories.kvstore.tracker.clone(), fleeting: self.fleeting };
+        schedule::start(&self.pair, &self.state_directory, inbox, &roles, &primary, canaries)
     }
 
     /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
@@ -289,15 +294,18 @@ impl Core {
 
     /// Hands on what is to be saved: timers as soon as one changes, the rest now and then, since it changes with each reading.
     fn keep(&mut self, now: Moment) {
-        let postgres = if now.since(self.handed) >= HAND_EVERY { self.histories.saved() } else { None };
-        if postgres.is_some() {
+        let due = now.since(self.handed) >= HAND_EVERY;
+        let postgres = if due { self.histories.saved() } else { None };
+        if due {
             self.handed = now;
         }
         self.state.send_if_modified(|saved| {
-            let changed = saved.timers != self.timers || postgres.is_some();
+            let canaries = self.histories.kvstore.tracker_to_save(saved.kvstore.as_ref(), due);
+            let changed = saved.timers != self.timers || postgres.is_some() || canaries.is_some();
             if changed {
                 saved.timers.clone_from(&self.timers);
                 saved.postgres = postgres.or_else(|| saved.postgres.take());
+                saved.kvstore = canaries.or_else(|| saved.kvstore.take());
             }
             changed
         });
@@ -305,7 +313,8 @@ impl Core {
 
     /// The newest state, also for the last write.
     fn hand_over(self) -> Saved {
-        let saved = Saved { timers: self.timers, postgres: self.histories.saved() };
+        let kvstore = self.histories.kvstore.tracker.clone();
+        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), kvstore };
         self.state.send_replace(saved.clone());
         saved
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::clock::{Moment, WallTime};
 use crate::config::PairConfig;
 use crate::facts::{
-    ConfigFacts, Failure, KvstoreFacts, Latest, Observation, PostgresFacts, Reading, SearchFacts, StatusPageFacts,
+    ConfigFacts, Failure, KvstoreFacts, Latest, Observation, ObservedFacts, PostgresFacts, Reading, SearchFacts,
+    StatusPageFacts,
 };
 use crate::names::{Channel, Name, PostgresSource};
 use crate::snapshot::ProbeHealth;
@@ -23,6 +24,8 @@ pub struct Readings {
     pub config: BTreeMap<Name, Latest<ConfigFacts>>,
     /// One canary's way through both stores.
     pub kvstore: Latest<KvstoreFacts>,
+    /// Both stores' own data, compared.
+    pub observed: Latest<ObservedFacts>,
     /// By node.
     pub search: BTreeMap<Name, Latest<SearchFacts>>,
     last_success: BTreeMap<(Channel, Name), WallTime>,
@@ -36,6 +39,7 @@ impl Readings {
             status_page: Latest::NeverAsked,
             config: of_nodes(pair, Channel::Config),
             kvstore: Latest::NeverAsked,
+            observed: Latest::NeverAsked,
             search: of_nodes(pair, Channel::Search),
             last_success: BTreeMap::new(),
         }
@@ -67,6 +71,8 @@ impl Readings {
                 }
                 self.kvstore = Latest::Have(Arc::new(reading));
             }
+            // How a store fares is told by the canaries' probe, which asks it in any case.
+            Observation::Observed(reading) => self.observed = Latest::Have(Arc::new(reading)),
             Observation::Search(node, reading) => {
                 self.note_success(Channel::Search, &node, reading.facts().map(|_| at(reading.answered)));
                 self.search.insert(node, Latest::Have(Arc::new(reading)));
@@ -88,6 +94,7 @@ impl Readings {
             status_page: drop_one(&self.status_page),
             config: dropped(&self.config),
             kvstore: drop_one(&self.kvstore),
+            observed: drop_one(&self.observed),
             search: dropped(&self.search),
             last_success: self.last_success.clone(),
         }

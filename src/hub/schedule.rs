@@ -11,10 +11,11 @@ use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
 use crate::config::{PairConfig, RoleFrom};
 use crate::evidence::Roles;
-use crate::facts::Observation;
+use crate::facts::{CanaryTracker, Observation};
 use crate::names::Name;
 use crate::probe::config_sync::ConfigProbe;
 use crate::probe::kvstore::KvstoreProbe;
+use crate::probe::kvstore::observe::KvstoreObserver;
 use crate::probe::postgres::PostgresProbe;
 use crate::probe::search::SearchProbe;
 use crate::probe::status_page::StatusPageProbe;
@@ -29,6 +30,15 @@ pub enum Told {
     RoleFile(RoleFileReading),
 }
 
+/// What the canaries go on from.
+#[derive(Debug, Default)]
+pub struct Canaries {
+    /// Those of before.
+    pub tracker: Option<CanaryTracker>,
+    /// Nothing is saved, so nothing may stay behind in the stores.
+    pub fleeting: bool,
+}
+
 /// Starts every configured probe of the pair. The tasks end with the set, or when the inbox is closed.
 pub fn start(
     pair: &PairConfig,
@@ -36,6 +46,7 @@ pub fn start(
     inbox: &mpsc::Sender<Told>,
     roles: &watch::Receiver<Roles>,
     primary: &watch::Receiver<Option<Name>>,
+    canaries: Canaries,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
@@ -65,7 +76,15 @@ pub fn start(
         }
     }
     if let Some(channel) = &pair.kvstore {
-        let probe = KvstoreProbe::new(pair, channel);
+        let probe = KvstoreProbe::new(pair, channel).resuming(canaries.tracker);
+        let probe = if canaries.fleeting { probe.fleeting() } else { probe };
+        if channel.observe.any() {
+            let (mut observer, roles) = (KvstoreObserver::new(pair, channel), roles.clone());
+            tasks.spawn(beat(channel.schedule.interval, inbox.clone(), async move || {
+                let now = roles.borrow().clone();
+                Told::Observation(Observation::Observed(observer.run(&now).await))
+            }));
+        }
         tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), inbox.clone()));
     }
     if let Some(RoleFrom::File(path)) = &pair.role_from {

@@ -12,8 +12,8 @@ use super::{Common, Core};
 use crate::clock::{Moment, WallTime};
 use crate::config::{Config, Environment, PairConfig, parse};
 use crate::facts::{
-    Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading,
-    Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
+    CycleFacts, Failure, KvstoreFacts, Observation, Opaque, PostgresFacts, PostgresRole, PostgresSettings,
+    PrimaryFacts, Reading, Receiver, SlowFacts, StandbyFacts, StoreAnswer, Walsender,
 };
 use crate::judge::rules::RuleBook;
 use crate::level::Level;
@@ -244,6 +244,7 @@ fn canary(seconds: f64, standby: Option<Failure>) -> Told {
         round_trip: None,
         write: None,
         indeterminate_resolved: None,
+        more: CycleFacts::default(),
     };
     Told::Observation(Observation::Kvstore(Reading { asked: at(seconds), answered: at(seconds), result: Ok(facts) }))
 }

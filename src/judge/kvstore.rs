@@ -1,44 +1,85 @@
-//! Whether the key-value store takes writes on both sides now.
+//! Whether the key-value store takes writes on both sides now, and keeps them.
 //!
-//! Up only after an `ok` canary that is fresh and that went the way which the present roles ask for.
-//! The first that fits is the reason: roles unknown; no fresh canary (`not_seen_yet`, `stale`, a failure); the canary's fate.
+//! Up only after an `ok` canary that is fresh and that went the way which the present roles ask for, while the canaries that stay
+//! are there and the application's own data, where they are compared, are equal.
+//! The first that fits is the reason: roles unknown; no fresh canary (`not_seen_yet`, `stale`, a failure); the canary's fate; the
+//! fate of those that stay; what differs; what cannot be seen.
+
+mod observed;
+mod words;
 
 use crate::clock::Moment;
-use crate::config::{KvstoreChannel, PairConfig};
-use crate::evidence::{KvstoreEvidence, Roles, Verdict};
-use crate::facts::{Failure, KvstoreFacts, Latest};
+use crate::config::{KvstoreChannel, KvstoreNode, PairConfig};
+use crate::evidence::{CanaryEvidence, KvstoreEvidence, ObservedEvidence, Roles, Verdict};
+use crate::facts::{KvstoreFacts, Latest, ObservedFacts};
 use crate::history::kvstore::KvstoreHistory;
-use crate::names::{FailureKind, Name, Outcome, Proof, Reason};
+use crate::names::{Name, Outcome, Proof, Reason};
 use crate::units::short_duration;
+
+use words::{first_failure, reason, told};
+
+/// So many canaries running on one side only are no accident.
+const DIVERGED_CANARIES: u32 = 3;
+
+/// So many slow canaries in the last minutes are no accident.
+const SLOW_CANARIES: usize = 3;
+
+/// All that is judged.
+struct Known<'a> {
+    channel: &'a KvstoreChannel,
+    latest: &'a Latest<KvstoreFacts>,
+    fresh: Result<(&'a KvstoreFacts, Moment), Reason>,
+    history: &'a KvstoreHistory,
+    observed: Option<(ObservedEvidence, observed::Since)>,
+    roles: &'a Roles,
+    now: Moment,
+}
 
 /// The evidence at `now`, and the next moment at which it changes by itself.
 pub fn evidence(
     channel: &KvstoreChannel,
     pair: &PairConfig,
-    latest: &Latest<KvstoreFacts>,
+    (latest, observed): (&Latest<KvstoreFacts>, &Latest<ObservedFacts>),
     history: &KvstoreHistory,
     roles: &Roles,
     now: Moment,
 ) -> (KvstoreEvidence, Option<Moment>) {
+    let stores: Vec<&KvstoreNode> = pair.nodes.iter().filter_map(|node| node.kvstore.as_ref()).collect();
+    let proofs = channel.proofs(&stores);
+    let proof = proofs.first().copied().unwrap_or(Proof::Path);
+    let mut changes: Vec<Moment> = latest.runs_out(now, channel.schedule.stale_after).into_iter().collect();
+    let observed = channel.observe.any().then(|| {
+        changes.extend(observed.runs_out(now, observed::stale_after(channel)));
+        observed::evidence(channel, observed, history, roles, now)
+    });
     let fresh = latest.fresh(now, channel.schedule.stale_after);
+    let known = Known { channel, latest, fresh, history, observed, roles, now };
+    let verdict = match proof {
+        Proof::Reachability => known.reachability(),
+        Proof::Observed => known.observed_alone(),
+        Proof::RoundTrip | Proof::Path => known.canaries(),
+    };
     let facts = fresh.ok().map(|(facts, _)| facts);
     let refused = facts.filter(|facts| matches!(facts.outcome, Outcome::Blocked | Outcome::Rejected));
-    let verdict = verdict(latest, fresh, history, roles, now);
+    let written = facts.filter(|_| matches!(proof, Proof::RoundTrip | Proof::Path));
     let evidence = KvstoreEvidence {
         // A canary that went the way of other roles, or to one of several standbys, measured something else.
         round_trip: facts.filter(|_| verdict.up).and_then(|facts| facts.round_trip),
         verdict,
-        proof: facts.map_or(Proof::Path, |facts| facts.proof),
-        outcome: facts.map(|facts| facts.outcome),
-        outcomes: history.outcomes(),
+        proof,
+        outcome: written.map(|facts| facts.outcome),
+        outcomes: if proof == Proof::Reachability { Vec::new() } else { history.outcomes() },
         blocked_for: refused.and(history.blocked_since()).map(|since| now.since(since)),
-        stores: stores(pair, facts),
+        stores: answering(pair, facts),
+        at_risk: written.and_then(|facts| facts.more.at_risk),
+        canaries: known.about_canaries(proofs, &mut changes),
+        observed: known.observed.map(|(observed, _)| observed),
     };
-    (evidence, latest.runs_out(now, channel.schedule.stale_after))
+    (evidence, changes.into_iter().filter(|change| *change > now).min())
 }
 
 /// Each store: did it answer a read in the newest cycle.
-fn stores(pair: &PairConfig, facts: Option<&KvstoreFacts>) -> Vec<(Name, bool)> {
+fn answering(pair: &PairConfig, facts: Option<&KvstoreFacts>) -> Vec<(Name, bool)> {
     let answered = |name: &Name| {
         let sides = facts.into_iter().flat_map(|facts| [&facts.standby, &facts.primary]);
         sides.filter(|(node, _)| node == name).any(|(_, answer)| answer.holds.is_some() || answer.failure.is_none())
@@ -47,106 +88,194 @@ fn stores(pair: &PairConfig, facts: Option<&KvstoreFacts>) -> Vec<(Name, bool)> 
     nodes.map(|node| (node.name.clone(), answered(&node.name))).collect()
 }
 
-fn verdict(
-    latest: &Latest<KvstoreFacts>,
-    fresh: Result<(&KvstoreFacts, Moment), Reason>,
-    history: &KvstoreHistory,
-    roles: &Roles,
-    now: Moment,
-) -> Verdict {
-    let last_ok = history.last_ok().map(|ok| ok.asked);
-    let Some(primary) = roles.primary.as_ref().filter(|_| !roles.contradicted) else {
-        let detail = "which node is the primary is not known, so no canary is written";
-        return Verdict::unproven(Reason::RoleUnknown, detail, last_ok);
-    };
-    let (facts, asked) = match fresh {
-        Ok(fresh) => fresh,
-        Err(reason) => {
-            let detail = latest.failure().map_or_else(|| nothing_fresh(reason), |failure| failure.message.clone());
-            return Verdict::unproven(reason, with_last_ok(detail, last_ok, now), last_ok);
+impl Known<'_> {
+    fn last_ok(&self) -> Option<Moment> {
+        self.history.last_ok().map(|ok| ok.asked)
+    }
+
+    fn with_last_ok(&self, detail: String) -> String {
+        match self.last_ok() {
+            Some(moment) => format!("{detail}; last ok {} ago", short_duration(self.now.since(moment))),
+            None => detail,
         }
-    };
-    if facts.primary.0 != *primary || !roles.standbys.contains(&facts.standby.0) {
-        let detail = "the roles have changed; the next canary goes the other way";
-        return Verdict::unproven(Reason::NotSeenYet, detail, Some(asked));
     }
-    if facts.outcome != Outcome::Ok {
-        let detail = with_last_ok(told(facts), last_ok, now);
-        return Verdict::unproven(reason(facts), detail, Some(asked));
-    }
-    if let Some(other) = roles.standbys.iter().find(|standby| **standby != facts.standby.0) {
-        let detail = format!("canaries go to {} only; nothing is known of {other}", facts.standby.0);
-        return Verdict::unproven(Reason::NotObservable, detail, Some(asked));
-    }
-    Verdict::proven(asked)
-}
 
-fn nothing_fresh(reason: Reason) -> String {
-    match reason {
-        Reason::NotSeenYet => "no canary has come back yet".to_owned(),
-        _ => "no canary has come back lately".to_owned(),
-    }
-}
-
-fn with_last_ok(detail: String, last_ok: Option<Moment>, now: Moment) -> String {
-    match last_ok {
-        Some(moment) => format!("{detail}; last ok {} ago", short_duration(now.since(moment))),
-        None => detail,
-    }
-}
-
-/// The reason for a canary that was not `ok`.
-fn reason(facts: &KvstoreFacts) -> Reason {
-    match facts.outcome {
-        Outcome::Blocked => Reason::Blocked,
-        Outcome::Rejected => rejected(facts),
-        Outcome::Lost => Reason::Lost,
-        // Both hold it, but no client was told: to the application a write that did not go through.
-        Outcome::LostAck => Reason::Blocked,
-        Outcome::PrimaryOnly | Outcome::PrimaryStale | Outcome::StandbyOnly | Outcome::PrimaryOnlyUnacked => {
-            Reason::Diverged
+    fn nothing_fresh(&self, reason: Reason, what: &str) -> String {
+        match (self.latest.failure(), reason) {
+            (Some(failure), _) => failure.message.clone(),
+            (None, Reason::NotSeenYet) => format!("no {what} has come back yet"),
+            (None, _) => format!("no {what} has come back lately"),
         }
-        Outcome::Ok | Outcome::Unknown => first_failure(facts).map_or(Reason::NotSeenYet, |(_, f)| f.kind.into()),
     }
-}
 
-/// A store that refused the write itself rejects it; one that could not be asked properly gives its failure.
-fn rejected(facts: &KvstoreFacts) -> Reason {
-    let refused = [&facts.standby, &facts.primary].into_iter().find_map(|(_, answer)| {
-        let failure = answer.failure.as_ref()?;
-        let by_the_store = answer.acknowledged == Some(false) && failure.kind == FailureKind::Refused;
-        Some(if by_the_store { Reason::Rejected } else { failure.kind.into() })
-    });
-    refused.unwrap_or(Reason::Rejected)
-}
-
-fn first_failure(facts: &KvstoreFacts) -> Option<(&Name, &Failure)> {
-    let sides = [&facts.standby, &facts.primary];
-    sides.into_iter().find_map(|(node, answer)| Some((node, answer.failure.as_ref()?)))
-}
-
-/// The canary's fate in words.
-fn told(facts: &KvstoreFacts) -> String {
-    let (standby, primary) = (&facts.standby.0, &facts.primary.0);
-    let fate = match facts.outcome {
-        Outcome::Ok => "the canary arrived on both".to_owned(),
-        Outcome::PrimaryOnly => {
-            format!("an acknowledged write is on {primary} and not on {standby}: a failover loses it")
+    fn canaries(&self) -> Verdict {
+        let last_ok = self.last_ok();
+        let Some(primary) = self.roles.primary.as_ref().filter(|_| !self.roles.contradicted) else {
+            let detail = "which node is the primary is not known, so no canary is written";
+            return Verdict::unproven(Reason::RoleUnknown, detail, last_ok);
+        };
+        let (facts, asked) = match self.fresh {
+            Ok(fresh) => fresh,
+            Err(reason) => {
+                let detail = self.with_last_ok(self.nothing_fresh(reason, "canary"));
+                return Verdict::unproven(reason, detail, last_ok);
+            }
+        };
+        if facts.primary.0 != *primary || !self.roles.standbys.contains(&facts.standby.0) {
+            let detail = "the roles have changed; the next canary goes the other way";
+            return Verdict::unproven(Reason::NotSeenYet, detail, Some(asked));
         }
-        Outcome::PrimaryStale => format!("an acknowledged write is on {standby} and not on {primary}"),
-        Outcome::Lost => "an acknowledged write is on neither side any more".to_owned(),
-        Outcome::StandbyOnly => {
-            format!("a refused write is on {standby} and not on {primary}: a failover would reveal it")
+        // An `ok` canary proves the way until it is stale. One after it that proves nothing, and against nothing, leaves that.
+        let proven = last_ok.filter(|ok| self.now.since(*ok) < self.channel.schedule.stale_after);
+        let nothing_against = match facts.outcome {
+            Outcome::Ok => true,
+            Outcome::Evicted => proven.is_some(),
+            Outcome::Unknown => proven.is_some() && first_failure(facts).is_none(),
+            _ => false,
+        };
+        if !nothing_against {
+            return Verdict::unproven(reason(facts), self.with_last_ok(told(facts)), Some(asked));
         }
-        Outcome::LostAck => "a write arrived on both, but was not acknowledged".to_owned(),
-        Outcome::PrimaryOnlyUnacked => format!("a refused write is on {primary} and not on {standby}"),
-        Outcome::Blocked => "writes block".to_owned(),
-        Outcome::Rejected => "writes are rejected".to_owned(),
-        Outcome::Unknown => "the canary's fate is not known; the next one tells".to_owned(),
-    };
-    match first_failure(facts) {
-        Some((_, failure)) => format!("{fate}: {failure}"),
-        None => fate,
+        let asked = if facts.outcome == Outcome::Ok { asked } else { proven.unwrap_or(asked) };
+        if let Some(against) = self.lanes_against(facts, asked).or_else(|| self.data_against(asked)) {
+            return against;
+        }
+        if let Some(other) = self.roles.standbys.iter().find(|standby| **standby != facts.standby.0) {
+            let detail = format!("canaries go to {} only; nothing is known of {other}", facts.standby.0);
+            return Verdict::unproven(Reason::NotObservable, detail, Some(asked));
+        }
+        let evicted = facts.more.lanes.iter().any(|lane| lane.outcome == Some(Outcome::Evicted));
+        if evicted || facts.outcome == Outcome::Evicted {
+            let detail = "a store has thrown a canary away to make room (its maxmemory-policy): it does so with the \
+                          application's keys, too";
+            return Verdict::warned(Reason::Evicted, detail, asked);
+        }
+        match &self.observed {
+            Some((_, Err((reason, detail)))) if *reason != Reason::NotSeenYet => {
+                Verdict::warned(*reason, format!("canaries pass, but data cannot be compared: {detail}"), asked)
+            }
+            _ => Verdict::proven(asked),
+        }
+    }
+
+    /// What the canaries that stay say against the newest one.
+    fn lanes_against(&self, facts: &KvstoreFacts, asked: Moment) -> Option<Verdict> {
+        let (standby, primary) = (&facts.standby.0, &facts.primary.0);
+        let found = |wanted: Outcome| facts.more.lanes.iter().find(|lane| lane.outcome == Some(wanted));
+        let against = |lane: &crate::facts::LaneFacts, reason, what: String| {
+            Some(Verdict::unproven(
+                reason,
+                format!("new writes pass, but the canary of the {} lane {what}", lane.lane),
+                Some(asked),
+            ))
+        };
+        if let Some(lane) = found(Outcome::Lost) {
+            let what =
+                "was acknowledged and is lost or rolled back: whatever was written with it may be, too".to_owned();
+            return against(lane, Reason::Lost, what);
+        }
+        if let Some(lane) = found(Outcome::PrimaryOnly) {
+            let what = format!("is on {primary} and no longer on {standby}: that side was emptied or put back");
+            return against(lane, Reason::Diverged, what);
+        }
+        let lane = found(Outcome::PrimaryStale)?;
+        let what = format!("is on {standby} and no longer on {primary}: that side was emptied or put back");
+        against(lane, Reason::Diverged, what)
+    }
+
+    /// What the comparison says against it.
+    fn data_against(&self, asked: Moment) -> Option<Verdict> {
+        let (observed, _) = self.observed.as_ref()?;
+        (observed.differs == Some(true))
+            .then(|| Verdict::unproven(Reason::Diverged, observed::told(observed), Some(asked)))
+    }
+
+    fn observed_alone(&self) -> Verdict {
+        match &self.observed {
+            Some((observed, Ok(asked))) if observed.differs == Some(true) => {
+                Verdict::unproven(Reason::Diverged, observed::told(observed), Some(*asked))
+            }
+            Some((observed, Ok(asked))) if observed.compared == 0 => {
+                let detail =
+                    "there was nothing to compare: the configured keys are on neither side, or the stores are empty";
+                Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
+            }
+            Some((_, Ok(asked))) => Verdict::proven(*asked),
+            Some((_, Err((reason, detail)))) => Verdict::unproven(*reason, detail.clone(), None),
+            None => Verdict::unproven(Reason::NotObservable, "nothing is compared", None),
+        }
+    }
+
+    /// A port proves no replication, whether it answers or not.
+    fn reachability(&self) -> Verdict {
+        let (facts, asked) = match self.fresh {
+            Ok(fresh) => fresh,
+            Err(reason) => return Verdict::unproven(reason, self.nothing_fresh(reason, "connection"), None),
+        };
+        match first_failure(facts) {
+            Some(failure) => Verdict::unproven(failure.kind.into(), failure.message.clone(), Some(asked)),
+            None => {
+                let detail = "the ports answer; whether anything is replicated cannot be seen through them";
+                Verdict::unproven(Reason::NotObservable, detail, Some(asked))
+            }
+        }
+    }
+
+    fn about_canaries(&self, proofs: Vec<Proof>, changes: &mut Vec<Moment>) -> CanaryEvidence {
+        let (history, now) = (self.history, self.now);
+        let facts = self.fresh.ok().map(|(facts, _)| facts);
+        if proofs.first() == Some(&Proof::Reachability) {
+            let reached = |facts: &KvstoreFacts| {
+                let known = self.roles.primary.is_some() && !self.roles.contradicted;
+                facts.standby.1.failure.is_none() && (known || facts.primary.1.failure.is_none())
+            };
+            let link_up = Some(facts.is_some_and(reached));
+            return CanaryEvidence {
+                link_up,
+                connect: facts.and_then(|facts| facts.more.connect),
+                proofs,
+                ..CanaryEvidence::default()
+            };
+        }
+        let mut event = |outcome| {
+            let until = history.lately(outcome, self.channel.lanes.medium, now);
+            changes.extend(until);
+            until.is_some()
+        };
+        let in_lane = |wanted: &[Outcome]| {
+            let mut lanes = facts.into_iter().flat_map(|facts| &facts.more.lanes);
+            lanes.any(|lane| lane.outcome.is_some_and(|outcome| wanted.contains(&outcome)))
+        };
+        // What was found stays told; that nothing was is known only from a fresh canary whose fate is.
+        let known = facts.is_some_and(|facts| facts.outcome != Outcome::Unknown);
+        let state = |found: bool| if found { Some(true) } else { known.then_some(false) };
+        let (lost, evicted, lost_ack) = (event(Outcome::Lost), event(Outcome::Evicted), event(Outcome::LostAck));
+        let data = self.observed.as_ref().and_then(|(observed, _)| observed.differs);
+        let diverged = data == Some(true)
+            || in_lane(&[Outcome::PrimaryOnly, Outcome::PrimaryStale])
+            || (facts.is_some() && history.diverged_running() >= DIVERGED_CANARIES);
+        let p99 = history.round_trip_p99(now);
+        // One or two that were held up are no sign of a slow store.
+        let several = history.slower_than(self.channel.sla, now) >= SLOW_CANARIES;
+        let too_slow = several && p99.is_some_and(|p99| p99 > self.channel.sla);
+        CanaryEvidence {
+            last_ok: self.last_ok().map(|ok| now.since(ok)),
+            lanes: if facts.is_some() { history.lanes().to_vec() } else { Vec::new() },
+            pending: facts.map(|facts| facts.more.indeterminate_pending),
+            resolved: history.resolved(),
+            latencies: history.latencies(),
+            round_trip_p99: p99.filter(|_| facts.is_some()),
+            slow: if too_slow || lost_ack { facts.map(|_| true) } else { facts.and(p99).map(|_| false) },
+            diverged: match self.channel.canaries {
+                true => state(diverged),
+                false => data,
+            },
+            lost: state(lost || in_lane(&[Outcome::Lost])).filter(|_| self.channel.canaries),
+            evicted: state(evicted || in_lane(&[Outcome::Evicted])).filter(|_| self.channel.canaries),
+            link_up: None,
+            connect: None,
+            proofs,
+        }
     }
 }
 

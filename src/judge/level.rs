@@ -3,7 +3,7 @@
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Verdict};
 use crate::level::Level;
-use crate::names::{Channel, Reason};
+use crate::names::{Channel, Proof, Reason};
 use crate::snapshot::{ChannelView, Finding, FindingState};
 
 /// The pair's level and each configured channel's view, in the order of [`Channel::ALL`].
@@ -13,7 +13,12 @@ use crate::snapshot::{ChannelView, Finding, FindingState};
 pub fn channel_views(pair: &PairConfig, evidence: &PairEvidence, findings: &[Finding]) -> (Level, Vec<ChannelView>) {
     let views: Vec<_> =
         pair.channels().map(|channel| channel_view(channel, verdict(evidence, channel), findings)).collect();
-    let of_channels = views.iter().map(|view| view.level);
+    // A port that answers proves no replication, and says nothing against it either: only its rule counts for the pair.
+    let ports = evidence.kvstore.as_ref().is_some_and(|kvstore| kvstore.proof == Proof::Reachability);
+    let of_channels = views.iter().filter_map(|view| match view.channel {
+        Channel::Kvstore if ports => worst_met(findings, view.channel),
+        _ => Some(view.level),
+    });
     let without_channel = met(findings, None).map(|finding| Level::of_severity(finding.severity));
     (of_channels.chain(without_channel).max().unwrap_or(Level::Unknown), views)
 }
@@ -30,6 +35,10 @@ fn verdict(evidence: &PairEvidence, channel: Channel) -> Option<&Verdict> {
 /// The findings of a channel (or of none) whose condition is met now.
 fn met(findings: &[Finding], channel: Option<Channel>) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(move |finding| finding.channel == channel && finding.state != FindingState::Kept)
+}
+
+fn worst_met(findings: &[Finding], channel: Channel) -> Option<Level> {
+    met(findings, Some(channel)).map(|finding| Level::of_severity(finding.severity)).max()
 }
 
 fn channel_view(channel: Channel, verdict: Option<&Verdict>, findings: &[Finding]) -> ChannelView {
@@ -135,6 +144,20 @@ mod tests {
         let (level, view) =
             postgres(Verdict::proven(at(5)), &[finding(None, Severity::Critical, FindingState::Firing)]);
         assert_eq!((level, view.level), (Level::Critical, Level::Ok), "it raises the pair's level only");
+    }
+
+    #[test]
+    fn a_port_counts_for_the_pair_only_while_its_rule_is_met() {
+        let mut evidence = all_known();
+        if let Some(kvstore) = &mut evidence.kvstore {
+            kvstore.proof = Proof::Reachability;
+            kvstore.verdict = Verdict::unproven(Reason::NotObservable, "only a port", None);
+        }
+        let pair = pair(&[Channel::Config, Channel::Kvstore]);
+        let (level, views) = channel_views(&pair, &evidence, &[]);
+        assert_eq!((level, views[1].level, views[1].reason), (Level::Ok, Level::Unknown, Some(Reason::NotObservable)));
+        let down = finding(Some(Channel::Kvstore), Severity::Critical, FindingState::Pending);
+        assert_eq!(channel_views(&pair, &evidence, &[down]).0, Level::Critical);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::{AgentStatus, SnapshotCost, process};
 use crate::clock::{Moment, WallTime};
 use crate::config::{
-    ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Rpo, Schedule, SearchChannel, WriteOrder,
+    ConfigChannel, KvstoreChannel, NodeConfig, PairConfig, PostgresChannel, Rpo, Schedule, SearchChannel,
 };
 use crate::evidence::*;
+use crate::facts::AtRisk;
 use crate::level::Level;
 use crate::names::*;
 use crate::snapshot::{ChannelView, ProbeHealth};
@@ -47,12 +48,7 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
             period: Duration::from_secs(60),
             wrapper: true,
         }),
-        kvstore: has(Channel::Kvstore).then(|| KvstoreChannel {
-            schedule,
-            order: WriteOrder::StandbyFirst,
-            sla: Duration::from_millis(250),
-            prefix: "standbywatch".to_owned(),
-        }),
+        kvstore: has(Channel::Kvstore).then(|| KvstoreChannel::path(schedule)),
         search: has(Channel::Search).then(|| SearchChannel {
             schedule,
             indices: vec!["catalog".to_owned()],
@@ -165,6 +161,25 @@ pub(crate) fn search_known() -> SearchEvidence {
     }
 }
 
+fn canaries_known() -> CanaryEvidence {
+    let counts = LatencyCount { buckets: vec![(0.01, 3), (0.25, 4)], count: 5, sum: 1.5 };
+    CanaryEvidence {
+        proofs: vec![Proof::Path, Proof::Observed],
+        last_ok: Some(Duration::from_secs(1)),
+        lanes: vec![(Lane::Medium, Some(Outcome::Ok)), (Lane::Slow, Some(Outcome::Lost))],
+        pending: Some(1),
+        resolved: vec![(Outcome::StandbyOnly, 2)],
+        latencies: vec![(CanaryStep::Write, counts)],
+        round_trip_p99: Some(Duration::from_millis(9)),
+        slow: Some(false),
+        diverged: Some(true),
+        lost: Some(true),
+        evicted: Some(false),
+        link_up: Some(true),
+        connect: Some(Duration::from_millis(1)),
+    }
+}
+
 pub(crate) fn all_known() -> PairEvidence {
     PairEvidence {
         roles: Roles::default(),
@@ -185,6 +200,17 @@ pub(crate) fn all_known() -> PairEvidence {
             outcomes: Outcome::ALL.iter().map(|outcome| (*outcome, 4)).collect(),
             blocked_for: None,
             stores: Vec::new(),
+            at_risk: Some(AtRisk { canaries: 2, since: Duration::from_secs(3) }),
+            canaries: canaries_known(),
+            observed: Some(ObservedEvidence {
+                compared: 900,
+                differing: 3,
+                missing_on_standby: 2,
+                missing_on_primary: 1,
+                drift_ratio: Some(0.006),
+                differs: Some(true),
+                sizes: vec![(name("alpha"), 1000), (name("beta"), 998)],
+            }),
         }),
         search: Some(search_known()),
         flaps: [Channel::Postgres, Channel::Config, Channel::Kvstore].map(|channel| (channel, 0)).into(),

@@ -13,6 +13,7 @@ use crate::names::Name;
 use crate::snapshot::{ChannelView, ProbeHealth, Sample};
 
 mod agent;
+mod canaries;
 mod config_sync;
 mod document;
 mod forecast;
@@ -34,6 +35,8 @@ pub enum Kind {
     Gauge,
     /// Only goes up, or begins again at 0 with the agent.
     Counter,
+    /// Counts by upper edges: the label `le` is an edge, `+Inf` for all, or `sum` for the sum of all values.
+    Histogram,
 }
 
 impl Kind {
@@ -42,6 +45,7 @@ impl Kind {
         match self {
             Self::Gauge => "gauge",
             Self::Counter => "counter",
+            Self::Histogram => "histogram",
         }
     }
 }
@@ -148,6 +152,7 @@ pub static CATALOGUE: &[Section] = &[
     Section { title: "PostgreSQL's servers", metrics: &servers::METRICS },
     Section { title: "Configuration", metrics: &config_sync::METRICS },
     Section { title: "Key-value store", metrics: &kvstore::METRICS },
+    Section { title: "Key-value store, canaries and data", metrics: &canaries::METRICS },
     Section { title: "Search", metrics: &search::METRICS },
     Section { title: "The agent itself", metrics: &agent::METRICS },
 ];

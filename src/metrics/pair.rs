@@ -12,6 +12,7 @@ fn replication_up(input: &PairInput<'_>, channel: Channel) -> Option<bool> {
         Channel::Postgres => evidence.postgres.as_ref().map(|postgres| &postgres.verdict),
         Channel::Config => evidence.config.as_ref().map(|config| &config.verdict),
         Channel::Kvstore => {
+            // A port that answers proves no replication.
             let kvstore = evidence.kvstore.as_ref();
             if kvstore.is_some_and(|kvstore| kvstore.proof == Proof::Reachability) {
                 return None;
@@ -92,13 +93,15 @@ pub(super) static METRICS: [Metric; 9] = [
     Metric {
         name: "standby_channel_proof_info",
         kind: Kind::Gauge,
-        help: "1 for what the channel's configuration can prove at best.",
+        help: "1 for each thing that the channel's configuration can prove.",
         labels: &["pair", "channel", "proof"],
         unit: Unit::State,
         presence: WhenKnown,
         read: Read::Evidence(|input, emit| {
             if let Some(kvstore) = &input.evidence.kvstore {
-                emit.put([Channel::Kvstore.as_str().into(), kvstore.proof.as_str().into()], 1.0);
+                for proof in &kvstore.canaries.proofs {
+                    emit.put([Channel::Kvstore.as_str().into(), proof.as_str().into()], 1.0);
+                }
             }
         }),
     },

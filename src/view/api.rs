@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 use crate::names::{
-    Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage,
+    Channel, FailureKind, Lane, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth,
+    Severity, Stage,
 };
 use crate::snapshot::FindingState;
 
@@ -261,6 +261,48 @@ pub struct KvstoreDocument {
     pub outcomes: Vec<OutcomeCount>,
     /// Each store.
     pub stores: Vec<StoreDocument>,
+    /// All that the configuration can prove.
+    pub proofs: Vec<Proof>,
+    /// Canaries that were acknowledged and are not on the standby.
+    pub at_risk_canaries: Option<u64>,
+    /// For how long the first of them has not been there.
+    pub at_risk_seconds: Option<f64>,
+    /// The lanes whose canaries stay, with how they stand.
+    pub lanes: Vec<LaneDocument>,
+    /// Canaries whose write was not answered and may still land.
+    pub indeterminate_pending: Option<usize>,
+    /// 99 of 100 round trips of the last minutes took no longer.
+    pub round_trip_p99_seconds: Option<f64>,
+    /// The standby's port answers; only where a port is all that is watched.
+    pub link_up: Option<bool>,
+    /// How the application's own data compare, where they are compared.
+    pub observed: Option<ObservedDocument>,
+}
+
+/// One lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneDocument {
+    /// Its name.
+    pub lane: Lane,
+    /// How its canary stands.
+    pub outcome: Option<Outcome>,
+}
+
+/// The last comparisons of the application's own data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedDocument {
+    /// Something is not the same.
+    pub differs: Option<bool>,
+    /// The share of keys that are not the same, as an estimate.
+    pub drift_ratio: Option<f64>,
+    /// Keys compared, from which it is made.
+    pub compared: Option<u64>,
+    /// On both sides and different.
+    pub differing: Option<u64>,
+    /// On the primary only.
+    pub missing_on_standby: Option<u64>,
+    /// On the standby only.
+    pub missing_on_primary: Option<u64>,
 }
 
 /// How many canaries ended so.

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, PostgresEvidence, Roles, SearchEvidence, SearchNodeEvidence,
-    StandbyEvidence,
+    ConfigEvidence, KvstoreEvidence, NodeEvidence, ObservedEvidence, PostgresEvidence, Roles, SearchEvidence,
+    SearchNodeEvidence, StandbyEvidence,
 };
 use crate::level::Level;
 use crate::snapshot::{ChannelView, Finding, ProbeHealth, View};
 use crate::view::api::{
-    CatchUp, ChannelDocument, ConfigDocument, FailureDocument, FindingDocument, IndexDocument, KvstoreDocument, Never,
-    OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument, ProbeDocument, RolesDocument, SearchDocument,
-    SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument, StoreDocument, VERSION,
+    CatchUp, ChannelDocument, ConfigDocument, FailureDocument, FindingDocument, IndexDocument, KvstoreDocument,
+    LaneDocument, Never, ObservedDocument, OutcomeCount, PairDocument, PostgresDocument, PostgresNodeDocument,
+    ProbeDocument, RolesDocument, SearchDocument, SearchNodeDocument, StageDocument, StandbyDocument, StatusDocument,
+    StoreDocument, VERSION,
 };
 
 impl StatusDocument {
@@ -161,6 +162,26 @@ fn kvstore_document(kvstore: &KvstoreEvidence) -> KvstoreDocument {
         blocked_seconds: kvstore.blocked_for.map(seconds),
         outcomes: kvstore.outcomes.iter().map(|&(outcome, count)| OutcomeCount { outcome, count }).collect(),
         stores: kvstore.stores.iter().map(|(node, up)| StoreDocument { node: node.clone(), up: *up }).collect(),
+        proofs: kvstore.canaries.proofs.clone(),
+        at_risk_canaries: kvstore.at_risk.map(|risk| risk.canaries),
+        at_risk_seconds: kvstore.at_risk.map(|risk| seconds(risk.since)),
+        lanes: kvstore.canaries.lanes.iter().map(|&(lane, outcome)| LaneDocument { lane, outcome }).collect(),
+        indeterminate_pending: kvstore.canaries.pending,
+        round_trip_p99_seconds: kvstore.canaries.round_trip_p99.map(seconds),
+        link_up: kvstore.canaries.link_up,
+        observed: kvstore.observed.as_ref().map(observed_document),
+    }
+}
+
+fn observed_document(observed: &ObservedEvidence) -> ObservedDocument {
+    let known = |count: u64| observed.drift_ratio.map(|_| count);
+    ObservedDocument {
+        differs: observed.differs,
+        drift_ratio: observed.drift_ratio,
+        compared: known(observed.compared),
+        differing: known(observed.differing),
+        missing_on_standby: known(observed.missing_on_standby),
+        missing_on_primary: known(observed.missing_on_primary),
     }
 }
 

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
-    ConfigEvidence, KvstoreEvidence, NodeEvidence, NodeTold, Outlook, PairEvidence, PostgresEvidence, Roles,
-    SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
+    CanaryEvidence, ConfigEvidence, KvstoreEvidence, NodeEvidence, NodeTold, ObservedEvidence, Outlook, PairEvidence,
+    PostgresEvidence, Roles, SearchEvidence, SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold,
+    Verdict, WalStatus,
 };
-use crate::facts::Failure;
+use crate::facts::{AtRisk, Failure};
 use crate::level::Level;
 use crate::metrics;
 use crate::names::{
-    Channel, FailureKind, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth, Severity,
-    Stage,
+    Channel, FailureKind, Lane, Name, Outcome, PostgresSource, Proof, Reason, ReplayState, Role, SearchHealth,
+    Severity, Stage,
 };
 use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, Sample, Snapshot, View};
 use crate::units::{Bytes, Lsn};
@@ -58,6 +59,19 @@ pub fn ok() -> View {
             outcomes: vec![(Outcome::Ok, 412), (Outcome::Blocked, 1)],
             blocked_for: None,
             stores: vec![(name("alpha"), true), (name("beta"), true)],
+            at_risk: Some(AtRisk::default()),
+            canaries: CanaryEvidence {
+                proofs: vec![Proof::Path, Proof::Observed],
+                lanes: vec![(Lane::Medium, Some(Outcome::Ok)), (Lane::Slow, None)],
+                pending: Some(0),
+                ..CanaryEvidence::default()
+            },
+            observed: Some(ObservedEvidence {
+                compared: 1180,
+                drift_ratio: Some(0.0),
+                differs: Some(false),
+                ..ObservedEvidence::default()
+            }),
         }),
         search: Some(SearchEvidence {
             verdict: Verdict::proven(ago(3.0)),
@@ -169,6 +183,9 @@ pub fn unknown() -> View {
             outcomes: vec![(Outcome::Ok, 412)],
             blocked_for: None,
             stores: vec![(name("alpha"), false), (name("beta"), false)],
+            at_risk: None,
+            canaries: CanaryEvidence { proofs: vec![Proof::Path], ..CanaryEvidence::default() },
+            observed: None,
         }),
         search: Some(SearchEvidence {
             verdict: unproven("alpha's engine did not answer."),

@@ -2,6 +2,7 @@
 //!
 //! Templates and style are files in `assets`; whatever comes from outside passes through [`Html::text`].
 
+mod kvstore;
 mod markup;
 
 use crate::level::Level;
@@ -91,7 +92,7 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
-            ("kvstore", kvstore(pair)),
+            ("kvstore", kvstore::part(pair)),
             ("search", search.map_or_else(Html::default, |search| search_nodes(&search.nodes))),
         ],
     )
@@ -212,37 +213,6 @@ fn differences(standbys: &[StandbyDocument]) -> Html {
     };
     let rows: Vec<_> = standbys.iter().filter_map(told).collect();
     if rows.is_empty() { Html::default() } else { table("Settings that differ", &["standby", "what"], &rows) }
-}
-
-fn kvstore(pair: &PairDocument) -> Html {
-    let Some(kvstore) = &pair.kvstore else { return Html::default() };
-    let stores: Vec<_> = kvstore
-        .stores
-        .iter()
-        .map(|store| format!("{} {}", store.node, if store.up { "answers" } else { "does not answer" }))
-        .collect();
-    let outcomes: Vec<_> = kvstore
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.count > 0)
-        .map(|outcome| format!("{} {}", outcome.count, words(outcome.outcome.as_str())))
-        .collect();
-    let outcome = kvstore.outcome.map_or_else(|| UNKNOWN.to_owned(), |outcome| words(outcome.as_str()));
-    let blocked = match (kvstore.blocked_seconds, kvstore.outcome) {
-        (Some(blocked), _) => format!("for {}", seconds(Some(blocked))),
-        (None, Some(_)) => "no".to_owned(),
-        (None, None) => UNKNOWN.to_owned(),
-    };
-    let row = vec![
-        Html::text(&words(kvstore.proof.as_str())),
-        value(&outcome),
-        value(&seconds(kvstore.round_trip_seconds)),
-        value(&blocked),
-        Html::text(&stores.join(", ")),
-        Html::text(&outcomes.join(", ")),
-    ];
-    let head = ["proof", "last canary", "round trip", "writes blocked", "stores", "canaries since start"];
-    table("Key-value store", &head, &[row])
 }
 
 fn search_nodes(nodes: &[SearchNodeDocument]) -> Html {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use prometheus::TextEncoder;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::metrics::{self, Kind};
 use crate::snapshot::Sample;
@@ -101,20 +101,19 @@ fn family(declared: Declared, samples: &[&Sample]) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(declared.name.to_owned());
     family.set_help(declared.help.to_owned());
+    if is_histogram(samples) {
+        family.set_field_type(MetricType::HISTOGRAM);
+        family.set_metric(histograms(samples).map(|(labels, parts)| histogram(labels, parts)).collect());
+        return family;
+    }
     family.set_field_type(if declared.counter { MetricType::COUNTER } else { MetricType::GAUGE });
     family.set_metric(samples.iter().map(|sample| metric(declared, sample)).collect());
     family
 }
 
 fn metric(declared: Declared, sample: &Sample) -> Metric {
-    let labels = sample.labels.iter().map(|(name, value)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value(value.to_string());
-        pair
-    });
     let mut metric = Metric::default();
-    metric.set_label(labels.collect());
+    metric.set_label(label_pairs(&sample.labels));
     if declared.counter {
         let mut counter = Counter::default();
         counter.set_value(sample.value);
@@ -127,6 +126,76 @@ fn metric(declared: Declared, sample: &Sample) -> Metric {
     metric
 }
 
+fn label_pairs(labels: &[Label]) -> Vec<LabelPair> {
+    let pair = |(name, value): &Label| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value(value.to_string());
+        pair
+    };
+    labels.iter().map(pair).collect()
+}
+
+type Label = (&'static str, std::borrow::Cow<'static, str>);
+
+/// The last label of a histogram's samples is the edge.
+fn is_histogram(samples: &[&Sample]) -> bool {
+    samples.first().is_some_and(|sample| sample.label("le").is_some())
+}
+
+/// One histogram's labels without the edge, and its samples.
+fn histograms<'a>(samples: &'a [&Sample]) -> impl Iterator<Item = (&'a [Label], &'a [&'a Sample])> {
+    let same = |one: &&Sample, other: &&Sample| without_edge(one) == without_edge(other);
+    samples.chunk_by(same).map(|parts| (without_edge(parts[0]), parts))
+}
+
+fn without_edge(sample: &Sample) -> &[Label] {
+    sample.labels.split_last().map_or(&[], |(_, labels)| labels)
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, as floats")]
+fn histogram(labels: &[Label], parts: &[&Sample]) -> Metric {
+    let mut histogram = Histogram::default();
+    let mut buckets = Vec::new();
+    for sample in parts {
+        match sample.label("le") {
+            Some("sum") => histogram.set_sample_sum(sample.value),
+            Some("+Inf") => histogram.set_sample_count(sample.value as u64),
+            Some(edge) => {
+                let mut bucket = Bucket::default();
+                bucket.set_upper_bound(edge.parse().unwrap_or(f64::INFINITY));
+                bucket.set_cumulative_count(sample.value as u64);
+                buckets.push(bucket);
+            }
+            None => {}
+        }
+    }
+    histogram.set_bucket(buckets);
+    let mut metric = Metric::default();
+    metric.set_label(label_pairs(labels));
+    metric.set_histogram(histogram);
+    metric
+}
+
+fn open_histogram(out: &mut String, name: &str, labels: &[Label], parts: &[&Sample]) {
+    for sample in parts {
+        let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+        let labels = labels.join(",");
+        let _ = match sample.label("le") {
+            Some("sum") => writeln!(out, "{name}_sum{{{labels}}} {}", sample.value),
+            Some("+Inf") => {
+                writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {0}\n{name}_count{{{labels}}} {0}", sample.value)
+            }
+            Some(edge) => {
+                // OpenMetrics writes edges as floats.
+                let edge = if edge.contains('.') { edge.to_owned() } else { format!("{edge}.0") };
+                writeln!(out, "{name}_bucket{{{labels},le=\"{edge}\"}} {}", sample.value)
+            }
+            None => Ok(()),
+        };
+    }
+}
+
 /// OpenMetrics differs in the name of a counter's family (without `_total`), in escaping `"` in help, and in its last line.
 fn open_metrics<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
     let mut out = String::with_capacity(ROOM);
@@ -134,9 +203,14 @@ fn open_metrics<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>)
         let (name, kind) = match (declared.counter, declared.name.strip_suffix("_total")) {
             (true, Some(base)) => (base, "counter"),
             (true, None) => (declared.name, "unknown"),
+            (false, _) if is_histogram(&samples) => (declared.name, "histogram"),
             (false, _) => (declared.name, "gauge"),
         };
         let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", escaped(declared.help));
+        if kind == "histogram" {
+            histograms(&samples).for_each(|(labels, parts)| open_histogram(&mut out, name, labels, parts));
+            continue;
+        }
         for sample in samples {
             out.push_str(declared.name);
             for (index, (label, value)) in sample.labels.iter().enumerate() {
@@ -202,6 +276,33 @@ mod tests {
     #[test]
     fn open_metrics_ends_with_its_mark() {
         insta::assert_snapshot!(render(CATALOGUE, &samples(), Format::OpenMetrics));
+    }
+
+    #[test]
+    fn a_histogram_has_its_edges_its_count_and_its_sum() {
+        let declared = Declared { name: "h_seconds", help: "How long.", counter: false };
+        let sample = |step: &'static str, le: &'static str, value| Sample {
+            metric: "h_seconds",
+            labels: vec![("step", step.into()), ("le", le.into())],
+            value,
+        };
+        let samples = ["write", "read"].map(|step| {
+            [("0.25", 2.0), ("1", 3.0), ("+Inf", 4.0), ("sum", 9.5)].map(|(le, value)| sample(step, le, value))
+        });
+        let text = render([declared], samples.iter().flatten(), Format::Text);
+        let one = "h_seconds_bucket{step=\"write\",le=\"0.25\"} 2\nh_seconds_bucket{step=\"write\",le=\"1\"} 3\n\
+                   h_seconds_bucket{step=\"write\",le=\"+Inf\"} 4\nh_seconds_sum{step=\"write\"} 9.5\n\
+                   h_seconds_count{step=\"write\"} 4\n";
+        assert!(text.contains(&format!("# TYPE h_seconds histogram\n{one}")), "{text}");
+        assert!(text.contains(&one.replace("write", "read")), "{text}");
+        let open = render([declared], samples.iter().flatten(), Format::OpenMetrics);
+        for line in [
+            "h_seconds_bucket{step=\"read\",le=\"1.0\"} 3\n",
+            "h_seconds_count{step=\"read\"} 4\n",
+            "h_seconds_sum{step=\"read\"} 9.5\n",
+        ] {
+            assert!(open.contains(line), "{open}");
+        }
     }
 
     #[test]

@@ -108,8 +108,12 @@ pub fn main_number(pair: &PairDocument, channel: Channel) -> String {
             format!("last good copy {}", ago(age).replace("unknown ago", UNKNOWN))
         }
         Channel::Kvstore => {
-            let round_trip = pair.kvstore.as_ref().and_then(|kvstore| kvstore.round_trip_seconds);
-            format!("round trip {}", seconds(round_trip))
+            let kvstore = pair.kvstore.as_ref();
+            match kvstore.and_then(|kvstore| kvstore.link_up) {
+                Some(true) => "the standby's port answers".to_owned(),
+                Some(false) => "the standby's port does not answer".to_owned(),
+                None => format!("round trip {}", seconds(kvstore.and_then(|kvstore| kvstore.round_trip_seconds))),
+            }
         }
         Channel::Search => {
             let percent = pair.search.as_ref().and_then(|search| {

@@ -60,8 +60,19 @@ fn metric_names_pass_promtool() {
     }
     let mut exposition = String::new();
     for metric in metrics::all() {
-        let labels: Vec<_> = metric.labels.iter().map(|label| format!("{label}=\"x\"")).collect();
+        let labels = metric.labels.iter().filter(|label| **label != "le");
+        let labels: Vec<_> = labels.map(|label| format!("{label}=\"x\"")).collect();
         let (name, kind) = (metric.name, metric.kind.as_str());
+        if metric.kind == metrics::Kind::Histogram {
+            let labels = labels.join(",");
+            let _ = writeln!(
+                exposition,
+                "# HELP {name} {}\n# TYPE {name} {kind}\n{name}_bucket{{{labels},le=\"+Inf\"}} 1\n{name}_sum{{{labels}}} 1\n\
+                 {name}_count{{{labels}}} 1",
+                metric.help
+            );
+            continue;
+        }
         let _ = writeln!(
             exposition,
             "# HELP {name} {}\n# TYPE {name} {kind}\n{name}{{{}}} 1",

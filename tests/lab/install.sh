@@ -97,6 +97,7 @@ missing_packages() {
     has_postgres || echo postgresql
     has psql || echo postgresql-client
     has redis-server || echo redis-server
+    has etcd || echo etcd-server
     has rsync || echo rsync
     { has prometheus && has promtool; } || echo prometheus
     has prometheus-alertmanager || has alertmanager || echo prometheus-alertmanager
@@ -149,7 +150,7 @@ put_services_back() {
 # The servers that would come with these packages and are not there yet.
 new_servers() {
     apt-get -s install --no-install-recommends "$@" 2>/dev/null |
-        sed -n 's/^Inst \(\(postgresql\|redis\|prometheus\)[^ ]*\) (.*/\1/p'
+        sed -n 's/^Inst \(\(postgresql\|redis\|etcd\|prometheus\)[^ ]*\) (.*/\1/p'
 }
 
 # Without this a new server would start at the next boot.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Mode, Result};
+use standbywatch_lab::{Mode, Result, Skips, wait_until};
 
-use crate::row::{Row, Tells};
-use crate::site::{Paging, Plan, Site};
+use crate::row::{Number, Row, Tells};
+use crate::site::{Channel, Paging, Plan, Site};
 
 const BLOCKED: &str = "StandbyKvstoreWritesBlocked";
 
@@ -34,4 +34,123 @@ async fn k1_link_cut() -> Result<()> {
 #[tokio::test]
 async fn k1_link_cut_pushed() -> Result<()> {
     link_cut(Paging::Agent, "link to the standby's store cut (pushed by the agent)").await
+}
+
+/// The application writes through a gateway that leaves the standby out: canaries go the same way.
+#[tokio::test]
+async fn k2_the_write_path_leaves_the_standby_out() -> Result<()> {
+    let channel = Channel { through_gateway: true, lines: "interval: 1s, sla: 3s" };
+    let Some(site) = Site::start(Plan { kvstore: true, channel, ..Plan::postgres() }).await? else { return Ok(()) };
+    let gateway = site.gateway.as_ref().expect("planned");
+    let mut row = Row::of(&site, "K2", "the application's write path leaves the standby out", &["kvstore"]).await?;
+    gateway.skip(Skips::Standby);
+    row.fault();
+    row.tells(Tells::unknown("kvstore", &["diverged"], 10)).await?;
+    row.pages(DIVERGED, Duration::ZERO, Duration::ZERO, 40).await?;
+    gateway.skip(Skips::Nothing);
+    row.is_well_again("kvstore", Some(DIVERGED), 40).await?;
+    row.finish()
+}
+
+/// New writes pass; what stays shows it.
+#[tokio::test]
+async fn k2_standby_wiped() -> Result<()> {
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
+    let stores = site.stores.as_ref().expect("planned");
+    let mut row = Row::of(&site, "K2", "standby's store emptied", &["kvstore"]).await?;
+    lanes_are_ok(&site).await?;
+    let _: String = stores.standby.command(&["FLUSHALL"]).await?;
+    row.fault();
+    row.tells(Tells::unknown("kvstore", &["diverged"], 10)).await?;
+    row.pages(DIVERGED, Duration::ZERO, Duration::ZERO, 40).await?;
+    row.is_well_again("kvstore", Some(DIVERGED), 90).await?;
+    row.finish()
+}
+
+#[tokio::test]
+async fn k2_acknowledged_write_rolled_back_by_a_restart() -> Result<()> {
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
+    let stores = site.stores.as_ref().expect("planned");
+    let mut row = Row::of(&site, "K2", "primary's store killed without an append-only file", &["kvstore"]).await?;
+    lanes_are_ok(&site).await?;
+    stores.primary.server.kill().await?;
+    row.fault();
+    stores.primary.start_again().await?;
+    row.tells(Tells::unknown("kvstore", &["lost"], 15)).await?;
+    row.pages("StandbyKvstoreLostWrite", Duration::ZERO, Duration::ZERO, 40).await?;
+    row.is_well_again("kvstore", Some("StandbyKvstoreLostWrite"), 120).await?;
+    row.finish()
+}
+
+#[tokio::test]
+async fn k2_canary_evicted() -> Result<()> {
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
+    let stores = site.stores.as_ref().expect("planned");
+    let mut row = Row::of(&site, "K2", "standby's store evicts (allkeys-lru)", &["kvstore"]).await?;
+    lanes_are_ok(&site).await?;
+    let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await?;
+    let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "10mb"]).await?;
+    row.fault();
+    let fill =
+        "for i = 1, 1000 do redis.call('SET', 'data:' .. ARGV[1] .. ':' .. i, string.rep('x', 500)) end return 1";
+    let mut round = 0;
+    wait_until("a canary is evicted", Duration::from_secs(60), async || {
+        round += 1;
+        let _: i64 = stores.standby.command(&["EVAL", fill, "0", &round.to_string()]).await?;
+        let evicted = site.agent.metrics().await?.value("standby_kvstore_outcomes_total", &[("outcome", "evicted")])?;
+        Ok((evicted > Some(0.0)).then_some(()))
+    })
+    .await?;
+    row.fault();
+    row.tells(Tells::running("kvstore", "warning", &["evicted"], Number::Known, 20)).await?;
+    row.pages("StandbyKvstoreEviction", Duration::ZERO, Duration::ZERO, 40).await?;
+    for loud in [DIVERGED, "StandbyKvstoreLostWrite", "StandbyReplicationUnknown"] {
+        let there = site.alertmanager().alerts().await?.iter().any(|alert| alert.labels["alertname"] == loud);
+        assert!(!there, "{loud} in Alertmanager");
+    }
+    let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
+    row.is_well_again("kvstore", Some("StandbyKvstoreEviction"), 120).await?;
+    row.finish()
+}
+
+/// The write lies in the frozen store's socket and lands when it goes on.
+#[tokio::test]
+async fn k3_write_times_out_and_lands_later() -> Result<()> {
+    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+        return Ok(());
+    };
+    let stores = site.stores.as_ref().expect("planned");
+    let mut row = Row::of(&site, "K3", "a write times out and lands later", &["kvstore"]).await?;
+    stores.standby.server.freeze()?;
+    row.fault();
+    row.tells(Tells::unknown("kvstore", &["blocked"], 15)).await?;
+    stores.standby.server.thaw()?;
+    row.is_well_again("kvstore", None, 30).await?;
+    let metrics = site.agent.metrics().await?;
+    assert!(!metrics.all("standby_kvstore_indeterminate_resolved_total", &[]).is_empty(), "its fate is told");
+    for outcome in ["lost", "primary_only", "primary_stale"] {
+        assert_eq!(metrics.value("standby_kvstore_outcomes_total", &[("outcome", outcome)])?, Some(0.0), "{outcome}");
+    }
+    row.finish()
+}
+
+const DIVERGED: &str = "StandbyKvstoreDiverged";
+
+/// Canaries that stay are written anew after some seconds, not after 10 minutes and an hour.
+const LANES: Channel =
+    Channel { through_gateway: false, lines: "interval: 1s, timeout: 2s, sla: 3s, lanes: { medium: 8s, slow: 16s }" };
+
+async fn lanes_are_ok(site: &Site) -> Result<()> {
+    wait_until("the canaries that stay are there", Duration::from_secs(60), async || {
+        let metrics = site.agent.metrics().await?;
+        let lanes = metrics.all("standby_kvstore_lane_ok", &[]);
+        Ok((lanes.len() == 2 && lanes.iter().all(|(_, ok)| *ok == 1.0)).then_some(()))
+    })
+    .await
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use standbywatch_lab::{
-    Agent, AgentOptions, Alertmanager, Authority, Context, Lab, Monitoring, MonitoringOptions, Need, Persistence,
-    PgPair, PgPairBuilder, RedisPair, Result, SyncLoop,
+    Agent, AgentOptions, Alertmanager, Authority, Context, Gateway, Lab, Monitoring, MonitoringOptions, Need,
+    Persistence, PgPair, PgPairBuilder, RedisPair, Result, SyncLoop,
 };
 
 /// In the lab `StandbyReplicationUnknown` and its like are held this long instead of a minute.
@@ -22,6 +22,15 @@ pub enum Paging {
     Agent,
 }
 
+/// How the key-value stores are watched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Channel {
+    /// Canaries go through the application's own write path, a gateway of the lab.
+    pub through_gateway: bool,
+    /// Of the pair's `kvstore` section.
+    pub lines: &'static str,
+}
+
 /// What a site is made of.
 pub struct Plan {
     pub postgres: PgPairBuilder,
@@ -34,6 +43,8 @@ pub struct Plan {
     /// Both servers have a certificate, and the agent checks it.
     pub verified: bool,
     pub kvstore: bool,
+    /// How the stores are watched.
+    pub channel: Channel,
     /// The period of the synchronisation, if there is one.
     pub config: Option<Duration>,
     /// The synchronisation runs under `standbywatch rsync`, instead of writing a timestamp file.
@@ -57,6 +68,7 @@ impl Plan {
             through_page: false,
             verified: false,
             kvstore: false,
+            channel: Channel::default(),
             config: None,
             wrapped: false,
             search: None,
@@ -78,6 +90,8 @@ pub struct Site {
     pub authority: Option<Authority>,
     pub postgres: PgPair,
     pub stores: Option<RedisPair>,
+    /// The application's own write path, where one is planned.
+    pub gateway: Option<Gateway>,
     pub sync: Option<SyncLoop>,
     pub lab: Lab,
 }
@@ -92,12 +106,17 @@ impl Site {
         let postgres = plan.postgres.clone().version(crate::MAJOR).start(&lab).await?;
         let authority = if plan.verified { Some(certify(&lab, &postgres).await?) } else { None };
         let stores = if plan.kvstore { Some(RedisPair::start(&lab, Persistence::Nothing).await?) } else { None };
+        let gateway = match stores.as_ref().filter(|_| plan.channel.through_gateway) {
+            Some(stores) => Some(Gateway::start(stores.standby_address(), stores.primary_address()).await?),
+            None => None,
+        };
         let sync = plan.config.map(|period| start_sync(&lab, period, plan.wrapped)).transpose()?;
         let alone = match plan.paging {
             Paging::Agent => Some(Alertmanager::start(&lab).await?),
             Paging::Prometheus => None,
         };
-        let text = configuration(&plan, &postgres, authority.as_ref(), stores.as_ref(), sync.as_ref(), alone.as_ref());
+        let text = configuration(&plan, &postgres, authority.as_ref(), stores.as_ref(), sync.as_ref(), alone.as_ref())
+            .replace("GATEWAY", &gateway.as_ref().map(|gateway| gateway.address().to_string()).unwrap_or_default());
         let program = env!("CARGO_BIN_EXE_standbywatch");
         let (vendor, text) = if plan.through_page {
             let name = "vendor".to_owned();
@@ -114,7 +133,7 @@ impl Site {
             Paging::Agent => None,
             Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
         };
-        Ok(Some(Self { agent, vendor, monitoring, alone, authority, postgres, stores, sync, lab }))
+        Ok(Some(Self { agent, vendor, monitoring, alone, authority, postgres, stores, gateway, sync, lab }))
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {
@@ -212,6 +231,11 @@ fn configuration(
         }
     }
     let _ = writeln!(text, "    postgres: {}", plan.limits);
+    if plan.kvstore {
+        let via = if plan.channel.through_gateway { ", write_via: { redis: { address: GATEWAY } }" } else { "" };
+        let lines = if plan.channel.lines.is_empty() { "interval: 5s" } else { plan.channel.lines };
+        let _ = writeln!(text, "    kvstore: {{ {lines}{via} }}");
+    }
     if let Some(period) = plan.config {
         let (seconds, wrapper) = (period.as_secs(), plan.wrapped);
         let _ = writeln!(text, "    config: {{ period: {seconds}s, interval: 1s, wrapper: {wrapper} }}");

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{KvstoreNode, NodeConfig, RedisNode, Rpo, Schedule, WriteOrder};
-use crate::facts::{Reading, StoreAnswer};
+use crate::config::{KvstoreNode, NodeConfig, RedisNode, Rpo, Schedule};
+use crate::facts::{CycleFacts, Failure, LaneFacts, Reading, StoreAnswer};
+use crate::names::{FailureKind, Lane};
 use crate::units::Bytes;
 
 fn at(seconds: u64) -> Moment {
@@ -20,18 +21,14 @@ struct Timeline {
     channel: KvstoreChannel,
     pair: PairConfig,
     latest: Latest<KvstoreFacts>,
+    observed: Latest<ObservedFacts>,
     history: KvstoreHistory,
     roles: Roles,
 }
 
 impl Timeline {
     fn new() -> Self {
-        let channel = KvstoreChannel {
-            schedule: Schedule::new(Duration::from_secs(5), Duration::from_secs(3)),
-            order: WriteOrder::StandbyFirst,
-            sla: Duration::from_millis(250),
-            prefix: "standbywatch".to_owned(),
-        };
+        let channel = KvstoreChannel::path(Schedule::new(Duration::from_secs(5), Duration::from_secs(3)));
         let node = |text: &str| NodeConfig {
             name: name(text),
             agent: None,
@@ -41,6 +38,7 @@ impl Timeline {
                 user: None,
                 password: None,
                 database: 0,
+                tls: None,
             })),
             search: None,
             config: None,
@@ -56,7 +54,14 @@ impl Timeline {
             role_from: None,
         };
         let roles = Roles { primary: Some(name("alpha")), standbys: vec![name("beta")], ..Roles::default() };
-        Self { channel, pair, latest: Latest::NeverAsked, history: KvstoreHistory::default(), roles }
+        Self {
+            channel,
+            pair,
+            latest: Latest::NeverAsked,
+            observed: Latest::NeverAsked,
+            history: KvstoreHistory::default(),
+            roles,
+        }
     }
 
     fn canary(&mut self, seconds: u64, outcome: Outcome, failure: Option<(bool, FailureKind)>) {
@@ -75,6 +80,7 @@ impl Timeline {
             round_trip: ok.then_some(Duration::from_millis(2)),
             write: None,
             indeterminate_resolved: None,
+            more: CycleFacts::default(),
         };
         let reading = Reading { asked: at(seconds), answered: at(seconds + 1), result: Ok(facts) };
         self.history.record(&reading);
@@ -82,7 +88,7 @@ impl Timeline {
     }
 
     fn at(&self, seconds: u64) -> (KvstoreEvidence, Option<Moment>) {
-        evidence(&self.channel, &self.pair, &self.latest, &self.history, &self.roles, at(seconds))
+        evidence(&self.channel, &self.pair, (&self.latest, &self.observed), &self.history, &self.roles, at(seconds))
     }
 
     fn reason_at(&self, seconds: u64) -> Option<Reason> {
@@ -184,4 +190,153 @@ fn a_pause_of_the_machine_drops_the_proof() {
     timeline.canary(100, Outcome::Ok, None);
     timeline.latest = Latest::Dropped;
     assert_eq!(timeline.reason_at(101), Some(Reason::Stale));
+}
+
+fn with_lane(timeline: &mut Timeline, seconds: u64, outcome: Outcome, found: Option<Outcome>) {
+    timeline.canary(seconds, outcome, None);
+    let Latest::Have(reading) = &timeline.latest else { panic!("just recorded") };
+    let mut reading = (**reading).clone();
+    let facts = reading.result.as_mut().expect("facts");
+    facts.more.lanes = vec![LaneFacts { lane: Lane::Medium, outcome: found, new: true }];
+    timeline.history.record(&reading);
+    timeline.latest = Latest::Have(Arc::new(reading));
+}
+
+#[test]
+fn a_canary_that_stays_speaks_against_new_ones_that_pass() {
+    let cases = [
+        (Outcome::PrimaryOnly, Reason::Diverged),
+        (Outcome::PrimaryStale, Reason::Diverged),
+        (Outcome::Lost, Reason::Lost),
+    ];
+    for (found, reason) in cases {
+        let mut timeline = Timeline::new();
+        with_lane(&mut timeline, 100, Outcome::Ok, Some(found));
+        assert_eq!(timeline.reason_at(101), Some(reason), "{found}");
+        let canaries = timeline.at(101).0.canaries;
+        assert_eq!((canaries.lost, canaries.diverged), (Some(found == Outcome::Lost), Some(found != Outcome::Lost)));
+    }
+    for found in [None, Some(Outcome::Ok), Some(Outcome::Unknown)] {
+        let mut timeline = Timeline::new();
+        with_lane(&mut timeline, 100, Outcome::Ok, found);
+        assert!(timeline.at(101).0.verdict.up, "{found:?}");
+    }
+}
+
+#[test]
+fn eviction_is_a_warning_and_no_loss() {
+    let mut timeline = Timeline::new();
+    with_lane(&mut timeline, 100, Outcome::Ok, Some(Outcome::Evicted));
+    let evidence = timeline.at(101).0;
+    assert_eq!((evidence.verdict.up, evidence.verdict.reason), (true, Some(Reason::Evicted)));
+    let CanaryEvidence { lost, diverged, evicted, .. } = evidence.canaries;
+    assert_eq!((lost, diverged, evicted), (Some(false), Some(false), Some(true)));
+    // The newest one is evicted before it could be read: what was proven before still is, until it is stale.
+    timeline.canary(105, Outcome::Evicted, None);
+    assert!(timeline.at(106).0.verdict.up);
+    timeline.canary(120, Outcome::Evicted, None);
+    assert_eq!(timeline.reason_at(121), Some(Reason::Evicted));
+}
+
+#[test]
+fn a_lost_write_is_told_for_a_while() {
+    let mut timeline = Timeline::new();
+    timeline.canary(100, Outcome::Lost, None);
+    assert_eq!(timeline.reason_at(101), Some(Reason::Lost));
+    timeline.canary(105, Outcome::Ok, None);
+    let (evidence, _) = timeline.at(106);
+    assert_eq!((evidence.verdict.up, evidence.canaries.lost), (true, Some(true)), "a scrape every minute sees it");
+    timeline.canary(700, Outcome::Ok, None);
+    assert_eq!(timeline.at(701).0.canaries.lost, Some(false));
+}
+
+#[test]
+fn three_canaries_on_one_side_are_no_accident_and_what_is_not_fresh_is_not_known() {
+    let mut timeline = Timeline::new();
+    for (seconds, expected) in [(100, false), (105, false), (110, true)] {
+        timeline.canary(seconds, Outcome::PrimaryOnly, None);
+        assert_eq!(timeline.at(seconds + 1).0.canaries.diverged, Some(expected), "{seconds}");
+    }
+    let stale = timeline.at(140).0;
+    assert_eq!((stale.canaries.diverged, stale.canaries.lost, stale.at_risk), (None, None, None));
+    timeline.canary(145, Outcome::Ok, None);
+    assert_eq!(timeline.at(146).0.canaries.diverged, Some(false));
+}
+
+#[test]
+fn slow_is_more_than_one_in_a_hundred_over_the_sla() {
+    let mut timeline = Timeline::new();
+    let told = |timeline: &Timeline, at| timeline.at(at).0.canaries.slow;
+    for seconds in 100..104 {
+        timeline.canary(seconds, Outcome::Ok, None);
+        assert_eq!(told(&timeline, seconds), None, "too few to tell");
+    }
+    timeline.canary(104, Outcome::Ok, None);
+    assert_eq!(told(&timeline, 105), Some(false));
+    timeline.channel.sla = Duration::from_millis(1);
+    assert_eq!(told(&timeline, 105), Some(true), "2 ms each");
+}
+
+fn compared(timeline: &mut Timeline, seconds: u64, facts: ObservedFacts) {
+    let reading = Reading { asked: at(seconds), answered: at(seconds), result: Ok(facts) };
+    timeline.history.observed.record(&reading);
+    timeline.observed = Latest::Have(Arc::new(reading));
+}
+
+#[test]
+fn data_that_differ_speak_against_canaries_that_pass() {
+    let mut timeline = Timeline::new();
+    timeline.channel.observe.sample = 50;
+    timeline.canary(100, Outcome::Ok, None);
+    assert!(timeline.at(101).0.verdict.up, "the first comparison is not back yet");
+    let missing = vec![(name("beta"), 1), (name("alpha"), 0)];
+    compared(&mut timeline, 100, ObservedFacts { compared: 100, differing: 2, missing, ..ObservedFacts::default() });
+    assert_eq!(timeline.reason_at(101), Some(Reason::Diverged));
+    let observed = timeline.at(101).0.observed.expect("configured");
+    assert_eq!((observed.drift_ratio, observed.missing_on_standby, observed.missing_on_primary), (Some(0.03), 1, 0));
+    compared(&mut timeline, 101, ObservedFacts { compared: 100, still_differing: 1, ..ObservedFacts::default() });
+    assert_eq!(timeline.reason_at(102), Some(Reason::Diverged), "a remembered key still differs");
+    compared(&mut timeline, 102, ObservedFacts { compared: 100, ..ObservedFacts::default() });
+    assert!(timeline.at(103).0.verdict.up);
+    let refused = Failure::new(FailureKind::Permission, "may not");
+    compared(&mut timeline, 103, ObservedFacts { failures: vec![(name("beta"), refused)], ..ObservedFacts::default() });
+    let evidence = timeline.at(104).0;
+    assert_eq!(
+        (evidence.verdict.up, evidence.verdict.reason),
+        (true, Some(Reason::Permission)),
+        "half the proof is a warning"
+    );
+    assert_eq!(evidence.observed.expect("configured").differs, None);
+}
+
+#[test]
+fn without_canaries_the_comparison_is_the_proof_and_nothing_compared_is_none() {
+    let mut timeline = Timeline::new();
+    timeline.channel.canaries = false;
+    timeline.channel.observe.keys = vec!["heartbeat".to_owned()];
+    assert_eq!(timeline.reason_at(100), Some(Reason::NotSeenYet));
+    compared(&mut timeline, 100, ObservedFacts { absent_keys: 1, ..ObservedFacts::default() });
+    assert_eq!(timeline.reason_at(101), Some(Reason::NotObservable));
+    compared(&mut timeline, 101, ObservedFacts { compared: 1, ..ObservedFacts::default() });
+    let evidence = timeline.at(102).0;
+    assert_eq!((evidence.verdict.up, evidence.proof), (true, Proof::Observed));
+    compared(&mut timeline, 102, ObservedFacts { compared: 1, differing: 1, ..ObservedFacts::default() });
+    assert_eq!(timeline.reason_at(103), Some(Reason::Diverged));
+    assert_eq!(timeline.reason_at(200), Some(Reason::Stale));
+}
+
+#[test]
+fn a_port_is_reached_or_not_and_proves_nothing() {
+    let mut timeline = Timeline::new();
+    for node in &mut timeline.pair.nodes {
+        node.kvstore = Some(KvstoreNode::Tcp(crate::config::TcpStoreNode { address: "127.0.0.1:1".to_owned() }));
+    }
+    let link = |timeline: &Timeline, at| timeline.at(at).0.canaries.link_up;
+    assert_eq!(link(&timeline, 99), Some(false), "nobody knows: it pages if it stays so");
+    timeline.canary(100, Outcome::Unknown, None);
+    assert_eq!((timeline.reason_at(101), link(&timeline, 101)), (Some(Reason::NotObservable), Some(true)));
+    timeline.canary(105, Outcome::Unknown, Some((false, FailureKind::Refused)));
+    assert_eq!((timeline.reason_at(106), link(&timeline, 106)), (Some(Reason::Refused), Some(false)));
+    let evidence = timeline.at(106).0;
+    assert_eq!((evidence.proof, evidence.outcome, evidence.outcomes.len()), (Proof::Reachability, None, 0));
 }

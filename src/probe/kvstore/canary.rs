@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The agent that writes: what its keys and values are told by. New for each start of a process, so that two agents on one
-/// machine never overwrite each other's canaries; what a process leaves behind expires by itself.
+use crate::names::Lane;
+
+/// The agent that writes: what its keys and values are told by. New for each state file, so that two agents on one
+/// machine never overwrite each other's canaries, and the same after a restart, so that a few keys are all there ever is.
 #[derive(Clone, Debug)]
 pub struct Writer {
     agent: String,
@@ -19,9 +21,22 @@ impl Writer {
         Self { agent: format!("{}-{:08x}", one_word(&host), fastrand::u32(..)), boot: one_word(&boot) }
     }
 
-    /// The key of the fast lane: `<prefix>/<pair>/<agent>/fast`.
-    pub fn fast_key(&self, prefix: &str, pair: &str) -> String {
-        format!("{prefix}/{pair}/{}/fast", self.agent)
+    /// The same as before a restart, where one is remembered.
+    pub fn resumed(mut self, agent: &str) -> Self {
+        if !agent.is_empty() {
+            self.agent = one_word(agent);
+        }
+        self
+    }
+
+    /// What is to be remembered.
+    pub fn agent(&self) -> &str {
+        &self.agent
+    }
+
+    /// The key of a lane: `<prefix>/<pair>/<agent>/<lane>`.
+    pub fn key(&self, prefix: &str, pair: &str, lane: Lane) -> String {
+        format!("{prefix}/{pair}/{}/{lane}", self.agent)
     }
 
     /// A canary with a nonce of its own.
@@ -97,7 +112,9 @@ mod tests {
     fn equal_sequences_are_different_canaries() {
         let writer = Writer::this_process();
         assert_ne!(writer.canary(7).mark, writer.canary(7).mark);
-        assert_ne!(writer.fast_key("p", "q"), Writer::this_process().fast_key("p", "q"), "one key for each process");
+        let key = |writer: &Writer| writer.key("p", "q", Lane::Fast);
+        assert_ne!(key(&writer), key(&Writer::this_process()), "keys of its own");
+        assert_eq!(key(&writer), key(&Writer::this_process().resumed(writer.agent())), "the same after a restart");
     }
 
     #[test]

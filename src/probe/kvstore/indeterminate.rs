@@ -73,6 +73,11 @@ impl Indeterminate {
         !self.watched.is_empty()
     }
 
+    /// How many are watched.
+    pub fn pending(&self) -> usize {
+        self.watched.len()
+    }
+
     /// Notes what `node`'s store holds. True if that is a canary that was watched: it has landed late.
     pub fn seen(&mut self, node: &Name, mark: Option<Mark>) -> bool {
         let Some(watched) = self.watched.iter_mut().find(|watched| Some(watched.mark) == mark) else {

@@ -1,77 +1,51 @@
-//! The key-value store's probe: one canary a cycle, written as the application's client would (the standby's store first, then
-//! the primary's) and read back from both.
-//!
-//! What this proves is called `path`: that such a write would succeed now. Not that the application's own writes arrived.
+//! The key-value store's probe: each cycle a canary, written by the way that the configuration says and read back from both
+//! stores, and a look at those of the slower lanes, which stay for a while.
 
 mod bounded;
 mod canary;
+mod exec;
+mod http;
 mod indeterminate;
+mod keep;
+mod lanes;
+pub mod observe;
 mod outcome;
 mod redis;
+mod store;
+mod tcp;
+mod write;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::canary::{Canary, Mark, Writer, time_to_live};
+use self::canary::{Mark, Writer, time_to_live};
 use self::indeterminate::{Indeterminate, Landing};
 pub use self::outcome::{Ack, Held, outcome};
-use self::redis::RedisStore;
-use crate::clock::{self, Moment};
-use crate::config::{KvstoreChannel, KvstoreNode, PairConfig};
+use self::store::Store;
+use self::write::{Found, Sides, Way, Writing, Written};
+use crate::clock;
+use crate::config::{KvstoreChannel, KvstoreNode, PairConfig, WriteOrder};
 use crate::evidence::Roles;
-use crate::facts::{Failure, KvstoreFacts, Reading, StoreAnswer};
-use crate::names::{Name, Outcome, Proof};
+use crate::facts::{AtRisk, CanaryTracker, CycleFacts, Failure, KvstoreFacts, Reading, StoreAnswer};
+use crate::names::{FailureKind, Lane, Name, Outcome, Proof};
 
 /// Asks both stores of one pair.
 pub struct KvstoreProbe {
+    pair: Name,
+    channel: KvstoreChannel,
+    proof: Proof,
     stores: Vec<(Name, Store)>,
+    gateway: Option<Store>,
     writer: Writer,
-    key: String,
-    time_to_live: Duration,
-    timeout: Duration,
-    sequence: u64,
+    tracker: CanaryTracker,
+    /// When a lane is looked at again, and since when it stands badly.
+    next_look: BTreeMap<Lane, Instant>,
+    bad_since: BTreeMap<Lane, Instant>,
+    /// One look only: nothing is kept, and what was written is taken away.
+    fleeting: bool,
     indeterminate: Indeterminate,
-}
-
-/// The kinds of store.
-enum Store {
-    Redis(RedisStore),
-}
-
-/// A write that was not acknowledged.
-#[derive(Debug)]
-struct WriteFailure {
-    failure: Failure,
-    /// It had left: unless the store answered an error, it may land later.
-    sent: bool,
-}
-
-impl Store {
-    fn new(name: &Name, node: &KvstoreNode) -> Self {
-        match node {
-            KvstoreNode::Redis(settings) => Self::Redis(RedisStore::new(name.clone(), settings.clone())),
-        }
-    }
-
-    async fn connect(&mut self, deadline: Instant) -> Result<(), Failure> {
-        match self {
-            Self::Redis(store) => store.connect(deadline).await,
-        }
-    }
-
-    async fn put(&mut self, deadline: Instant, key: &str, value: &str, ttl: Duration) -> Result<(), WriteFailure> {
-        match self {
-            Self::Redis(store) => store.put(deadline, key, value, ttl).await,
-        }
-    }
-
-    async fn mark(&mut self, deadline: Instant, key: &str) -> Result<Option<Mark>, Failure> {
-        let value = match self {
-            Self::Redis(store) => store.get(deadline, key).await,
-        };
-        value.map(|value| value.as_deref().and_then(Mark::read))
-    }
 }
 
 /// One cycle's deadlines. A part of the time is kept for reading, so that the other side is looked at whatever happens to the
@@ -104,26 +78,53 @@ impl KvstoreProbe {
             let store = Store::new(&node.name, node.kvstore.as_ref()?);
             Some((node.name.clone(), store))
         });
+        let configured: Vec<&KvstoreNode> = pair.nodes.iter().filter_map(|node| node.kvstore.as_ref()).collect();
         let writer = Writer::this_process();
         Self {
+            pair: pair.name.clone(),
+            proof: channel.proofs(&configured).first().copied().unwrap_or(Proof::Path),
             stores: stores.collect(),
-            key: writer.fast_key(&channel.prefix, pair.name.as_str()),
+            gateway: channel.write_via.as_ref().map(|gateway| Store::new(&Name::new("the gateway"), gateway)),
+            tracker: CanaryTracker { agent: writer.agent().to_owned(), ..CanaryTracker::default() },
             writer,
-            time_to_live: time_to_live(channel.schedule.interval),
-            timeout: channel.schedule.timeout,
-            sequence: 0,
+            next_look: BTreeMap::new(),
+            bad_since: BTreeMap::new(),
+            fleeting: false,
             indeterminate: Indeterminate::default(),
+            channel: channel.clone(),
         }
+    }
+
+    /// Goes on from what was remembered.
+    #[must_use]
+    pub fn resuming(mut self, tracker: Option<CanaryTracker>) -> Self {
+        if let Some(tracker) = tracker {
+            self.writer = self.writer.resumed(&tracker.agent);
+            self.tracker = CanaryTracker { agent: self.writer.agent().to_owned(), ..tracker };
+        }
+        self
+    }
+
+    /// For a single look: no slower lanes, and the canary is taken away again.
+    #[must_use]
+    pub const fn fleeting(mut self) -> Self {
+        self.fleeting = true;
+        self
     }
 
     /// One cycle, under one deadline. With the roles unknown nothing is written: the stores are only asked, the facts name them
     /// in the order of the configuration, and the outcome is `unknown`.
     pub async fn run(&mut self, roles: &Roles) -> Reading<KvstoreFacts> {
         let asked = clock::now();
-        let deadlines = Deadlines::from_now(self.timeout);
-        let facts = match self.direction(roles) {
-            Some(direction) => self.cycle(direction, deadlines).await,
-            None => self.look(deadlines).await,
+        let deadlines = Deadlines::from_now(self.channel.schedule.timeout);
+        let direction = self.direction(roles);
+        let facts = if self.proof == Proof::Reachability {
+            self.ports(direction.unwrap_or([1, 0]), deadlines).await
+        } else {
+            match direction.filter(|_| self.channel.canaries) {
+                Some(direction) => self.cycle(direction, deadlines).await,
+                None => self.look(direction.unwrap_or([1, 0]), deadlines).await,
+            }
         };
         Reading { asked, answered: clock::now(), result: facts }
     }
@@ -139,88 +140,186 @@ impl KvstoreProbe {
         (standby != primary).then_some([standby, primary])
     }
 
+    const fn way(&self) -> Way {
+        match (self.gateway.is_some(), self.channel.order) {
+            (true, _) => Way::Gateway,
+            (false, WriteOrder::StandbyFirst) => Way::Both,
+            (false, WriteOrder::PrimaryFirst) => Way::Primary,
+        }
+    }
+
+    fn key(&self, lane: Lane) -> String {
+        self.writer.key(&self.channel.prefix, self.pair.as_str(), lane)
+    }
+
     async fn cycle(&mut self, direction: [usize; 2], deadlines: Deadlines) -> Result<KvstoreFacts, Failure> {
         let mut attempt = self.attempt(direction, deadlines).await?;
         if attempt.overtaken && Instant::now() < deadlines.writes {
             attempt = self.attempt(direction, deadlines).await?;
         }
+        let facts = &mut attempt.facts;
         if attempt.overtaken {
             // Both stores take writes; what lies in one of them is an old canary of ours that came late. No proof, no alarm.
-            attempt.facts.outcome = Outcome::Unknown;
-            attempt.facts.round_trip = None;
+            facts.outcome = Outcome::Unknown;
+            facts.round_trip = None;
         }
-        if attempt.facts.outcome == Outcome::Ok {
+        if facts.outcome == Outcome::Ok {
             self.indeterminate.passed();
         }
-        attempt.facts.indeterminate_resolved = self.indeterminate.take_resolved();
+        facts.indeterminate_resolved = self.indeterminate.take_resolved();
+        facts.more.indeterminate_pending = self.indeterminate.pending();
+        if self.fleeting {
+            self.clean_up(deadlines.all).await;
+        } else {
+            facts.more.lanes = self.keep(direction, facts.outcome == Outcome::Ok, deadlines).await?;
+        }
+        facts.more.tracker = self.tracker.clone();
         Ok(attempt.facts)
     }
 
     /// Writes a canary and reads it back.
     async fn attempt(&mut self, direction: [usize; 2], deadlines: Deadlines) -> Result<Attempt, Failure> {
-        self.sequence += 1;
-        let canary = self.writer.canary(self.sequence);
-        let key = &self.key;
+        self.tracker.sequence += 1;
+        let canary = self.writer.canary(self.tracker.sequence);
+        let (way, key, begun) = (self.way(), self.key(Lane::Fast), clock::now());
+        let patient = self.channel.order == WriteOrder::PrimaryFirst;
         let [(standby, standby_store), (primary, primary_store)] = pick(&mut self.stores, direction)?;
+        let mut sides = Sides { standby: standby_store, primary: primary_store, gateway: self.gateway.as_mut() };
 
-        let writing = Writing { key, canary: &canary, ttl: self.time_to_live, deadline: deadlines.writes };
-        let watching = self.indeterminate.any();
-        let written = writing.write(standby_store, primary_store, watching).await;
+        let ttl = time_to_live(self.channel.schedule.interval);
+        let writing = Writing { way, key: &key, canary: &canary, ttl, deadline: deadlines.writes };
+        let written = writing.write(&mut sides, self.indeterminate.any()).await;
         for (node, before) in [(standby, &written.standby_before), (primary, &written.primary_before)] {
             self.indeterminate.seen(node, *before);
         }
-
-        // Sent after the acknowledgement; at once on both, so that a store that hangs does not hide the other.
-        let (on_standby, on_primary) =
-            tokio::join!(standby_store.mark(deadlines.all, key), primary_store.mark(deadlines.all, key));
-        let read_at = clock::now();
+        let ack = written.ack();
+        // Sent after the acknowledgement.
+        let found = write::find(&mut sides, &key, canary.mark, ack == Ack::Yes, patient, deadlines.all).await;
 
         let mut overtaken = false;
-        for (node, read) in [(standby, &on_standby), (primary, &on_primary)] {
+        for (node, read) in [(standby, &found.standby), (primary, &found.primary)] {
             let mark = read.as_ref().ok().copied().flatten();
             overtaken |= mark != Some(canary.mark) && self.indeterminate.seen(node, mark);
         }
-        let standby_landing = landing(&written.standby, &on_standby, canary.mark);
-        let primary_landing = landing(&written.primary, &on_primary, canary.mark);
+        let [standby_landing, primary_landing] = landings(&written, &found, canary.mark);
         self.indeterminate.watch(canary.mark, (standby.clone(), standby_landing), (primary.clone(), primary_landing));
 
-        let ack = written.ack();
-        let standby_answer = answer(written.standby, on_standby, canary.mark);
-        let primary_answer = answer(written.primary, on_primary, canary.mark);
-        let outcome = outcome(ack, standby_answer.holds.into(), primary_answer.holds.into());
-        let overtaken = overtaken && ack == Ack::Yes;
+        let Written { left, acknowledged, .. } = written;
+        let Found { standby_at, primary_at, .. } = found;
+        let gateway = written.gateway.map(write::gateway_answer);
+        let standby_answer = write::answer(written.standby, found.standby, canary.mark);
+        let primary_answer = write::answer(written.primary, found.primary, canary.mark);
+        let mut fate = outcome(ack, standby_answer.holds.into(), primary_answer.holds.into());
+        if matches!(fate, Outcome::PrimaryOnly | Outcome::PrimaryStale | Outcome::Lost) {
+            let missing = |answer: &StoreAnswer| answer.holds == Some(false);
+            let evicted = [
+                !missing(&standby_answer) || evicts(sides.standby, deadlines.all).await,
+                !missing(&primary_answer) || evicts(sides.primary, deadlines.all).await,
+            ];
+            if evicted == [true, true] {
+                fate = Outcome::Evicted;
+            }
+        }
+        let since_left = |moment: clock::Moment| left.map(|left| moment.since(left));
+        let shown = |answer: &StoreAnswer, at| {
+            (ack == Ack::Yes && answer.holds == Some(true)).then(|| since_left(at)).flatten()
+        };
+        let more = CycleFacts {
+            standby_visible: shown(&standby_answer, standby_at),
+            primary_visible: shown(&primary_answer, primary_at),
+            gateway,
+            at_risk: at_risk(&mut self.tracker, ack, standby_answer.holds, begun),
+            ..CycleFacts::default()
+        };
         let facts = KvstoreFacts {
-            outcome,
-            proof: Proof::Path,
+            outcome: fate,
+            proof: self.proof,
+            round_trip: (fate == Outcome::Ok).then(|| since_left(standby_at.max(primary_at))).flatten(),
+            write: acknowledged.and_then(since_left),
             standby: (standby.clone(), standby_answer),
             primary: (primary.clone(), primary_answer),
             sequence: canary.mark.sequence,
-            round_trip: (outcome == Outcome::Ok).then(|| written.left.map(|left| read_at.since(left))).flatten(),
-            write: written.acknowledged.zip(written.left).map(|(acknowledged, left)| acknowledged.since(left)),
             indeterminate_resolved: None,
+            more,
         };
-        Ok(Attempt { facts, overtaken })
+        Ok(Attempt { overtaken: overtaken && ack == Ack::Yes, facts })
+    }
+
+    /// Takes away what was written, where it would not expire soon by itself or the store knows how.
+    async fn clean_up(&mut self, deadline: Instant) {
+        let key = self.key(Lane::Fast);
+        for store in self.stores.iter_mut().map(|(_, store)| store).chain(self.gateway.as_mut()) {
+            // What cannot be taken away now expires.
+            let _ = store.delete(deadline, &key).await;
+        }
+    }
+
+    /// Connects to both ports.
+    async fn ports(&mut self, direction: [usize; 2], deadlines: Deadlines) -> Result<KvstoreFacts, Failure> {
+        let [(standby, standby_store), (primary, primary_store)] = pick(&mut self.stores, direction)?;
+        let begun = clock::now();
+        let timed = async {
+            let reached = standby_store.connect(deadlines.all).await;
+            (reached, clock::now().since(begun))
+        };
+        let ((on_standby, took), on_primary) = tokio::join!(timed, primary_store.connect(deadlines.all));
+        let connect = on_standby.is_ok().then_some(took);
+        let reached = |reached: Result<(), Failure>| StoreAnswer { failure: reached.err(), ..StoreAnswer::default() };
+        let (standby, primary) = ((standby.clone(), reached(on_standby)), (primary.clone(), reached(on_primary)));
+        let more = CycleFacts { connect, ..CycleFacts::default() };
+        Ok(self.unwritten(standby, primary, more))
     }
 
     /// Asks both stores without writing.
-    async fn look(&mut self, deadlines: Deadlines) -> Result<KvstoreFacts, Failure> {
-        let key = &self.key;
-        let [(first, first_store), (second, second_store)] = pick(&mut self.stores, [0, 1])?;
+    async fn look(&mut self, direction: [usize; 2], deadlines: Deadlines) -> Result<KvstoreFacts, Failure> {
+        let key = self.key(Lane::Fast);
+        let [(first, first_store), (second, second_store)] = pick(&mut self.stores, direction)?;
         let (on_first, on_second) =
-            tokio::join!(first_store.mark(deadlines.all, key), second_store.mark(deadlines.all, key));
+            tokio::join!(first_store.mark(deadlines.all, &key), second_store.mark(deadlines.all, &key));
         let looked =
             |read: Result<Option<Mark>, Failure>| StoreAnswer { failure: read.err(), ..StoreAnswer::default() };
-        Ok(KvstoreFacts {
+        let (standby, primary) = ((first.clone(), looked(on_first)), (second.clone(), looked(on_second)));
+        let more = CycleFacts { tracker: self.tracker.clone(), ..CycleFacts::default() };
+        Ok(self.unwritten(standby, primary, more))
+    }
+
+    const fn unwritten(
+        &self,
+        standby: (Name, StoreAnswer),
+        primary: (Name, StoreAnswer),
+        more: CycleFacts,
+    ) -> KvstoreFacts {
+        KvstoreFacts {
             outcome: Outcome::Unknown,
-            proof: Proof::Path,
-            standby: (second.clone(), looked(on_second)),
-            primary: (first.clone(), looked(on_first)),
-            sequence: self.sequence,
+            proof: self.proof,
+            standby,
+            primary,
+            sequence: self.tracker.sequence,
             round_trip: None,
             write: None,
             indeterminate_resolved: None,
-        })
+            more,
+        }
     }
+}
+
+/// A store that may throw keys away, and has.
+async fn evicts(store: &mut Store, deadline: Instant) -> bool {
+    let identity = store.identity(deadline).await;
+    matches!(identity, Ok(Some(identity)) if identity.evicts && identity.evicted > 0)
+}
+
+/// Counts what was acknowledged and is not on the standby. `None` where that cannot be told.
+fn at_risk(tracker: &mut CanaryTracker, ack: Ack, on_standby: Option<bool>, begun: clock::Moment) -> Option<AtRisk> {
+    if on_standby == Some(true) {
+        (tracker.at_risk, tracker.at_risk_since) = (0, None);
+    } else if ack == Ack::Yes {
+        tracker.at_risk += 1;
+        tracker.at_risk_since.get_or_insert(begun);
+    }
+    on_standby?;
+    let since = tracker.at_risk_since.map_or(Duration::ZERO, |since| clock::now().since(since));
+    Some(AtRisk { canaries: tracker.at_risk, since })
 }
 
 type NamedStore<'a> = (&'a Name, &'a mut Store);
@@ -229,107 +328,31 @@ fn pick(stores: &mut [(Name, Store)], places: [usize; 2]) -> Result<[NamedStore<
     let picked = stores.get_disjoint_mut(places);
     let picked = picked.map_err(|_| {
         let cure = "give each node of the pair a kvstore";
-        Failure::new(crate::names::FailureKind::Protocol, format!("two stores are needed for a canary; {cure}"))
+        Failure::new(FailureKind::Protocol, format!("two stores are needed for a canary; {cure}"))
     })?;
     Ok(picked.map(|(name, store)| (&*name, store)))
 }
 
-/// What a canary's writes need.
-struct Writing<'a> {
-    key: &'a str,
-    canary: &'a Canary,
-    ttl: Duration,
-    deadline: Instant,
-}
-
-/// How a canary's writes ended. A side is `None` if its write was not attempted.
-struct Written {
-    standby: Option<Result<(), WriteFailure>>,
-    primary: Option<Result<(), WriteFailure>>,
-    /// What each store held before, where that was looked at.
-    standby_before: Option<Mark>,
-    primary_before: Option<Mark>,
-    /// When the first write left, and when both had been acknowledged.
-    left: Option<Moment>,
-    acknowledged: Option<Moment>,
-}
-
-impl Writing<'_> {
-    /// The standby's store first; the primary's only after its acknowledgement.
-    async fn write(&self, standby: &mut Store, primary: &mut Store, look_before: bool) -> Written {
-        let mut written = Written {
-            standby: None,
-            primary: None,
-            standby_before: None,
-            primary_before: None,
-            left: None,
-            acknowledged: None,
-        };
-        // Connecting is not part of the round trip. The primary's connection is made meanwhile.
-        let standby_side = async {
-            let not_sent = |failure| WriteFailure { failure, sent: false };
-            standby.connect(self.deadline).await.map_err(not_sent)?;
-            if look_before {
-                written.standby_before = standby.mark(self.deadline, self.key).await.map_err(not_sent)?;
-            }
-            written.left = Some(clock::now());
-            standby.put(self.deadline, self.key, &self.canary.to_string(), self.ttl).await
-        };
-        let (standby_written, primary_connected) = tokio::join!(standby_side, primary.connect(self.deadline));
-        let acknowledged = standby_written.is_ok();
-        written.standby = Some(standby_written);
-        if !acknowledged {
-            return written;
+/// How far this cycle's write got at each store, for those that are watched further.
+fn landings(written: &Written, found: &Found, canary: Mark) -> [Landing; 2] {
+    // Whoever passes a write on may pass it on late, to both.
+    let passed_on = Written::may_land(written.gateway.as_ref());
+    let replicated = written.standby.is_none() && Written::may_land(written.primary.as_ref());
+    let landing = |write: Option<&Result<(), store::WriteFailure>>,
+                   read: &Result<Option<Mark>, Failure>,
+                   later: bool| {
+        match write {
+            _ if matches!(read, Ok(Some(mark)) if *mark == canary) => Landing::Landed,
+            Some(Ok(())) => Landing::Landed,
+            _ if later || Written::may_land(write) => Landing::Open,
+            _ => Landing::Never,
         }
-        let primary_side = async {
-            let not_sent = |failure| WriteFailure { failure, sent: false };
-            primary_connected.map_err(not_sent)?;
-            if look_before {
-                written.primary_before = primary.mark(self.deadline, self.key).await.map_err(not_sent)?;
-            }
-            primary.put(self.deadline, self.key, &self.canary.to_string(), self.ttl).await
-        };
-        let primary_written = primary_side.await;
-        written.acknowledged = primary_written.is_ok().then(clock::now);
-        written.primary = Some(primary_written);
-        written
-    }
-}
-
-impl Written {
-    /// An application's client would report success only after both.
-    fn ack(&self) -> Ack {
-        let failure = [&self.standby, &self.primary].into_iter().flatten().find_map(|side| side.as_ref().err());
-        match failure {
-            None if self.acknowledged.is_some() => Ack::Yes,
-            None => Ack::Failed,
-            Some(write) => Ack::of_failure(write.failure.kind),
-        }
-    }
-}
-
-/// How far this cycle's write got at one store, for those that are watched further.
-fn landing(written: &Option<Result<(), WriteFailure>>, read: &Result<Option<Mark>, Failure>, canary: Mark) -> Landing {
-    use crate::names::FailureKind::{Timeout, Unreachable};
-    match written {
-        _ if matches!(read, Ok(Some(mark)) if *mark == canary) => Landing::Landed,
-        Some(Ok(())) => Landing::Landed,
-        Some(Err(write)) if write.sent && matches!(write.failure.kind, Timeout | Unreachable) => Landing::Open,
-        _ => Landing::Never,
-    }
-}
-
-fn answer(written: Option<Result<(), WriteFailure>>, read: Result<Option<Mark>, Failure>, canary: Mark) -> StoreAnswer {
-    let (acknowledged, write_failure) = match written {
-        None => (None, None),
-        Some(Ok(())) => (Some(true), None),
-        Some(Err(write)) => (write.sent.then_some(false), Some(write.failure)),
     };
-    let (holds, read_failure) = match read {
-        Ok(mark) => (Some(mark == Some(canary)), None),
-        Err(failure) => (None, Some(failure)),
-    };
-    StoreAnswer { acknowledged, holds, failure: write_failure.or(read_failure) }
+    let later = passed_on || replicated;
+    [
+        landing(written.standby.as_ref(), &found.standby, later),
+        landing(written.primary.as_ref(), &found.primary, passed_on),
+    ]
 }
 
 #[cfg(test)]

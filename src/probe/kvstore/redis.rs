@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::WriteFailure;
 use super::bounded::{Bounded, Exceeded, MOST};
+use super::store::{Identity, WriteFailure};
 use crate::config::RedisNode;
 use crate::facts::Failure;
+use crate::http_client::trust;
 use crate::names::{FailureKind, Name};
 use crate::probe::password::password_of;
 use crate::secret::Secret;
@@ -99,17 +103,69 @@ impl RedisStore {
         self.ask(deadline, get, "to GET").await
     }
 
+    /// Takes `key` away.
+    ///
+    /// # Errors
+    /// A closed kind.
+    pub async fn delete(&mut self, deadline: Instant, key: &str) -> Result<(), Failure> {
+        self.connect(deadline).await?;
+        let mut delete = redis::cmd("DEL");
+        delete.arg(key);
+        self.ask::<redis::Value>(deadline, delete, "to DEL").await.map(drop)
+    }
+
+    /// Who the server is.
+    ///
+    /// # Errors
+    /// A closed kind; an answer without what is needed is `protocol`.
+    pub async fn identity(&mut self, deadline: Instant) -> Result<Identity, Failure> {
+        self.connect(deadline).await?;
+        let told: String = self.ask(deadline, redis::cmd("INFO"), "to tell INFO").await?;
+        identity_in(&told).ok_or_else(|| {
+            let message = format!("the store of {} tells INFO as no Redis does: check the address", self.node);
+            Failure::new(FailureKind::Protocol, message)
+        })
+    }
+
+    /// Reads several things in one go; an error of the server stands in its own place.
+    ///
+    /// # Errors
+    /// A closed kind: no answer at all.
+    pub async fn read_all(
+        &mut self,
+        deadline: Instant,
+        mut commands: redis::Pipeline,
+    ) -> Result<Vec<redis::RedisResult<redis::Value>>, Failure> {
+        self.connect(deadline).await?;
+        commands.ignore_errors();
+        self.exchange(deadline, "to be read", async |connection| commands.query_async(connection).await).await
+    }
+
+    /// A refusal that a single command met, as a failure of this store.
+    pub fn refusal(&self, error: &RedisError) -> Failure {
+        self.failure_of(error)
+    }
+
     async fn ask<T: redis::FromRedisValue>(
         &mut self,
         deadline: Instant,
         command: redis::Cmd,
         what: &str,
     ) -> Result<T, Failure> {
+        self.exchange(deadline, what, async |connection| command.query_async(connection).await).await
+    }
+
+    async fn exchange<T>(
+        &mut self,
+        deadline: Instant,
+        what: &str,
+        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> redis::RedisResult<T>,
+    ) -> Result<T, Failure> {
         // Taken out, so that a command that was given up half-way never leaves its connection to the next one.
         let Some(mut connection) = self.connection.take() else {
             return Err(Failure::new(FailureKind::Unreachable, format!("no connection to the store of {}", self.node)));
         };
-        match timeout_at(deadline, command.query_async(&mut connection)).await {
+        match timeout_at(deadline, ask(&mut connection)).await {
             Ok(Ok(answer)) => {
                 self.connection = Some(connection);
                 Ok(answer)
@@ -174,11 +230,31 @@ impl RedisStore {
         })?;
         // Commands are small and wait for their answer.
         let _ = tcp.set_nodelay(true);
-        let (stream, exceeded) = Bounded::new(tcp);
+        let Some(tls) = &self.settings.tls else { return self.introduce(tcp, &identity).await };
+        let trusts = match &tls.root_certificate {
+            Some(file) => trust::of_file(file)?,
+            None => trust::of_the_system()?,
+        };
+        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+        let name = tls.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']).to_owned();
+        let broken = |error: &dyn std::fmt::Display| {
+            Failure::new(FailureKind::Tls, format!("TLS with the store of {} ({address}): {error}", self.node))
+        };
+        let name = ServerName::try_from(name).map_err(|error| broken(&error))?;
+        let stream = TlsConnector::from(trusts).connect(name, tcp).await.map_err(|error| broken(&error))?;
+        self.introduce(stream, &identity).await
+    }
+
+    async fn introduce<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &mut self,
+        stream: S,
+        identity: &RedisConnectionInfo,
+    ) -> Result<MultiplexedConnection, Failure> {
+        let (stream, exceeded) = Bounded::new(stream);
         self.exceeded = exceeded;
         // Its own time limits are switched off: one deadline covers the whole cycle.
         let limits = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let (connection, driving) = MultiplexedConnection::new_with_config(&identity, stream, limits)
+        let (connection, driving) = MultiplexedConnection::new_with_config(identity, stream, limits)
             .await
             .map_err(|error| self.failure_of(&error))?;
         self.driver.spawn(driving);
@@ -210,14 +286,45 @@ fn kind_and_cure(error: &RedisError) -> (FailureKind, &'static str) {
             (FailureKind::Authentication, "; check user and password of this node's store")
         }
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
-            (FailureKind::Permission, "; grant it: ~standbywatch/* +set +get +ping")
+            (FailureKind::Permission, "; grant it, see docs/kvstore.md: ~standbywatch/* +set +get +del +ping +info")
         }
         (_, Some("DENIED")) => (FailureKind::Permission, "; its protected mode is on: give it a password"),
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => (FailureKind::StartingUp, "; it loads its data set"),
+        (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => (FailureKind::Refused, REPLICA),
         // Told apart from a refused connection by the write having left.
         (ErrorKind::Server(_) | ErrorKind::Extension, _) => (FailureKind::Refused, ""),
         (ErrorKind::Io, _) if error.is_timeout() => (FailureKind::Timeout, ""),
         (ErrorKind::Io, _) => (FailureKind::Unreachable, "; it closed the connection"),
         _ => (FailureKind::Protocol, "; this is not how a Redis answers: check the address"),
+    }
+}
+
+/// Whoever replicates by itself takes no writes on the other side.
+const REPLICA: &str = "; it is a replica: say `replication: native`, or `write_via:` a gateway, or only `observe:`";
+
+/// What INFO tells of the server (<https://redis.io/docs/latest/commands/info/>).
+fn identity_in(told: &str) -> Option<Identity> {
+    let field = |name: &str| told.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
+    Some(Identity {
+        run_id: field("run_id")?.to_owned(),
+        uptime: Duration::from_secs(field("uptime_in_seconds")?.parse().ok()?),
+        evicted: field("evicted_keys")?.parse().ok()?,
+        // Canaries expire, so the policies for keys that do hit them as well.
+        evicts: field("maxmemory_policy").is_some_and(|policy| policy != "noeviction"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_says_who_it_is() {
+        let told = "# Server\r\nrun_id:ab12\r\nuptime_in_seconds:77\r\n# Memory\r\nmaxmemory_policy:allkeys-lru\r\n# Stats\r\nevicted_keys:3\r\n";
+        let identity = identity_in(told).unwrap();
+        assert_eq!((identity.run_id.as_str(), identity.uptime.as_secs(), identity.evicted), ("ab12", 77, 3));
+        assert!(identity.evicts && !identity_in(&told.replace("allkeys-lru", "noeviction")).unwrap().evicts);
+        assert_eq!(identity_in("HTTP/1.1 400"), None);
+        assert_eq!(identity_in(&told.replace("run_id", "id")), None);
     }
 }

@@ -15,6 +15,10 @@ pub enum Need {
     PostgresVersion(u32),
     /// `redis-server`.
     Redis,
+    /// `etcd`.
+    Etcd,
+    /// `faketime`.
+    Faketime,
     /// `rsync`.
     Rsync,
     /// `prometheus` and `prometheus-alertmanager` (or `alertmanager`).
@@ -30,6 +34,8 @@ impl Need {
             Need::Postgres => return postgres_bin_dir().err().map(|error| format!("{error:#}")),
             Need::PostgresVersion(major) => return postgres_of(major).err().map(|error| format!("{error:#}")),
             Need::Redis => &["redis-server"],
+            Need::Etcd => &["etcd"],
+            Need::Faketime => &["faketime"],
             Need::Rsync => &["rsync"],
             Need::Monitoring => {
                 return program("prometheus").and_then(|_| alertmanager()).err().map(|error| format!("{error:#}"));

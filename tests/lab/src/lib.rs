@@ -22,6 +22,7 @@
 //! | [`Wire`] | a relay that counts the messages of PostgreSQL's protocol |
 //! | [`Authority`], [`Certificate`] | TLS between the agent and PostgreSQL |
 //! | [`RedisPair`], [`RedisServer`], [`KvWriter`] | two stores, and an application that writes to both |
+//! | [`Gateway`], [`EtcdServer`] | the application's own write path, and a store that is asked over HTTP |
 //! | [`SyncLoop`] | rsync on a loop |
 //! | [`SharedSearch`], [`OwnSearch`], [`Search`] | OpenSearch: one for all tests, or one to be broken |
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
@@ -40,7 +41,9 @@ mod agent;
 pub mod bench;
 mod cable;
 pub mod demo;
+mod etcd;
 mod find;
+mod gateway;
 pub mod http;
 mod keeper;
 mod lab;
@@ -58,7 +61,9 @@ mod wait;
 pub use agent::{Agent, AgentOptions, Metrics};
 pub use anyhow::{Context, Result};
 pub use cable::{Cable, Mode, Traffic, Way};
+pub use etcd::EtcdServer;
 pub use find::Need;
+pub use gateway::{Gateway, Skips};
 pub use lab::Lab;
 pub use machine::Machine;
 pub use monitoring::{Alert, Alertmanager, Monitoring, MonitoringOptions, Notice, Prometheus, Receiver, Sample};

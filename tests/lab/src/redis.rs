@@ -1,6 +1,7 @@
 //! Two key-value stores and a writer that writes to the standby's first.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cable::Cable;
 use crate::lab::{Lab, stage};
+use crate::postgres::Certificate;
 use crate::process::{As, Server};
 use crate::wait::wait_until;
 use crate::{find, ports};
@@ -38,15 +40,42 @@ pub struct RedisServer {
     pub server: Server,
     port: u16,
     persistence: Persistence,
+    extra: Vec<String>,
 }
 
 impl RedisServer {
     /// Starts a store of this name and waits until it answers.
     pub async fn start(lab: &Lab, name: &str, persistence: Persistence) -> Result<Self> {
+        Self::start_with(lab, name, persistence, &[]).await
+    }
+
+    /// The same with further arguments, e.g. `["--maxmemory", "2mb"]`.
+    pub async fn start_with(lab: &Lab, name: &str, persistence: Persistence, extra: &[&str]) -> Result<Self> {
         let dir = lab.server_dir(name)?;
-        let this = Self { server: Server::new(lab, name, &dir), port: ports::lease()?, persistence };
+        let extra = extra.iter().map(|&word| word.to_owned()).collect();
+        let this = Self { server: Server::new(lab, name, &dir), port: ports::lease()?, persistence, extra };
         this.start_again().await?;
         Ok(this)
+    }
+
+    /// A store that speaks TLS on a port of its own, besides the plain one that the laboratory uses.
+    pub async fn start_with_tls(lab: &Lab, name: &str, certificate: &Certificate) -> Result<(Self, SocketAddr)> {
+        let port = ports::lease()?;
+        // The store is another user, who must read them.
+        let copy = |file: &Path, kind: &str| -> Result<String> {
+            let path = lab.write(&format!("{name}-{kind}.pem"), &std::fs::read_to_string(file)?)?;
+            Ok(path.to_string_lossy().into_owned())
+        };
+        let (file, key) = (copy(&certificate.certificate, "certificate")?, copy(&certificate.key, "key")?);
+        let extra = [
+            ["--tls-port", &port.to_string()],
+            ["--tls-cert-file", &file],
+            ["--tls-key-file", &key],
+            ["--tls-ca-cert-file", &file],
+            ["--tls-auth-clients", "no"],
+        ];
+        let this = Self::start_with(lab, name, Persistence::Nothing, extra.as_flattened()).await?;
+        Ok((this, (Ipv4Addr::LOCALHOST, port).into()))
     }
 
     /// Starts it after it was stopped or killed, on the same port.
@@ -59,7 +88,8 @@ impl RedisServer {
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", append])
             .args(["--appendfsync", "always", "--daemonize", "no"])
-            .args(["--port", &self.port.to_string()]);
+            .args(["--port", &self.port.to_string()])
+            .args(&self.extra);
         self.server.launch(command, As::Server)?;
         wait_until("the store answers", START, async || {
             if !self.server.is_running() {
@@ -207,7 +237,7 @@ async fn write_both(
     Ok(())
 }
 
-async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
+pub(crate) async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
     let client = Client::open(format!("redis://{address}"))?;
     tokio::time::timeout(ANSWER, client.get_multiplexed_async_connection())
         .await
@@ -215,7 +245,7 @@ async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
         .with_context(|| format!("connect to {address}"))
 }
 
-async fn run<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<T> {
+pub(crate) async fn run<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<T> {
     let (name, rest) = words.split_first().context("an empty command")?;
     let mut command = redis::cmd(name);
     for word in rest {

@@ -1,0 +1,125 @@
+//! The kinds of store behind one small face: write a value, read it, say who you are.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::canary::Mark;
+use super::exec::ExecStore;
+use super::http::HttpStore;
+use super::redis::RedisStore;
+use super::tcp::TcpStore;
+use crate::config::KvstoreNode;
+use crate::facts::Failure;
+use crate::names::Name;
+
+/// One store, or the gateway in front of both.
+#[allow(clippy::large_enum_variant, reason = "a few, made once")]
+pub(super) enum Store {
+    Redis(RedisStore),
+    Http(HttpStore),
+    Exec(ExecStore),
+    Tcp(TcpStore),
+}
+
+/// A write that was not acknowledged.
+#[derive(Debug)]
+pub(super) struct WriteFailure {
+    pub(super) failure: Failure,
+    /// It had left: unless the store answered an error, it may land later.
+    pub(super) sent: bool,
+}
+
+impl WriteFailure {
+    pub(super) const fn not_sent(failure: Failure) -> Self {
+        Self { failure, sent: false }
+    }
+}
+
+/// What a server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Another one after each start.
+    pub(super) run_id: String,
+    /// Since its start.
+    pub(super) uptime: Duration,
+    /// Keys thrown away since its start to make room.
+    pub(super) evicted: u64,
+    /// It may throw keys away.
+    pub(super) evicts: bool,
+}
+
+impl Store {
+    pub(super) fn new(name: &Name, node: &KvstoreNode) -> Self {
+        match node {
+            KvstoreNode::Redis(settings) => Self::Redis(RedisStore::new(name.clone(), settings.clone())),
+            KvstoreNode::Http(settings) => Self::Http(HttpStore::new(name.clone(), settings.clone())),
+            KvstoreNode::Exec(settings) => Self::Exec(ExecStore::new(name.clone(), settings.clone())),
+            KvstoreNode::Tcp(settings) => Self::Tcp(TcpStore::new(name.clone(), settings.clone())),
+        }
+    }
+
+    /// Connects where connections are held, so that it is no part of what is measured.
+    pub(super) async fn connect(&mut self, deadline: Instant) -> Result<(), Failure> {
+        match self {
+            Self::Redis(store) => store.connect(deadline).await,
+            Self::Tcp(store) => store.connect(deadline).await,
+            Self::Http(_) | Self::Exec(_) => Ok(()),
+        }
+    }
+
+    pub(super) async fn put(
+        &mut self,
+        deadline: Instant,
+        key: &str,
+        value: &str,
+        ttl: Duration,
+    ) -> Result<(), WriteFailure> {
+        match self {
+            Self::Redis(store) => store.put(deadline, key, value, ttl).await,
+            Self::Http(store) => store.put(deadline, key, value, ttl).await,
+            Self::Exec(store) => store.put(deadline, key, value, ttl).await,
+            Self::Tcp(store) => Err(WriteFailure::not_sent(store.cannot())),
+        }
+    }
+
+    /// What is stored under `key`; `None` where nothing is.
+    pub(super) async fn get(&mut self, deadline: Instant, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        match self {
+            Self::Redis(store) => store.get(deadline, key).await,
+            Self::Http(store) => store.get(deadline, key).await,
+            Self::Exec(store) => store.get(deadline, key).await,
+            Self::Tcp(store) => Err(store.cannot()),
+        }
+    }
+
+    pub(super) async fn mark(&mut self, deadline: Instant, key: &str) -> Result<Option<Mark>, Failure> {
+        self.get(deadline, key).await.map(|value| value.as_deref().and_then(Mark::read))
+    }
+
+    /// Takes an own key away, where the store knows how.
+    pub(super) async fn delete(&mut self, deadline: Instant, key: &str) -> Result<(), Failure> {
+        match self {
+            Self::Redis(store) => store.delete(deadline, key).await,
+            Self::Http(store) => store.delete(deadline, key).await,
+            Self::Exec(store) => store.delete(deadline, key).await,
+            Self::Tcp(_) => Ok(()),
+        }
+    }
+
+    /// Who the server is; `Ok(None)` where its kind does not tell.
+    pub(super) async fn identity(&mut self, deadline: Instant) -> Result<Option<Identity>, Failure> {
+        match self {
+            Self::Redis(store) => store.identity(deadline).await.map(Some),
+            Self::Http(_) | Self::Exec(_) | Self::Tcp(_) => Ok(None),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn redis(&mut self) -> &mut RedisStore {
+        match self {
+            Self::Redis(store) => store,
+            _ => panic!("another kind of store"),
+        }
+    }
+}
