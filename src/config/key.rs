@@ -93,18 +93,11 @@ pub(super) enum Kind {
     Threshold,
     Flag,
     OneOf(&'static [&'static str]),
-    /// Known, and not in this version.
-    Later,
 }
 
 impl Key {
     pub(super) const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
         Self { name, kind, default: Default::None, example: "", doc }
-    }
-
-    /// A key that a later version takes: told apart from a typing mistake.
-    pub(super) const fn later(name: &'static str) -> Self {
-        Self::new(name, Kind::Later, "")
     }
 
     pub(super) const fn required(mut self) -> Self {
@@ -152,7 +145,7 @@ mod tests {
             let names: BTreeSet<&str> = section.keys.iter().map(|key| key.name).collect();
             assert_eq!(names.len(), section.keys.len(), "a key of {:?} stands twice", section.path);
             for key in section.keys {
-                assert!(key.kind == Kind::Later || key.doc.ends_with('.'), "{}.{}", section.path, key.name);
+                assert!(key.doc.ends_with('.'), "{}.{}", section.path, key.name);
             }
         }
     }

@@ -32,7 +32,7 @@ impl Example<'_> {
     /// Prints the keys of a section. `hash` is `#` inside a section that is commented out as a whole.
     fn section(&mut self, path: &str, indent: &str, hash: &str) {
         let Some(section) = SectionKeys::of(path) else { return };
-        for key in section.keys.iter().filter(|key| key.kind != Kind::Later) {
+        for key in section.keys {
             let inside = section.inner(key);
             let shown = hash.is_empty() && is_shown(key, &inside);
             if !shown && !self.with_words {
@@ -157,7 +157,7 @@ tells everything that is wrong with it at once, each with its line and what woul
 - Sizes are written `64MiB`, `4GiB`, `1GB`; a number without a unit is bytes.
 - A channel is watched when the nodes of a pair say how to reach it; then every node must.
 - A secret is given in one way only: in a file, in an environment variable, or (last choice) in the configuration.
-- A key that stands twice, is not known or is not supported yet is an error, so that no setting is lost in silence.
+- A key that stands twice or is not known is an error, so that no setting is lost in silence.
 ";
 
 /// `docs/configuration.md`.
@@ -166,14 +166,8 @@ pub fn reference() -> String {
     for section in SECTIONS {
         let title = if section.path.is_empty() { "At the top".to_owned() } else { format!("`{}`", section.path) };
         let _ = write!(text, "\n## {title}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n");
-        for key in section.keys.iter().filter(|key| key.kind != Kind::Later) {
+        for key in section.keys {
             let _ = writeln!(text, "| `{}` | {} | {} | {} |", key.name, key.kind.expected(), default(key), key.doc);
-        }
-    }
-    text.push_str("\n## Known, but not in this version\n\n");
-    for section in SECTIONS {
-        for key in section.keys.iter().filter(|key| key.kind == Kind::Later) {
-            let _ = writeln!(text, "- `{}`", section.inner(key));
         }
     }
     text

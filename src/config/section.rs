@@ -22,8 +22,6 @@ pub(super) struct Section<'a> {
     entries: Vec<(&'static Key, &'a Entry)>,
     /// Something else stands there; its keys are not missed then.
     broken: bool,
-    /// Written keys that only a later version takes.
-    later: Vec<&'static str>,
     pub(super) found: &'a Found,
 }
 
@@ -57,7 +55,7 @@ impl<'a> Section<'a> {
     pub(super) fn absent(path: &str, label: String, place: Place, found: &'a Found) -> Self {
         const NOTHING: SectionKeys = SectionKeys { path: "", keys: &[] };
         let keys = SectionKeys::of(path).unwrap_or(&NOTHING);
-        Self { keys, label, place, entries: Vec::new(), broken: false, later: Vec::new(), found }
+        Self { keys, label, place, entries: Vec::new(), broken: false, found }
     }
 
     fn take(&mut self, entry: &'a Entry) {
@@ -71,11 +69,7 @@ impl<'a> Section<'a> {
             self.unknown(name, entry);
             return;
         };
-        if key.kind == Kind::Later {
-            self.later.push(key.name);
-            let cure = "remove it until a later version takes it";
-            self.found.problem(place, format!("{name}: not supported in this version"), cure);
-        } else if let Some((_, first)) = self.entries.iter().find(|(other, _)| other.name == key.name) {
+        if let Some((_, first)) = self.entries.iter().find(|(other, _)| other.name == key.name) {
             let said = format!("{name}: stands twice in {}, first in line {}", self.label, first.key.place.line);
             self.found.problem(place, said, "keep one of them");
         } else {
@@ -98,8 +92,7 @@ impl<'a> Section<'a> {
     }
 
     fn known(&self) -> String {
-        let names: Vec<&str> =
-            self.keys.keys.iter().filter(|key| key.kind != Kind::Later).map(|key| key.name).collect();
+        let names: Vec<&str> = self.keys.keys.iter().map(|key| key.name).collect();
         names.join(", ")
     }
 
@@ -110,11 +103,6 @@ impl<'a> Section<'a> {
     /// Whether the key is written.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entry(name).is_some()
-    }
-
-    /// Whether the key is written although only a later version takes it.
-    pub(super) fn has_later(&self, name: &str) -> bool {
-        self.later.contains(&name)
     }
 
     /// Where the key is written, or else where its section is.

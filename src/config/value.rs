@@ -220,7 +220,6 @@ impl Kind {
             Self::Threshold => "a size or a number".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::OneOf(words) => words.join(" or "),
-            Self::Later => "nothing yet".to_owned(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod pulse;
 pub mod rules;
 pub mod saved;
 pub mod search;
+pub mod sender;
 pub mod set_up;
 pub mod slot_room;
 pub mod status_page;

@@ -134,7 +134,8 @@ pub fn start(
         }
     }
     for (index, probe, period) in ExpectedProbe::all(pair) {
-        tasks.spawn(expected(index, probe, period, roles.clone(), inbox.clone()));
+        let own = pair.seat.as_ref().map(|seat| seat.node.clone());
+        tasks.spawn(expected(index, probe, period, own, roles.clone(), inbox.clone()));
     }
     if let Some(channel) = &pair.kvstore {
         let probe = KvstoreProbe::new(pair, channel).resuming(canaries.tracker);
@@ -231,18 +232,21 @@ async fn kvstore(
     }
 }
 
-/// A count on the primary's database: as soon as the primary is known, and again when another one is.
+/// A count on the primary's database: as soon as the primary is known, and again when another one is. An agent of a node counts on
+/// that node only: what it would reach under the other one's address may be its own.
 async fn expected(
     index: String,
     mut probe: ExpectedProbe,
     period: Duration,
+    own: Option<Name>,
     mut roles: watch::Receiver<Roles>,
     inbox: mpsc::Sender<Told>,
 ) {
     let mut ticks = Ticks::new(period);
     loop {
         ticks.next().await;
-        let known = roles.wait_for(|roles| roles.primary.is_some() && !roles.contradicted).await;
+        let may_count = |primary: &Name| own.as_ref().is_none_or(|own| own == primary);
+        let known = roles.wait_for(|roles| roles.primary.as_ref().is_some_and(may_count) && !roles.contradicted).await;
         let Some(primary) = known.ok().and_then(|roles| roles.primary.clone()) else { return };
         let reading = probe.run(&primary).await;
         let failed = reading.result.is_err();

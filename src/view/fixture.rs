@@ -1,23 +1,25 @@
 //! Made-up views that the tests of all formats share: a pair in good health, one with a warning, one of which nothing is known.
 
+mod parts;
+
 use std::time::Duration;
 
 use crate::clock::{Moment, WallTime};
 use crate::evidence::{
     CanaryEvidence, ConfigEvidence, Denied, DriftEvidence, KvstoreEvidence, NodeEvidence, NodeTold, ObservedEvidence,
-    Outlook, PairEvidence, PostgresEvidence, RebuildEstimate, RebuildEvidence, Roles, SearchEvidence,
-    SearchIndexEvidence, SearchNodeEvidence, StandbyEvidence, StandbyTold, Verdict, WalStatus,
+    Outlook, PairEvidence, PostgresEvidence, RebuildEstimate, RebuildEvidence, SearchEvidence, StandbyEvidence,
+    StandbyTold, Verdict,
 };
-use crate::facts::SearchDisk;
 use crate::facts::{AtRisk, Failure};
 use crate::level::Level;
 use crate::metrics;
 use crate::names::{
-    Channel, EstimateBy, FailureKind, Lane, Name, Outcome, PostgresSource, Proof, Reason, RebuildState, ReplayState,
-    Role, SearchHealth, Severity, Stage, StandbyKind,
+    Channel, EstimateBy, FailureKind, Lane, Outcome, PostgresSource, Proof, Reason, RebuildState, ReplayState,
+    Severity, Stage, StandbyKind,
 };
 use crate::snapshot::{ChannelView, Finding, FindingState, ProbeHealth, Sample, Snapshot, View};
-use crate::units::{Bytes, Lsn};
+use crate::units::Bytes;
+use parts::{ago, blind_search_node, name, postgres, roles, search_node};
 
 const WALL: WallTime = WallTime(1_790_000_000.0);
 
@@ -256,129 +258,6 @@ pub fn unknown() -> View {
         next_change: None,
     };
     view("far-away", evidence, vec![replication_unknown(), watchdog()])
-}
-
-fn name(text: &str) -> Name {
-    Name::new(text)
-}
-
-fn ago(seconds: f64) -> Moment {
-    now().back(Duration::from_secs_f64(seconds))
-}
-
-fn roles(primary: &str, standby: &str) -> Roles {
-    Roles {
-        primary: Some(name(primary)),
-        standbys: vec![name(standby)],
-        proven_at: Some(ago(120.0)),
-        contradicted: false,
-    }
-}
-
-fn postgres(total: Bytes, gap: Bytes) -> PostgresEvidence {
-    let position = Lsn(0x16_B374_D848);
-    let node = |node: &str, role, behind: u64| NodeEvidence {
-        node: name(node),
-        role: Some(role),
-        timeline: Some(3),
-        version: Some(150_013),
-        position: Some(Lsn(position.0 - behind)),
-        not_accepting: Some(false),
-        no_new_session: None,
-        told: NodeTold { untested_version: Some(false), wal_directory: Some(Bytes::mib(80)), archive_ready: Some(0) },
-    };
-    let replay = Bytes(total.0 - gap.0);
-    PostgresEvidence {
-        source: PostgresSource::Servers,
-        unchanged_for: None,
-        pulses: Vec::new(),
-        verdict: Verdict::proven(ago(0.4)),
-        primary: Some(name("alpha")),
-        primary_seen: true,
-        nodes: vec![node("alpha", Role::Primary, 0), node("beta", Role::Standby, total.0)],
-        standbys: vec![StandbyEvidence {
-            node: name("beta"),
-            verdict: Verdict::proven(ago(0.4)),
-            stages: Some([
-                (Stage::Pending, Bytes(0)),
-                (Stage::Network, gap),
-                (Stage::StandbyDisk, Bytes(0)),
-                (Stage::Replay, replay),
-            ]),
-            total: Some(total),
-            undelayed: Some(total),
-            kind: Some(StandbyKind::Streaming),
-            apply_delay: None,
-            synchronous: Some(false),
-            served: None,
-            lag_seconds: Some(0.2),
-            lag_seconds_at_least: None,
-            gap: Some(gap),
-            slot_lost: Some(false),
-            told: StandbyTold {
-                slot_active: Some(true),
-                slot_retained: Some(Bytes::mib(3)),
-                slot_wal_status: Some(WalStatus::Reserved),
-                conflicts: Some(2),
-                settings_differ: Some(Vec::new()),
-            },
-            outlook: Outlook::default(),
-            replay_state: Some(ReplayState::Applying),
-            lag_slope: Some(-12.5),
-            catch_up_seconds: Some(0.1),
-            bottleneck: Some(Stage::Replay),
-            last_heartbeat: Some(ago(0.9)),
-            recognised: None,
-            denied: Denied::default(),
-            reported: None,
-        }],
-        lag: Some(total),
-        lag_undelayed: Some(total),
-        lag_seconds: Some(0.2),
-        wal_rate: Some(2.5e6),
-        at_low_load: Some(false),
-        growing: false,
-        established: true,
-        commits_blocked: Some(false),
-        archiver_failing: Some(false),
-        contradiction: None,
-    }
-}
-
-fn search_node(node: &str, documents: u64) -> SearchNodeEvidence {
-    SearchNodeEvidence {
-        node: name(node),
-        up: true,
-        reason: None,
-        engine: Some("opensearch 2.19.3".into()),
-        health: Some(SearchHealth::Green),
-        active_shards_percent: Some(100.0),
-        pending_tasks: Some(0),
-        disk: Some(SearchDisk { used: 0.5, high: Some(0.9), flood: Some(0.95) }),
-        indices: vec![SearchIndexEvidence {
-            name: "catalog".into(),
-            exists: Some(true),
-            health: Some(SearchHealth::Green),
-            documents: Some(documents),
-            read_only: Some(false),
-            store: Some(Bytes::mib(12)),
-            ..SearchIndexEvidence::default()
-        }],
-    }
-}
-
-fn blind_search_node(node: &str) -> SearchNodeEvidence {
-    SearchNodeEvidence {
-        node: name(node),
-        up: false,
-        reason: Some(Reason::Timeout),
-        engine: None,
-        health: None,
-        active_shards_percent: None,
-        pending_tasks: None,
-        disk: None,
-        indices: vec![SearchIndexEvidence { name: "catalog".into(), ..SearchIndexEvidence::default() }],
-    }
 }
 
 fn view(pair: &str, evidence: PairEvidence, findings: Vec<Finding>) -> View {

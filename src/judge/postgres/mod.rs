@@ -6,6 +6,7 @@
 mod access;
 mod archive;
 mod feed;
+mod measure;
 mod nodes;
 mod outlook;
 mod position;

@@ -15,11 +15,11 @@ use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
 use crate::evidence::{Loss, PostgresEvidence, Readiness, Roles, TimeToServe};
 
-pub use beside::Beside;
 use crate::facts::{Latest, PostgresFacts, PostgresRole, StandbyFacts};
 use crate::history::postgres::PostgresHistory;
 use crate::names::{Blocker, FailoverVerdict, FailureKind, Name, PrimaryLife, Reason};
 use crate::units::{Lsn, short_duration};
+pub use beside::Beside;
 
 /// All that the answer is derived from.
 pub struct Situation<'a> {
@@ -84,7 +84,8 @@ pub fn readiness(situation: &Situation<'_>) -> Readiness {
     let candidate = situation.candidate(primary);
     let (mut blockers, mut untold) = blockers::blockers(situation, primary, candidate.as_ref());
     // Positions of histories that have parted cannot be compared.
-    let comparable = blockers.iter().all(|(blocker, _)| matches!(blocker, Blocker::NotAccepting | Blocker::SettingsTooLow));
+    let comparable =
+        blockers.iter().all(|(blocker, _)| matches!(blocker, Blocker::NotAccepting | Blocker::SettingsTooLow));
     let wal = match &candidate {
         Some(candidate) if comparable => loss::loss(situation, primary, life, candidate),
         _ => Loss::default(),

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{Environment, parse};
+use crate::evidence::{CanaryEvidence, KvstoreEvidence, Verdict};
 use crate::facts::{
-    Failure, NewSessions, Opaque, PostgresSettings, PrimaryFacts, Reading, Receiver, SlowFacts, Walsender,
+    AtRisk, Failure, NewSessions, Opaque, PostgresSettings, PrimaryFacts, Reading, Receiver, SlowFacts, Walsender,
 };
 use crate::judge::postgres;
+use crate::names::Proof;
 use crate::units::Bytes;
 
 const CONFIG: &str = "pairs:
@@ -100,6 +102,7 @@ struct Course {
     pair: Arc<PairConfig>,
     history: PostgresHistory,
     latest: BTreeMap<Name, Latest<PostgresFacts>>,
+    kvstore: Option<KvstoreEvidence>,
     told: Readiness,
 }
 
@@ -109,7 +112,7 @@ impl Course {
         let pair = config.pairs[0].clone();
         let history = PostgresHistory::new(pair.postgres.as_ref().expect("configured"));
         let latest = pair.nodes.iter().map(|node| (node.name.clone(), Latest::NeverAsked)).collect();
-        Self { pair, history, latest, told: nothing() }
+        Self { pair, history, latest, kvstore: None, told: nothing() }
     }
 
     fn read(
@@ -138,6 +141,7 @@ impl Course {
             history: &self.history,
             evidence: &evidence,
             roles: &roles,
+            beside: Beside { config: None, kvstore: self.kvstore.as_ref(), search: None },
             now,
         };
         self.told = readiness(&situation);
@@ -173,7 +177,7 @@ fn a_healthy_pair_is_ready_and_its_primary_is_to_be_fenced_first() {
     );
     assert_eq!((told.primary, told.standby), (Some(Name::new("alpha")), Some(Name::new("beta"))));
     assert!(told.steps[0].contains("still answers on 10.0.0.1:5432: fence it first"), "{:?}", told.steps);
-    assert_eq!(told.serve, TimeToServe { replay_left: Some(Bytes(0)), replay: Some(Duration::ZERO) });
+    assert_eq!(told.serve, TimeToServe { replay_left: Some(Bytes(0)), replay: Some(Duration::ZERO), rebuild: None });
 }
 
 #[test]
@@ -327,4 +331,39 @@ fn paused_replay_is_a_step_and_no_blocker() {
     let told = course.read(61, Ok(primary(61, END, END)), Ok(beta));
     assert_eq!(told.verdict, FailoverVerdict::Ready, "{told:?}");
     assert!(has_step(told, "will replay 4 KiB first"), "{:?}", told.steps);
+}
+
+/// A key-value store of which the canaries say this.
+fn kvstore(at_risk: Option<u64>, diverged: Option<bool>) -> KvstoreEvidence {
+    KvstoreEvidence {
+        verdict: Verdict { up: true, reason: None, detail: None, as_of: None },
+        proof: Proof::Path,
+        outcome: None,
+        round_trip: None,
+        outcomes: Vec::new(),
+        blocked_for: None,
+        stores: Vec::new(),
+        at_risk: at_risk.map(|canaries| AtRisk { canaries, since: Duration::from_secs(5 * canaries) }),
+        canaries: CanaryEvidence { proofs: vec![Proof::Path], diverged, ..CanaryEvidence::default() },
+        observed: None,
+    }
+}
+
+#[test]
+fn the_key_value_store_has_a_word_in_it() {
+    let told = |at_risk, diverged| {
+        let mut course = Course::minute(0);
+        course.kvstore = Some(kvstore(at_risk, diverged));
+        course.read(61, Ok(primary(61, END, END)), Ok(standby(61, END, END, true))).clone()
+    };
+    let ready = told(Some(0), Some(false));
+    assert_eq!((ready.verdict, ready.loss.canaries), (FailoverVerdict::Ready, Some(0)), "{ready:?}");
+    let lossy = told(Some(2), Some(false));
+    assert_eq!((lossy.verdict, lossy.loss.canaries), (FailoverVerdict::ReadyWithLoss, Some(2)), "{lossy:?}");
+    assert!(lossy.besides[0].contains("2 acknowledged canaries of the last 10s"), "{:?}", lossy.besides);
+    let untold = told(None, None);
+    assert_eq!((untold.verdict, untold.loss.canaries), (FailoverVerdict::Unknown, None), "{untold:?}");
+    let apart = told(Some(0), Some(true));
+    assert_eq!(apart.verdict, FailoverVerdict::NotReady);
+    assert_eq!(apart.blockers[0].0, Blocker::KvstoreDiverged);
 }

@@ -14,7 +14,7 @@ pub(super) fn failover(told: Option<&FailoverDocument>) -> Html {
         value(standby),
         value(&would_lose(&told.loss)),
         value(&to_replay(told)),
-        Html::text(&told.reasons.join("; ")),
+        Html::text(&[told.reasons.as_slice(), told.besides.as_slice()].concat().join("; ")),
     ];
     let head = ["answer", "standby", "would lose", "to replay", "why"];
     Html::joined(&[table("Promote now?", &head, &[row]), steps(&told.steps)])
