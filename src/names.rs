@@ -287,7 +287,6 @@ impl Channel {
                 R::RebuildStalled,
                 R::RoleUnknown,
                 R::Stale,
-                R::PeerUnreachable,
             ],
         };
         own.iter().chain(&FAILURES).copied().collect()

@@ -307,7 +307,7 @@ mod tests {
         let file = directory.file();
         file.save(&pending_since(100), &present("a", 130)).expect("saved");
         let text = fs::read_to_string(file.path()).expect("text");
-        let newer = ",\"postgres\":null,\"kvstore\":null";
+        let newer = ",\"postgres\":null,\"search\":null,\"kvstore\":null";
         assert!(text.contains(newer), "{text}");
         fs::write(file.path(), text.replace(newer, "")).expect("written");
         assert_eq!(file.load(&present("a", 130)).expect("loads"), Some(pending_since(100)));

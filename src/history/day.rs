@@ -219,20 +219,37 @@ impl SharedDay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture;
+    use crate::evidence::{PairEvidence, Roles};
+    use crate::names::Name;
     use crate::snapshot::ChannelView;
+
+    fn nothing_known() -> PairEvidence {
+        PairEvidence {
+            roles: Roles::default(),
+            postgres: None,
+            config: None,
+            kvstore: None,
+            search: None,
+            peers: Vec::new(),
+            readiness: None,
+            machines: Vec::new(),
+            parity: Vec::new(),
+            flaps: Vec::new(),
+            next_change: None,
+        }
+    }
 
     fn view(second: u64, level: Level, lag: Option<f64>) -> View {
         let made = Moment::after_boot(Duration::from_secs(second));
         let channel = ChannelView { channel: Channel::Postgres, level, reason: None, detail: None, as_of: Some(made) };
         let sample = lag.map(|value| Sample { metric: "standby_replication_lag_bytes", labels: Vec::new(), value });
         View {
-            pair: fixture::name("catalog"),
+            pair: Name::new("catalog"),
             made,
             made_wall: WallTime(1e9 + made.since_boot().as_secs_f64()),
             level,
             channels: vec![channel],
-            evidence: fixture::nothing_known(),
+            evidence: nothing_known(),
             probes: Vec::new(),
             samples: sample.into_iter().collect(),
             findings: Vec::new(),

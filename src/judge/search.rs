@@ -207,6 +207,7 @@ fn trouble(
     if own.disk_high() == Some(true) {
         return Some((Reason::DiskHigh, disk_text(own)));
     }
+    // a default is right: it is a sentence.
     let rebuild = further.rebuild.detail.clone().unwrap_or_default();
     match further.rebuild.state {
         RebuildState::Stalled => return Some((Reason::RebuildStalled, rebuild)),

@@ -377,7 +377,7 @@ pub fn written() -> Vec<Written> {
             "critical",
             "standby_search_primary_disk_high",
             &[],
-            runs(&[(1, NO), (1, is(1.0)), (1, is(0.0)), (1, is(1.0))]),
+            runs(&[(1, NO), (1, is(1.0)), (1, is(0.0)), (1, is(1.0)), (1, is(0.0))]),
             &[1, 3],
         ),
         one(

@@ -124,6 +124,7 @@ impl SearchHistory {
     fn remember(&mut self, node: &SearchNodeEvidence) {
         for index in &node.indices {
             let Some(documents) = index.documents.filter(|documents| *documents > 0) else { continue };
+            // a default is right: of indices that are not known none is the same.
             let uuids = self.written.get(&node.node).map(|written| written.uuids(&index.name)).unwrap_or_default();
             let replaces = self.remembered.get(&index.name).is_none_or(|before| {
                 let same = before.node == node.node && uuids.iter().any(|uuid| before.uuids.contains(uuid));

@@ -109,6 +109,7 @@ impl NodeWritten {
     }
 
     pub(super) fn uuids(&self, index: &str) -> Vec<String> {
+        // a default is right: of indices that are not known none is the same.
         self.indices.get(index).map(|index| index.uuids.clone()).unwrap_or_default()
     }
 
@@ -182,9 +183,11 @@ impl IndexWritten {
             self.counter = Some(indexed);
         }
         let Some(documents) = index.documents else { return };
+        // a default is right: without a total only what is seen to be written from here on comes on top of the count.
         let at = index.indexed_when_counted.or(index.indexed).unwrap_or_default();
         if self.counted != Some((documents, at)) {
             self.counted = Some((documents, at));
+            // a default is right: see above.
             let since = index.indexed.map_or(0, |indexed| indexed.saturating_sub(at));
             self.base = Some((documents, self.sum.saturating_sub(since)));
         }

@@ -51,7 +51,7 @@ fn with_seconds(situation: &Situation<'_>, wal: Option<Bytes>, has: Option<Lsn>)
 /// Within both limits for certain: an age that is not known, or is at least so much, is not.
 pub(super) fn is_acceptable(loss: &Loss, wal: Bytes, rpo: Rpo) -> bool {
     let young = loss.seconds.is_some_and(|seconds| !loss.seconds_at_least && seconds <= rpo.age.as_secs_f64());
-    wal <= rpo.bytes && young && loss.canaries.unwrap_or_default() == 0
+    wal <= rpo.bytes && young && loss.canaries.is_none_or(|canaries| canaries == 0)
 }
 
 /// In a sentence.

@@ -203,6 +203,7 @@ impl SearchProbe {
         let now = Instant::now();
         if self.disk.as_ref().is_none_or(|(_, next)| *next <= now) {
             let marks = self.by(deadline, disk::WATERMARKS).await;
+            // a default is right: it knows no mark.
             let marks: Watermarks = marks.and_then(|answer| disk::watermarks(&answer).ok()).unwrap_or_default();
             let disks = self.by(deadline, disk::DISKS).await;
             let fullest = disks.and_then(|answer| disk::fullest(&answer, marks).ok()).flatten();
