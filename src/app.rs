@@ -20,14 +20,14 @@ use crate::hub::{Common, Hub, Keeping, StateWrites};
 use crate::judge::rules::RuleBook;
 use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
-use crate::names::{Name, WriteOutcome};
+use crate::names::{Name, Reason, WriteOutcome};
 use crate::push::{self, Push, PushCounters};
 use crate::serve::peer::PeerAccess;
 use crate::serve::{ReloadRequest, ServeState, WebSettings, serve};
-use crate::snapshot::{Sample, Snapshot};
+use crate::snapshot::{ChannelView, Sample, Snapshot};
 use agent_rules::AgentRules;
 
-/// After a reload, pairs that have changed may take this long for their first complete snapshot before they are shown.
+/// After a reload, pairs that have changed may take this long until they have seen everything once, before they are shown.
 const WARM_UP: Duration = Duration::from_secs(5);
 
 /// What the flags say beside the configuration.
@@ -209,7 +209,7 @@ impl App {
             });
         }
         let warm = hubs.iter().map(|hub| hub.snapshots().clone()).map(async |mut snapshots| {
-            let _ = snapshots.wait_for(|snapshot| snapshot.complete).await;
+            let _ = snapshots.wait_for(|snapshot| has_seen_all(snapshot)).await;
         });
         let mut all: JoinSet<()> = JoinSet::new();
         for one in warm {
@@ -258,6 +258,12 @@ async fn access(config: &Config) -> Result<Option<PeerAccess>, String> {
     let Some(seat) = config.pairs.iter().find_map(|pair| pair.seat.clone()) else { return Ok(None) };
     let loaded = tokio::task::spawn_blocking(move || PeerAccess::load(&seat.peer)).await;
     loaded.unwrap_or_else(|gone| Err(gone.to_string())).map(Some)
+}
+
+/// Everything was asked once, and whatever has to be seen to change was seen to.
+fn has_seen_all(snapshot: &Snapshot) -> bool {
+    let waits = |channel: &ChannelView| channel.reason == Some(Reason::NotSeenYet);
+    snapshot.complete && !snapshot.at(clock::now()).channels.iter().any(waits)
 }
 
 fn receivers(hubs: &[Hub]) -> Arc<[watch::Receiver<Arc<Snapshot>>]> {

@@ -178,6 +178,8 @@ pub struct PostgresEvidence {
     pub established: bool,
     /// Commits on the primary have waited for a synchronous standby for too long. `None`: the primary cannot be asked.
     pub commits_blocked: Option<bool>,
+    /// The primary became another node in the last half hour. `None`: none was ever seen.
+    pub roles_changed: Option<bool>,
     /// For how long a status page has told the same number.
     pub unchanged_for: Option<Duration>,
     /// How many pulses ended in each outcome since the agent started; empty where none are sent.
@@ -207,6 +209,7 @@ impl PostgresEvidence {
             growing: false,
             established: false,
             commits_blocked: None,
+            roles_changed: None,
             archiver_failing: None,
             unchanged_for: None,
             pulses: Vec::new(),

@@ -12,6 +12,7 @@ pub mod lag_trend;
 pub mod lsn_ring;
 pub mod postgres;
 pub mod pulse;
+pub mod roles_change;
 pub mod rules;
 pub mod saved;
 pub mod search;

@@ -12,6 +12,7 @@ use crate::history::feed::Feed;
 use crate::history::lag_trend::LagTrend;
 use crate::history::lsn_ring::LsnRing;
 use crate::history::pulse::{PulseWait, Pulses};
+use crate::history::roles_change::RolesChange;
 use crate::history::saved::{RingOf, SavedPostgres};
 pub use crate::history::sender::{Beat, SenderMemory, sender_key};
 use crate::history::sender::{GAP, own_clock};
@@ -90,6 +91,8 @@ pub struct PostgresHistory {
     pub growing: Option<(bool, Moment)>,
     /// The last proven roles.
     pub roles: Roles,
+    /// When they last changed.
+    pub roles_change: RolesChange,
     /// How pulses went.
     pub pulses: Pulses,
 }
@@ -112,6 +115,7 @@ impl PostgresHistory {
             catch_ups: BTreeMap::new(),
             growing: None,
             roles: Roles::default(),
+            roles_change: RolesChange::default(),
             pulses: Pulses::default(),
         }
     }
@@ -225,6 +229,7 @@ impl PostgresHistory {
             slot_names: self.nodes.iter().filter_map(named).collect(),
             trends: self.trends.clone(),
             growing: self.growing,
+            roles_change: self.roles_change.clone(),
         }
     }
 
@@ -237,6 +242,7 @@ impl PostgresHistory {
         self.set_ups = saved.set_ups;
         self.trends = saved.trends.into_iter().filter(|(_, trend)| trend.is_sound(window, now)).collect();
         self.growing = saved.growing;
+        self.roles_change = saved.roles_change;
         for (node, slot) in saved.slot_names {
             self.nodes.entry(node).or_default().slot = Some(slot);
         }
@@ -281,6 +287,7 @@ impl PostgresHistory {
             self.growing = Some((evidence.growing, now));
         }
         self.roles.clone_from(roles);
+        self.roles_change.record(roles, now);
     }
 }
 

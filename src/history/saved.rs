@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::history::lag_trend::LagTrend;
 use crate::history::lsn_ring::LsnRing;
+use crate::history::roles_change::RolesChange;
 use crate::history::set_up::SetUp;
 use crate::history::slot_room::SlotRoom;
 use crate::names::Name;
@@ -39,6 +40,9 @@ pub struct SavedPostgres {
     pub trends: BTreeMap<Name, LagTrend>,
     /// The last proven verdict on growth.
     pub growing: Option<(bool, Moment)>,
+    /// Which node was the primary last.
+    #[serde(default)]
+    pub roles_change: RolesChange,
 }
 
 impl SavedPostgres {
@@ -51,6 +55,7 @@ impl SavedPostgres {
         }
         sound.slots.retain(|_, room| room.is_sound(now));
         sound.set_ups.retain(|_, set_up| set_up.is_sound(now));
+        sound.roles_change = sound.roles_change.in_same_boot(now);
         sound.growing = sound.growing.filter(|(_, proven)| *proven <= now);
         sound
     }
@@ -63,6 +68,7 @@ impl SavedPostgres {
         Self {
             set_ups: sound.set_ups.into_iter().map(carried).collect(),
             slot_names: sound.slot_names,
+            roles_change: sound.roles_change.in_other_boot(),
             ..Self::default()
         }
     }

@@ -147,6 +147,7 @@ pub(crate) fn postgres_known() -> PostgresEvidence {
         growing: false,
         established: true,
         commits_blocked: Some(false),
+        roles_changed: Some(false),
         archiver_failing: Some(false),
         contradiction: None,
     }

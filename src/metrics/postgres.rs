@@ -37,7 +37,7 @@ fn contradicted(input: &PairInput<'_>, emit: &mut Emit<'_>, reason: Reason) {
     }
 }
 
-pub(super) static METRICS: [Metric; 23] = [
+pub(super) static METRICS: [Metric; 24] = [
     Metric {
         name: "standby_postgres_primary_up",
         kind: Kind::Gauge,
@@ -264,6 +264,15 @@ pub(super) static METRICS: [Metric; 23] = [
         unit: Unit::State,
         presence: Always,
         read: Read::Evidence(|input, emit| contradicted(input, emit, Reason::SameServer)),
+    },
+    Metric {
+        name: "standby_postgres_roles_changed",
+        kind: Kind::Gauge,
+        help: "1 for half an hour after the primary became another node, as after a promotion; absent while no primary was ever seen.",
+        labels: &["pair"],
+        unit: Unit::State,
+        presence: WhenKnown,
+        read: Read::Evidence(|input, emit| of_pair(input, emit, |postgres| postgres.roles_changed.map(state))),
     },
     Metric {
         name: "standby_postgres_commits_blocked",

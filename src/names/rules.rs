@@ -21,6 +21,7 @@ closed_list! {
         ReplicationUnknown = "StandbyReplicationUnknown",
         FailoverNotReady = "StandbyFailoverNotReady",
         ReplicationFlapping = "StandbyReplicationFlapping",
+        RolesChanged = "StandbyRolesChanged",
         PostgresNoPrimary = "StandbyPostgresNoPrimary",
         PostgresSplitBrain = "StandbyPostgresSplitBrain",
         PostgresTimelineDiverged = "StandbyPostgresTimelineDiverged",

@@ -226,8 +226,8 @@ async fn exchange<S>(
     let service = service_fn(|request| async move {
         let response = match routes::asks_to_reload(&request) {
             _ if over_limit => answer::too_many_connections(),
-            true => routes::reload(&request, caller.address, &state).await,
-            false => routes::respond(&request, caller, &state),
+            true => routes::reload(&request, caller.address, state).await,
+            false => routes::respond(&request, caller, state),
         };
         Ok::<_, Infallible>(response)
     });

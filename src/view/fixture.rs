@@ -210,6 +210,7 @@ pub fn unknown() -> View {
             growing: false,
             established: true,
             commits_blocked: None,
+            roles_changed: None,
             archiver_failing: None,
             contradiction: None,
         }),

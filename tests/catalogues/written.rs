@@ -49,6 +49,14 @@ pub fn written() -> Vec<Written> {
             &[2, 3, 4],
         ),
         one(
+            "StandbyRolesChanged",
+            "info",
+            "standby_postgres_roles_changed",
+            &[],
+            runs(&[(1, NO), (1, is(0.0)), (3, is(1.0)), (1, is(0.0))]),
+            &[2, 3, 4],
+        ),
+        one(
             "StandbyPostgresNoPrimary",
             "critical",
             "standby_postgres_primary_up",

@@ -140,13 +140,11 @@ async fn each_query_of_the_dashboard_has_data() -> Result<()> {
     let drift = "standby_search_documents_drift{pair=\"shop\"} == 1";
     monitoring.prometheus.wait_for(drift, SOON).await?;
     let all = wait_until("each query has data", SOON, async || {
-        let mut still = Vec::new();
-        for panel in missing.drain(..) {
-            if monitoring.prometheus.query(&panel.expression).await?.is_empty() {
-                still.push(panel);
+        for panel in missing.clone() {
+            if !monitoring.prometheus.query(&panel.expression).await?.is_empty() {
+                missing.retain(|other| other.expression != panel.expression);
             }
         }
-        missing = still;
         own.search.add("catalog", written, 100).await?;
         written += 100;
         Ok(missing.is_empty().then_some(()))

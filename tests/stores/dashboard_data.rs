@@ -32,13 +32,11 @@ async fn each_query_of_the_dashboard_has_data() -> Result<()> {
     let mut missing = expressions_in("kvstore-config.json", "shop");
     assert!(missing.len() > 20, "only {} queries were found", missing.len());
     let all = wait_until("each query has data", SOON, async || {
-        let mut still = Vec::new();
-        for panel in missing.drain(..) {
-            if monitoring.prometheus.query(&panel.expression).await?.is_empty() {
-                still.push(panel);
+        for panel in missing.clone() {
+            if !monitoring.prometheus.query(&panel.expression).await?.is_empty() {
+                missing.retain(|other| other.expression != panel.expression);
             }
         }
-        missing = still;
         Ok(missing.is_empty().then_some(()))
     })
     .await;

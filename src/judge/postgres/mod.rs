@@ -93,6 +93,8 @@ pub fn evidence(
     let wal_rate = primary.and_then(|_| history.ring.rate());
     let (growing, held_until) = growing(channel, &counted, history, lag, now);
     changes.extend(held_until);
+    let (roles_changed, told_until) = history.roles_change.recent(now);
+    changes.extend(told_until);
     let established = established(channel, &counted, history, now);
     let evidence = PostgresEvidence {
         source: PostgresSource::Servers,
@@ -110,6 +112,7 @@ pub fn evidence(
         growing,
         established,
         commits_blocked: primary.and_then(|primary| commits_blocked(&primary, history)),
+        roles_changed,
         archiver_failing: primary.and_then(|primary| primary.primary.archiver_failing),
         contradiction: contradicts,
         standbys,

@@ -69,6 +69,7 @@ pub static RULES: &[Rule] = &[
     // Before all other warnings: of those that are met the last one's reason is told, and each knows better what is in the way.
     failover::NOT_READY,
     forecast::FLAPPING,
+    replication::ROLES_CHANGED,
     replication::NO_PRIMARY,
     postgres::SPLIT_BRAIN,
     postgres::TIMELINE_DIVERGED,

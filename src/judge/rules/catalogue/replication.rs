@@ -46,3 +46,22 @@ pub(super) const NO_PRIMARY: Rule = Rule {
              it stays down (fence it), look at what the standby would lose, and promote the standby.",
     reason: Some(Reason::NoPrimary),
 };
+
+pub(super) const ROLES_CHANGED: Rule = Rule {
+    name: RuleName::RolesChanged,
+    severity: Severity::Info,
+    about: About::Pair,
+    condition: Condition::All(&[Compare::holds("standby_postgres_roles_changed")]),
+    threshold: None,
+    hold: AT_ONCE,
+    keep: AT_ONCE,
+    summary: "Another node is the primary now: a promotion took place.",
+    description: &[
+        Part::Text("The primary of pair "),
+        Part::Pair,
+        Part::Text(" became another node within the last half hour."),
+    ],
+    remedy: "1. If nobody promoted it on purpose, find out who did, and whether the former primary is down. 2. Rejoin the former primary \
+             as a standby, or rebuild it. 3. Rebuild the search index, and look at what the other channels say.",
+    reason: None,
+};
