@@ -64,3 +64,14 @@ fn rates_come_from_what_was_written_since_it_began() {
     assert!((recent - 20.0).abs() < 0.5, "{recent}");
     assert!((whole - 15_000.0 / 900.0).abs() < 0.1, "{whole}");
 }
+
+#[test]
+fn a_count_in_the_middle_of_filling_an_index_is_not_all_that_was_written() {
+    let mut written = written();
+    written.record(&index("a", 100, Some((100, 100))), at(1));
+    written.record(&index("b", 0, None), at(2));
+    written.record(&index("b", 800, Some((187, 800))), at(3));
+    assert_eq!(written.documents("catalog"), Some(800), "the rest cannot be found yet");
+    written.record(&index("b", 800, Some((799, 800))), at(9));
+    assert_eq!(written.documents("catalog"), Some(799), "nothing is written any more: the count is right");
+}

@@ -172,6 +172,7 @@ impl IndexWritten {
         if !uuids.is_empty() {
             self.uuids = uuids;
         }
+        let before = self.sum;
         if let Some(indexed) = index.indexed {
             self.sum += match self.counter {
                 Some(before) if indexed >= before => indexed - before,
@@ -187,6 +188,10 @@ impl IndexWritten {
         let at = index.indexed_when_counted.or(index.indexed).unwrap_or_default();
         if self.counted != Some((documents, at)) {
             self.counted = Some((documents, at));
+            // A count tells what can be found by now: of an index that is just being filled that is less than what was written.
+            if self.renewed.is_some() && self.sum > before {
+                return;
+            }
             // a default is right: see above.
             let since = index.indexed.map_or(0, |indexed| indexed.saturating_sub(at));
             self.base = Some((documents, self.sum.saturating_sub(since)));
