@@ -72,6 +72,26 @@ fn a_count_in_the_middle_of_filling_an_index_is_not_all_that_was_written() {
     written.record(&index("b", 0, None), at(2));
     written.record(&index("b", 800, Some((187, 800))), at(3));
     assert_eq!(written.documents("catalog"), Some(800), "the rest cannot be found yet");
-    written.record(&index("b", 800, Some((799, 800))), at(9));
-    assert_eq!(written.documents("catalog"), Some(799), "nothing is written any more: the count is right");
+    written.record(&index("b", 800, Some((500, 800))), at(9));
+    assert_eq!(written.documents("catalog"), Some(800), "nor now: engines may take their time with it");
+    written.record(&index("b", 800, Some((799, 800))), at(40));
+    assert_eq!(written.documents("catalog"), Some(799), "nothing was written for long: the count is right");
+    written.record(&index("b", 810, Some((799, 800))), at(41));
+    assert_eq!(written.documents("catalog"), Some(809));
+    written.record(&index("b", 810, Some((850, 810))), at(42));
+    assert_eq!(written.documents("catalog"), Some(850), "more can be found than was seen to be written");
+}
+
+#[test]
+fn a_count_whose_total_is_not_known_counts_once() {
+    let mut written = written();
+    let counted = |indexed: u64| {
+        let mut facts = index("a", indexed, Some((0, 0)));
+        facts.indices[0].indexed_when_counted = None;
+        facts
+    };
+    written.record(&counted(0), at(1));
+    written.record(&counted(300), at(2));
+    written.record(&counted(300), at(3));
+    assert_eq!(written.documents("catalog"), Some(300));
 }

@@ -12,6 +12,8 @@ use crate::trend::theil_sen;
 
 /// Points of the rate's window.
 const POINTS: u32 = 60;
+/// After this long without a write all that was written can be found, whatever the engine's usual refresh interval is.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// One engine's indices.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +37,8 @@ pub(super) struct IndexWritten {
     sum: u64,
     /// Documents that it was known to hold, and what had been written then.
     base: Option<(u64, u64)>,
-    /// The count that the base comes from.
-    counted: Option<(u64, u64)>,
+    /// The count that was looked at last, and the engine's counter when it was made.
+    counted: Option<(u64, Option<u64>)>,
     /// It was seen to be missing or made anew: what had been written then.
     renewed: Option<u64>,
 }
@@ -67,8 +69,9 @@ impl NodeWritten {
 
     pub(super) fn record(&mut self, facts: &SearchFacts, asked: Moment) {
         let before = self.sum();
+        let settled = self.still_since().is_some_and(|since| asked.since(since) >= SETTLED);
         for index in &facts.indices {
-            self.indices.entry(index.name.clone()).or_default().record(index);
+            self.indices.entry(index.name.clone()).or_default().record(index, settled);
         }
         self.first.get_or_insert(asked);
         if self.sum() > before {
@@ -152,7 +155,8 @@ impl NodeWritten {
 }
 
 impl IndexWritten {
-    fn record(&mut self, index: &IndexFacts) {
+    /// `settled`: nothing was written lately, as far as the readings before this one tell.
+    fn record(&mut self, index: &IndexFacts, settled: bool) {
         match index.exists {
             Some(false) => {
                 // The next one of this name begins at 0.
@@ -184,18 +188,18 @@ impl IndexWritten {
             self.counter = Some(indexed);
         }
         let Some(documents) = index.documents else { return };
-        // a default is right: without a total only what is seen to be written from here on comes on top of the count.
-        let at = index.indexed_when_counted.or(index.indexed).unwrap_or_default();
-        if self.counted != Some((documents, at)) {
-            self.counted = Some((documents, at));
-            // A count tells what can be found by now: of an index that is just being filled that is less than what was written.
-            if self.renewed.is_some() && self.sum > before {
-                return;
-            }
-            // a default is right: see above.
-            let since = index.indexed.map_or(0, |indexed| indexed.saturating_sub(at));
-            self.base = Some((documents, self.sum.saturating_sub(since)));
+        if self.counted == Some((documents, index.indexed_when_counted)) {
+            return;
         }
+        self.counted = Some((documents, index.indexed_when_counted));
+        // A count tells what can be found by now: of an index that is being filled that is less than what was written.
+        let estimate = self.base.map(|(counted, at)| counted + (self.sum - at)).filter(|_| self.renewed.is_some());
+        if estimate.is_some_and(|estimate| documents < estimate) && !(settled && self.sum == before) {
+            return;
+        }
+        // Without both totals only what is seen to be written from here on comes on top of the count.
+        let since = index.indexed.zip(index.indexed_when_counted).map_or(0, |(now, then)| now.saturating_sub(then)); // a default is right: see above
+        self.base = Some((documents, self.sum.saturating_sub(since)));
     }
 
     fn is_new(&mut self) {
