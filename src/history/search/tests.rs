@@ -95,3 +95,13 @@ fn a_count_whose_total_is_not_known_counts_once() {
     written.record(&counted(300), at(3));
     assert_eq!(written.documents("catalog"), Some(300));
 }
+
+#[test]
+fn it_stands_still_for_as_long_as_readings_have_seen() {
+    let mut written = written();
+    written.record(&index("a", 100, None), at(1));
+    written.record(&index("a", 200, None), at(6));
+    assert_eq!(written.still_for(), Some(Duration::ZERO), "whatever the time is now");
+    written.record(&index("a", 200, None), at(11));
+    assert_eq!(written.still_for(), Some(Duration::from_secs(5)));
+}

@@ -20,8 +20,9 @@ const SETTLED: Duration = Duration::from_secs(30);
 pub struct NodeWritten {
     indices: BTreeMap<String, IndexWritten>,
     points: VecDeque<(Moment, u64)>,
-    /// The first reading, and the newest that had more than the one before.
+    /// The first reading, the newest, and the newest that had more than the one before.
     first: Option<Moment>,
+    looked: Option<Moment>,
     risen: Option<Moment>,
     window: Duration,
 }
@@ -55,12 +56,12 @@ pub struct Rates {
 impl NodeWritten {
     /// Nothing seen yet.
     pub const fn new(window: Duration) -> Self {
-        Self { indices: BTreeMap::new(), points: VecDeque::new(), first: None, risen: None, window }
+        Self { indices: BTreeMap::new(), points: VecDeque::new(), first: None, looked: None, risen: None, window }
     }
 
     /// With what was saved of its indices.
     pub(super) fn restored(window: Duration, indices: BTreeMap<String, IndexWritten>) -> Self {
-        Self { indices, points: VecDeque::new(), first: None, risen: None, window }
+        Self { indices, points: VecDeque::new(), first: None, looked: None, risen: None, window }
     }
 
     pub(super) const fn indices(&self) -> &BTreeMap<String, IndexWritten> {
@@ -74,6 +75,7 @@ impl NodeWritten {
             self.indices.entry(index.name.clone()).or_default().record(index, settled);
         }
         self.first.get_or_insert(asked);
+        self.looked = Some(asked);
         if self.sum() > before {
             self.risen = Some(asked);
         }
@@ -126,6 +128,11 @@ impl NodeWritten {
         self.risen.or(self.first)
     }
 
+    /// For how long nothing has been written, as the newest reading proves it: what came after that, nobody has seen.
+    pub fn still_for(&self) -> Option<Duration> {
+        self.looked.zip(self.still_since()).map(|(looked, since)| looked.since(since))
+    }
+
     /// Its indices are whole: what made them anew is over.
     pub(super) fn is_whole(&mut self) {
         self.indices.values_mut().for_each(|index| index.renewed = None);
@@ -149,7 +156,7 @@ impl NodeWritten {
     }
 
     pub(super) fn forget_moments(&mut self) {
-        (self.first, self.risen) = (None, None);
+        (self.first, self.looked, self.risen) = (None, None, None);
         self.points.clear();
     }
 }

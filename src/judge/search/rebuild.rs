@@ -125,8 +125,7 @@ impl Sight<'_> {
             return (RebuildEvidence { detail: Some(detail), progress, ..in_state(RebuildState::Idle) }, None);
         }
         let limit = self.channel.rebuild_stalls_after;
-        let stalls_at = self.written.still_since().map(|still| still + limit);
-        let stalled = stalls_at.is_none_or(|at| now >= at);
+        let stalled = self.written.still_for().is_none_or(|still| still >= limit);
         let began = self.history.rebuild(node).and_then(|rebuild| rebuild.began);
         let running_for = began.map(|(at, _)| now.since(at));
         let Some((done, expected)) = totals else {
@@ -135,7 +134,7 @@ impl Sight<'_> {
             );
             let state = if stalled { RebuildState::Unknown } else { RebuildState::Rebuilding };
             let uncounted = (!stalled).then(|| node.clone());
-            return (RebuildEvidence { state, running_for, uncounted, ..unknown }, stalls_at.filter(|_| !stalled));
+            return (RebuildEvidence { state, running_for, uncounted, ..unknown }, None);
         };
         let text = format!("{done} of {expected} documents are written on {node}");
         if stalled {
@@ -162,7 +161,7 @@ impl Sight<'_> {
             running_for,
             uncounted,
         };
-        (evidence, stalls_at)
+        (evidence, None)
     }
 }
 

@@ -116,11 +116,14 @@ fn a_rebuild_that_stops_has_stalled_and_goes_on() {
     let mut timeline = Timeline::promoted();
     timeline.derive(102);
     timeline.rebuilds(200, 400);
-    for seconds in (405..1300).step_by(5) {
+    for seconds in (405..1301).step_by(5) {
         let evidence = timeline.holds(seconds, "beta", "b", Some((0, 0)), 20_000);
         let stopped_for = seconds - 400;
         let expected = if stopped_for < 900 { RebuildState::Rebuilding } else { RebuildState::Stalled };
         assert_eq!(evidence.rebuild.state, expected, "{stopped_for}");
+        // That nobody has looked is no proof that nothing was written.
+        let later = timeline.at(seconds + 4).0.rebuild.state;
+        assert_eq!(later, expected, "{stopped_for} and 4 s without a look");
     }
     let (stalled, _) = timeline.at(1301);
     assert_eq!(state_of(&stalled), (RebuildState::Stalled, Some(Reason::RebuildStalled)));
