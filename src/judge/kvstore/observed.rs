@@ -46,7 +46,8 @@ pub(super) fn evidence(
     let now_differs =
         facts.differing + facts.still_differing + facts.missing.iter().map(|(_, count)| count).sum::<u64>();
     #[allow(clippy::cast_precision_loss, reason = "some thousands")]
-    let ratio = (compared.compared > 0).then(|| drifted as f64 / compared.compared as f64);
+    // Whose the missing keys are is not known without a primary: then no number is told, only that something differs.
+    let ratio = (compared.compared > 0 && primary.is_some()).then(|| drifted as f64 / compared.compared as f64);
     let evidence = ObservedEvidence {
         compared: compared.compared,
         differing: compared.differing,
