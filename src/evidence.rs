@@ -51,6 +51,14 @@ pub struct PairEvidence {
 }
 
 impl PairEvidence {
+    /// What is said of each configured channel.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        let postgres = self.postgres.iter().map(|postgres| &postgres.verdict);
+        let config = self.config.iter().map(|config| &config.verdict);
+        let kvstore = self.kvstore.iter().map(|kvstore| &kvstore.verdict);
+        postgres.chain(config).chain(kvstore).chain(self.search.iter().map(|search| &search.verdict))
+    }
+
     /// The channels that replicate, as opposed to being rebuilt or only reached, and whether that is proven. One of which nothing has
     /// been seen yet is left out: the agent has just started.
     pub fn replicating(&self) -> impl Iterator<Item = (Channel, bool)> + '_ {

@@ -112,6 +112,11 @@ impl<T> Latest<T> {
         matches!(self, Self::Have(held) if held.asked > reading.asked)
     }
 
+    /// It was asked at or after this moment, and has answered or failed.
+    pub fn is_of(&self, since: Moment) -> bool {
+        matches!(self, Self::Have(held) if held.asked >= since)
+    }
+
     /// Why the newest run failed, if it did.
     pub fn failure(&self) -> Option<&Failure> {
         match self {

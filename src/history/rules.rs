@@ -8,6 +8,9 @@ use crate::clock::{Moment, WallTime};
 use crate::names::{Channel, RuleName, Severity};
 use crate::snapshot::FindingState;
 
+/// An alert of which nothing was heard for so long is over, for whoever is told: each is pushed with an end so far ahead.
+pub const TOLD_FOR: Duration = Duration::from_secs(180);
+
 /// Which alert a timer belongs to. One rule may have two severities, and one rule over all channels has an alert of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertKey {
@@ -34,11 +37,31 @@ pub struct Timer {
     pub kept_since: Option<Moment>,
     /// The value that last met the condition; `None` if it was infinite.
     pub value: Option<f64>,
+    /// As it was when somebody looked last: see [`RuleTimers::stand_still`].
+    #[serde(skip)]
+    pub stands: Option<Stands>,
+}
+
+/// What an alert is while nobody can look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// What it was.
+    AsItWas,
+    /// It fired so long ago that it is over for whoever was told: it may not begin again before somebody has looked.
+    Quiet,
 }
 
 impl Timer {
+    /// Met for the first time.
+    pub const fn new(key: AlertKey, since: Moment, since_wall: WallTime) -> Self {
+        Self { key, since, since_wall, firing: false, kept_since: None, value: None, stands: None }
+    }
+
     /// How far the alert has come.
     pub const fn state(&self) -> FindingState {
+        if matches!(self.stands, Some(Stands::Quiet)) {
+            return FindingState::Pending;
+        }
         match (self.firing, self.kept_since) {
             (false, _) => FindingState::Pending,
             (true, None) => FindingState::Firing,
@@ -52,6 +75,9 @@ impl Timer {
 #[serde(transparent)]
 pub struct RuleTimers {
     timers: Vec<Timer>,
+    /// Since when some of them stand still.
+    #[serde(skip)]
+    standing: Option<Moment>,
 }
 
 /// Both clocks at one instant.
@@ -79,11 +105,13 @@ impl RuleTimers {
     /// (`rules/alerting.go`: fires at the first evaluation at which the time since the first one is at least `hold`).
     pub fn met(&mut self, key: AlertKey, value: f64, hold: Duration, instant: Instant) -> &Timer {
         let index = self.timers.iter().position(|timer| timer.key == key).unwrap_or_else(|| {
-            let Instant { now, wall } = instant;
-            self.timers.push(Timer { key, since: now, since_wall: wall, firing: false, kept_since: None, value: None });
+            self.timers.push(Timer::new(key, instant.now, instant.wall));
             self.timers.len() - 1
         });
         let timer = &mut self.timers[index];
+        if timer.stands.is_some() {
+            return timer;
+        }
         timer.value = value.is_finite().then_some(value);
         timer.kept_since = None;
         timer.firing |= instant.now.since(timer.since) >= hold;
@@ -94,6 +122,9 @@ impl RuleTimers {
     pub fn not_met(&mut self, key: AlertKey, keep: Duration, now: Moment) -> Option<&Timer> {
         let index = self.timers.iter().position(|timer| timer.key == key)?;
         let timer = &mut self.timers[index];
+        if timer.stands.is_some() {
+            return self.timers.get(index);
+        }
         let kept_since = *timer.kept_since.get_or_insert(now);
         if timer.firing && now.since(kept_since) < keep {
             return self.timers.get(index);
@@ -105,10 +136,50 @@ impl RuleTimers {
     /// Nobody looked for `gap`, until now (the agent was stopped, the machine was paused). As in Prometheus after a
     /// restart, that time does not count towards a hold time: it proves nothing.
     pub fn unobserved(&mut self, gap: Duration) {
-        for timer in self.timers.iter_mut().filter(|timer| !timer.firing) {
-            timer.since = timer.since + gap;
-            timer.since_wall = WallTime(timer.since_wall.0 + gap.as_secs_f64());
+        for timer in &mut self.timers {
+            if !timer.firing {
+                timer.put_off(gap);
+            } else if gap > TOLD_FOR {
+                timer.stands = Some(Stands::Quiet);
+            }
         }
+    }
+
+    /// From `now` on nobody can look (nothing has been asked yet): alerts that there are neither end nor come further, and that time
+    /// does not count. Else each restart would end what still goes on, or fire what has ended.
+    pub fn stand_still(&mut self, now: Moment) {
+        if self.timers.is_empty() {
+            return;
+        }
+        self.standing.get_or_insert(now);
+        for timer in &mut self.timers {
+            timer.stands.get_or_insert(Stands::AsItWas);
+        }
+    }
+
+    /// Since when some alerts stand still.
+    pub const fn standing(&self) -> Option<Moment> {
+        self.standing
+    }
+
+    /// From `now` on somebody looks again.
+    pub fn look(&mut self, now: Moment) {
+        let Some(since) = self.standing.take() else { return };
+        let gap = now.since(since);
+        for timer in self.timers.iter_mut().filter(|timer| timer.stands.is_some()) {
+            timer.stands = None;
+            if !timer.firing {
+                timer.put_off(gap);
+            }
+            timer.kept_since = timer.kept_since.map(|kept| kept + gap);
+        }
+    }
+}
+
+impl Timer {
+    fn put_off(&mut self, gap: Duration) {
+        self.since = self.since + gap;
+        self.since_wall = WallTime(self.since_wall.0 + gap.as_secs_f64());
     }
 }
 
@@ -169,5 +240,38 @@ mod tests {
         restored.unobserved(seconds(3600));
         assert_eq!(restored.met(KEY, 1.0, seconds(60), at(3730)).state(), FindingState::Pending);
         assert_eq!(restored.met(KEY, 1.0, seconds(60), at(3760)).state(), FindingState::Firing);
+    }
+
+    #[test]
+    fn while_nobody_looks_nothing_ends_and_nothing_comes_further() {
+        let mut timers = RuleTimers::default();
+        timers.stand_still(at(0).now);
+        assert_eq!(timers, RuleTimers::default(), "nothing stands where there is nothing");
+        timers.met(KEY, 1.0, seconds(60), at(0));
+        timers.stand_still(at(50).now);
+        assert!(timers.not_met(KEY, Duration::ZERO, at(55).now).is_some(), "it does not end");
+        assert_eq!(timers.met(KEY, 1.0, seconds(60), at(70)).state(), FindingState::Pending, "it does not fire");
+        timers.look(at(70).now);
+        assert_eq!(timers.met(KEY, 1.0, seconds(60), at(79)).state(), FindingState::Pending);
+        assert_eq!(timers.met(KEY, 1.0, seconds(60), at(80)).state(), FindingState::Firing, "50 s, and 10 more");
+        timers.stand_still(at(90).now);
+        assert_eq!(timers.not_met(KEY, Duration::ZERO, at(91).now).map(Timer::state), Some(FindingState::Firing));
+        timers.look(at(92).now);
+        assert!(timers.not_met(KEY, Duration::ZERO, at(92).now).is_none(), "now it is known to be over");
+    }
+
+    #[test]
+    fn what_was_over_for_others_does_not_begin_again_before_somebody_has_looked() {
+        let mut timers = RuleTimers::default();
+        timers.met(KEY, 1.0, Duration::ZERO, at(0));
+        let mut soon = timers.clone();
+        soon.unobserved(TOLD_FOR);
+        soon.stand_still(at(180).now);
+        assert_eq!(soon.met(KEY, 1.0, Duration::ZERO, at(181)).state(), FindingState::Firing, "it goes on");
+        timers.unobserved(TOLD_FOR + seconds(1));
+        timers.stand_still(at(181).now);
+        assert_eq!(timers.met(KEY, 1.0, Duration::ZERO, at(182)).state(), FindingState::Pending, "nobody knows");
+        timers.look(at(183).now);
+        assert_eq!(timers.met(KEY, 1.0, Duration::ZERO, at(183)).state(), FindingState::Firing, "it was not over");
     }
 }

@@ -14,7 +14,7 @@ use crate::judge;
 use crate::judge::readiness::{Beside, Situation};
 use crate::judge::rules::RuleBook;
 use crate::metrics;
-use crate::names::Name;
+use crate::names::{Name, Reason};
 use crate::snapshot::View;
 
 /// All that a view is derived from, but for the timers, which evaluation advances.
@@ -48,6 +48,7 @@ pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTi
     let evidence = evidence(known, now);
     let probes = known.readings.health(known.pair, now);
     let mut samples = metrics::evidence_samples(known.pair, &evidence, &probes);
+    let stands = stand_or_look(known, &evidence, timers, now);
     let (findings, hold_runs_out) = known.rules.evaluate(known.pair, &samples, timers, now, wall);
     let (level, channels) = judge::level::channel_views(known.pair, &evidence, &findings);
     samples.extend(metrics::verdict_samples(known.pair, level, &channels));
@@ -55,10 +56,23 @@ pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTi
         // Judged was what both agents see; each shows of the nodes its own one only.
         metrics::keep_own(&mut samples, &seat.node);
     }
-    let next_change = evidence.next_change.into_iter().chain(hold_runs_out).min();
+    let next_change = evidence.next_change.into_iter().chain(hold_runs_out).chain(stands).min();
     let pair = known.pair.name.clone();
     let view = View { pair, made: now, made_wall: wall, level, channels, evidence, probes, samples, findings };
     Derived { view, next_change }
+}
+
+/// Alerts that stand still go on as soon as everything has been seen again; gives the moment at which they do in any case.
+fn stand_or_look(known: Known<'_>, evidence: &PairEvidence, timers: &mut RuleTimers, now: Moment) -> Option<Moment> {
+    let since = timers.standing()?;
+    let longest = since + LONGEST_STILL;
+    let waits = |reason: Option<Reason>| matches!(reason, Some(Reason::NotSeenYet | Reason::Starting));
+    let seen = known.readings.all_of(since, known.pair) && !evidence.verdicts().any(|verdict| waits(verdict.reason));
+    if seen || now >= longest {
+        timers.look(now);
+        return None;
+    }
+    Some(longest)
 }
 
 fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
@@ -180,3 +194,6 @@ pub const GRACE: Duration = Duration::from_millis(250);
 
 /// Nothing that is shown may stay for longer than this without the hub having looked again.
 pub const LONGEST_SHOWN: Duration = Duration::from_secs(30);
+
+/// So long do alerts stand still after a start or a pause, at most: what cannot be asked by then is judged as it is.
+const LONGEST_STILL: Duration = Duration::from_secs(30);

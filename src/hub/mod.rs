@@ -15,6 +15,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod transitions;
+mod waking;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
 use crate::names::Name;
 use crate::snapshot::Snapshot;
-use crate::state_file::{Present, Saved, StateFile};
+use crate::state_file::{Saved, StateFile};
 
 use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
 use histories::Histories;
@@ -90,7 +91,7 @@ impl Hub {
         let file = StateFile::new(&common.state_directory, &pair.name);
         let saved = match (before, &common.keeping) {
             (Some(before), _) => before,
-            (None, Some(keeping)) => load(file.clone(), keeping.boot.clone()).await,
+            (None, Some(keeping)) => saving::load(file.clone(), keeping.boot.clone()).await,
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());
@@ -149,19 +150,6 @@ impl Hub {
     }
 }
 
-async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
-    let loaded =
-        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
-    match loaded.await {
-        Ok(Ok(saved)) => saved.unwrap_or_default(),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "state is not used; pending alerts begin anew");
-            Saved::default()
-        }
-        Err(_) => Saved::default(),
-    }
-}
-
 /// What the task owns.
 struct Core {
     pair: Arc<PairConfig>,
@@ -175,8 +163,12 @@ struct Core {
     peers: Peers,
     timers: RuleTimers,
     pause: PauseDetector,
+    /// The last step failed by a mistake of ours.
+    stumbled: bool,
     number: u64,
     next_change: Option<Moment>,
+    /// From then on the last snapshot shows nothing any more.
+    shown_until: Option<Moment>,
     transitions: Transitions,
     day: SharedDay,
     state: watch::Sender<Saved>,
@@ -209,8 +201,10 @@ impl Core {
             peers: Peers::new(&pair),
             timers: saved.timers,
             pause: PauseDetector::new(now, wall),
+            stumbled: false,
             number: 0,
             next_change: None,
+            shown_until: None,
             transitions: Transitions::default(),
             day: SharedDay::new(Day::restored(saved.changes)),
             state,
@@ -226,6 +220,8 @@ impl Core {
             state_directory: common.state_directory.clone(),
             fleeting: common.keeping.is_none(),
         };
+        // What was saved was seen by nobody since.
+        core.timers.stand_still(now);
         core.histories.restore(saved.postgres, now);
         core.histories.restore_search(saved.search, &core.pair);
         core.histories.restore_canaries(saved.kvstore);
@@ -249,17 +245,14 @@ impl Core {
                     while let Ok(more) = told.try_recv() {
                         all.push(more);
                     }
-                    let (now, wall) = (clock::now(), clock::wall());
-                    publish.send_replace(self.advance(all, now, wall));
+                    publish.send_replace(self.step(all));
                 }
                 () = until(self.next_change) => {
-                    let (now, wall) = (clock::now(), clock::wall());
-                    publish.send_replace(self.advance(Vec::new(), now, wall));
+                    publish.send_replace(self.step(Vec::new()));
                 }
                 Ok(()) = other_rules.changed() => {
                     self.rules = other_rules.borrow_and_update().clone();
-                    let (now, wall) = (clock::now(), clock::wall());
-                    publish.send_replace(self.advance(Vec::new(), now, wall));
+                    publish.send_replace(self.step(Vec::new()));
                 }
                 _ = &mut stopped => return self.hand_over(),
             }
@@ -278,21 +271,14 @@ impl Core {
         schedule::start(&self.pair, &self.state_directory, inbox, &listeners, canaries)
     }
 
-    /// Takes in what was told and derives the next snapshot. If the machine was paused from outside since the last one,
-    /// nothing from before is believed, nor what came in with this waking.
+    /// Takes in what was told and derives the next snapshot.
     fn advance(&mut self, mut all: Vec<Told>, now: Moment, wall: WallTime) -> Arc<Snapshot> {
         // They stand in the order in which tasks got a place in the inbox; what follows from them goes by their own moments.
         all.sort_by_key(Told::answered);
         for told in all {
             self.take(told, now, wall);
         }
-        if self.pause.tick(now, wall) {
-            tracing::warn!(pair = %self.pair.name, "this machine was paused; all readings are dropped");
-            self.readings = self.readings.dropped();
-            self.histories.forget_moments(&self.pair);
-            self.role_file = None;
-            self.peers.forget();
-        }
+        self.wake(now, wall);
         let snapshot = self.snapshot(now, wall);
         let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
         self.took.store(took, Ordering::Relaxed);
@@ -353,8 +339,10 @@ impl Core {
             let dropped = self.readings.dropped();
             let known = Known { readings: &dropped, role_file: None, ..known };
             // The timers go on from here; what may never be shown does not advance them.
+            let mut timers = self.timers.clone();
+            timers.stand_still(shown_until);
             let then = WallTime(wall.0 + shown_until.since(now).as_secs_f64());
-            derive::view(known, &mut self.timers.clone(), shown_until, then).view
+            derive::view(known, &mut timers, shown_until, then).view
         };
         let complete = self.readings.complete(&self.pair);
         self.histories.note(&view.evidence, now);
@@ -382,7 +370,7 @@ impl Core {
         self.transitions.tell(&view, complete);
         let level_changed = self.day.with(|day| day.record(&view, complete));
         self.keep(now, level_changed);
-        self.next_change = Some(next_change);
+        (self.next_change, self.shown_until) = (Some(next_change), Some(shown_until));
         self.number += 1;
         let own = self.pair.seat.as_ref().map(|seat| Arc::new(self.peers.report(seat, &self.readings)));
         Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until).with_own(own))
@@ -412,16 +400,6 @@ impl Core {
             }
             changed
         });
-    }
-
-    /// The newest state, also for the last write.
-    fn hand_over(self) -> Saved {
-        let search = self.pair.search.is_some().then(|| self.histories.search.saved());
-        let kvstore = self.histories.kvstore.tracker.clone();
-        let changes = self.day.with(|day| day.changes().cloned().collect());
-        let saved = Saved { timers: self.timers, postgres: self.histories.saved(), search, kvstore, changes };
-        self.state.send_replace(saved.clone());
-        saved
     }
 
     /// Probes that go by roles are told when who is what has changed, not each time that it is proven again.

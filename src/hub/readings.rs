@@ -129,6 +129,15 @@ impl Readings {
             && (!pair.has(Channel::Kvstore) || asked(&self.kvstore))
     }
 
+    /// Every configured probe was asked at or after this moment, and has come back.
+    pub fn all_of(&self, since: Moment, pair: &PairConfig) -> bool {
+        self.postgres.values().all(|latest| latest.is_of(since))
+            && self.config.values().all(|latest| latest.is_of(since))
+            && self.search.values().all(|latest| latest.is_of(since))
+            && (pair.status_page().is_none() || self.status_page.is_of(since))
+            && (!pair.has(Channel::Kvstore) || self.kvstore.is_of(since))
+    }
+
     /// How each configured probe fares at `now`, in the order of channels and nodes of the configuration.
     pub fn health(&self, pair: &PairConfig, now: Moment) -> Vec<ProbeHealth> {
         let mut all = Vec::new();

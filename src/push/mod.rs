@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::{self, Moment};
 use crate::config::{Alerting, OnResolve};
+use crate::history::rules::TOLD_FOR;
 use crate::names::PushOutcome;
 use crate::snapshot::{Finding, Snapshot};
 use alert::{Alert, Identity, alerts_of};
@@ -70,7 +71,7 @@ struct Timing {
 
 const TIMING: Timing = Timing {
     resend: Duration::from_secs(60),
-    lives: Duration::from_secs(180),
+    lives: TOLD_FOR,
     deadline: Duration::from_secs(10),
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(30),

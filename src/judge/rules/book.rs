@@ -12,6 +12,9 @@ use crate::history::rules::{AlertKey, Instant, RuleTimers, Timer};
 use crate::names::{Channel, Name, RuleName};
 use crate::snapshot::{Finding, FindingState, Sample};
 
+/// In place of a sentence with numbers, while nobody can look.
+const STANDS: &str = "(So it was when it was seen last; it has not been looked at again yet.)";
+
 /// One rule as this site has set it.
 #[derive(Clone, Copy, Debug)]
 pub struct BookedRule {
@@ -103,6 +106,7 @@ impl RuleBook {
             firing: true,
             kept_since: None,
             value: Some(1.0),
+            stands: None,
         };
         Some(booked.finding(&Name::new(""), &timer))
     }
@@ -132,6 +136,9 @@ impl BookedRule {
 
     /// When the alert's state changes if the samples do not.
     fn runs_out(&self, timer: &Timer) -> Option<Moment> {
+        if timer.stands.is_some() {
+            return None;
+        }
         match timer.state() {
             FindingState::Pending => Some(timer.since + self.hold),
             FindingState::Firing => None,
@@ -150,7 +157,11 @@ impl BookedRule {
             since: timer.since,
             since_wall: timer.since_wall,
             summary: self.rule.summary,
-            description: render(self.rule.description, &filling),
+            description: match timer.stands {
+                None => render(self.rule.description, &filling),
+                // No number of before may be shown.
+                Some(_) => format!("{} {STANDS}", self.rule.summary),
+            },
             remedy: self.rule.remedy,
             reason: self.rule.reason,
         }
