@@ -102,6 +102,21 @@ impl RuleTimers {
         None
     }
 
+    /// The alerts of `before` that are gone, or kept only for a while, are again as they were: that they are not met was not seen. `passed`
+    /// has gone by since.
+    pub fn give_back(&mut self, before: Self, passed: Duration) {
+        for timer in before.timers {
+            match self.timers.iter_mut().find(|own| own.key == timer.key) {
+                Some(own) => own.kept_since = own.kept_since.and(timer.kept_since),
+                None => {
+                    let mut gone = Self { timers: vec![timer] };
+                    gone.unobserved(passed);
+                    self.timers.append(&mut gone.timers);
+                }
+            }
+        }
+    }
+
     /// Nobody looked for `gap`, until now (the agent was stopped, the machine was paused). As in Prometheus after a
     /// restart, that time does not count towards a hold time: it proves nothing.
     pub fn unobserved(&mut self, gap: Duration) {

@@ -12,6 +12,7 @@ mod role_exec;
 mod role_file;
 mod saving;
 mod schedule;
+mod settling;
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -34,7 +35,7 @@ use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
 use crate::names::Name;
 use crate::snapshot::Snapshot;
-use crate::state_file::{Present, Saved, StateFile};
+use crate::state_file::{Saved, StateFile};
 
 use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
 use histories::Histories;
@@ -43,6 +44,7 @@ use readings::Readings;
 use role_file::RoleFileReading;
 pub use saving::StateWrites;
 use schedule::{Canaries, Listeners, Told};
+use settling::Settling;
 use transitions::Transitions;
 
 /// Readings that may wait for the hub; a probe whose reading does not fit waits with it.
@@ -90,7 +92,7 @@ impl Hub {
         let file = StateFile::new(&common.state_directory, &pair.name);
         let saved = match (before, &common.keeping) {
             (Some(before), _) => before,
-            (None, Some(keeping)) => load(file.clone(), keeping.boot.clone()).await,
+            (None, Some(keeping)) => saving::load(file.clone(), keeping.boot.clone()).await,
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());
@@ -149,19 +151,6 @@ impl Hub {
     }
 }
 
-async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
-    let loaded =
-        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
-    match loaded.await {
-        Ok(Ok(saved)) => saved.unwrap_or_default(),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "state is not used; pending alerts begin anew");
-            Saved::default()
-        }
-        Err(_) => Saved::default(),
-    }
-}
-
 /// What the task owns.
 struct Core {
     pair: Arc<PairConfig>,
@@ -174,6 +163,7 @@ struct Core {
     role_file: Option<RoleFileReading>,
     peers: Peers,
     timers: RuleTimers,
+    settling: Settling,
     pause: PauseDetector,
     number: u64,
     next_change: Option<Moment>,
@@ -208,6 +198,7 @@ impl Core {
             role_file: None,
             peers: Peers::new(&pair),
             timers: saved.timers,
+            settling: Settling::from(now),
             pause: PauseDetector::new(now, wall),
             number: 0,
             next_change: None,
@@ -292,6 +283,7 @@ impl Core {
             self.histories.forget_moments(&self.pair);
             self.role_file = None;
             self.peers.forget();
+            self.settling = Settling::from(now);
         }
         let snapshot = self.snapshot(now, wall);
         let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
@@ -346,7 +338,11 @@ impl Core {
             role_file: self.role_file.as_ref(),
             peers: &self.peers,
         };
+        let complete = self.readings.complete(&self.pair);
+        let before = self.timers.clone();
         let Derived { view, next_change } = derive::view(known, &mut self.timers, now, wall);
+        let settles = self.settling.hold(&mut self.timers, before, (&view, complete), now);
+        let next_change = next_change.into_iter().chain(settles).min();
         let next_change = next_change.unwrap_or(now + LONGEST_SHOWN).min(now + LONGEST_SHOWN);
         let shown_until = next_change + GRACE;
         let expired = {
@@ -356,7 +352,6 @@ impl Core {
             let then = WallTime(wall.0 + shown_until.since(now).as_secs_f64());
             derive::view(known, &mut self.timers.clone(), shown_until, then).view
         };
-        let complete = self.readings.complete(&self.pair);
         self.histories.note(&view.evidence, now);
         self.acting.send_if_modified(|told| {
             let acts = peers::acts(&self.pair, &view.evidence);
