@@ -332,6 +332,7 @@ impl Core {
             role_file: self.role_file.as_ref(),
             peers: &self.peers,
         };
+        let complete = self.readings.complete(&self.pair);
         let Derived { view, next_change } = derive::view(known, &mut self.timers, now, wall);
         let next_change = next_change.unwrap_or(now + LONGEST_SHOWN).min(now + LONGEST_SHOWN);
         let shown_until = next_change + GRACE;
@@ -344,7 +345,6 @@ impl Core {
             let then = WallTime(wall.0 + shown_until.since(now).as_secs_f64());
             derive::view(known, &mut timers, shown_until, then).view
         };
-        let complete = self.readings.complete(&self.pair);
         self.histories.note(&view.evidence, now);
         self.acting.send_if_modified(|told| {
             let acts = peers::acts(&self.pair, &view.evidence);

@@ -55,15 +55,13 @@ pub fn evidence(
         (drift::told(evidence, drift), changes)
     });
     let (judged, changes): (Vec<_>, Vec<_>) = judged.unzip();
-    let most_drifted = judged.iter().map(|evidence| &evidence.drift);
-    let most_drifted = most_drifted.max_by_key(|drift| (drift.drifted_files, !drift.compared)).cloned();
+    let drift = drift::of_all(judged.iter().map(|evidence| &evidence.drift));
     let worst = judged.into_iter().max_by_key(|evidence| (!evidence.verdict.up, evidence.age));
     let mut evidence = worst.unwrap_or_else(|| {
         let detail = "which node is the standby is not known, so nobody can tell which copy counts";
         nothing_known(Verdict::unproven(Reason::RoleUnknown, detail, None))
     });
-    // a default is right: in it nothing is known.
-    evidence.drift = most_drifted.unwrap_or_default();
+    evidence.drift = drift;
     (evidence, changes.into_iter().flatten().min())
 }
 

@@ -52,11 +52,13 @@ pub fn evidence(
         changes.extend(observed.runs_out(now, observed::stale_after(channel)));
         observed::evidence(channel, observed, history, roles, now)
     });
+    // Later canaries may leave what an `ok` one proved as it is; it runs out all the same.
+    changes.extend(history.last_ok().map(|ok| ok.asked + channel.schedule.stale_after));
     let fresh = latest.fresh(now, channel.schedule.stale_after);
     let known = Known { channel, latest, fresh, history, observed, roles, now };
     let verdict = match proof {
         Proof::Reachability => known.reachability(),
-        Proof::Observed => known.observed_alone(),
+        Proof::Observed => known.observed_alone(&stores),
         Proof::RoundTrip | Proof::Path => known.canaries(),
     };
     let facts = fresh.ok().map(|(facts, _)| facts);
@@ -71,7 +73,7 @@ pub fn evidence(
         outcomes: if proof == Proof::Reachability { Vec::new() } else { history.outcomes() },
         blocked_for: refused.and(history.blocked_since()).map(|since| now.since(since)),
         stores: answering(pair, facts),
-        at_risk: written.and_then(|facts| facts.more.at_risk),
+        at_risk: written.filter(|facts| known.went_the_present_way(facts)).and_then(|facts| facts.more.at_risk),
         canaries: known.about_canaries(proofs, &mut changes),
         observed: known.observed.map(|(observed, _)| observed),
     };
@@ -121,7 +123,7 @@ impl Known<'_> {
                 return Verdict::unproven(reason, detail, last_ok);
             }
         };
-        if facts.primary.0 != *primary || !self.roles.standbys.contains(&facts.standby.0) {
+        if !self.is_of_present_roles(primary, facts) {
             let detail = "the roles have changed; the next canary goes the other way";
             return Verdict::unproven(Reason::NotSeenYet, detail, Some(asked));
         }
@@ -158,6 +160,17 @@ impl Known<'_> {
         }
     }
 
+    fn is_of_present_roles(&self, primary: &Name, facts: &KvstoreFacts) -> bool {
+        facts.primary.0 == *primary && self.roles.standbys.contains(&facts.standby.0)
+    }
+
+    /// To the only standby that there is now: what a canary puts at risk there is all that is.
+    fn went_the_present_way(&self, facts: &KvstoreFacts) -> bool {
+        let primary = self.roles.primary.as_ref().filter(|_| !self.roles.contradicted);
+        let all = self.roles.standbys.iter().all(|standby| *standby == facts.standby.0);
+        all && primary.is_some_and(|primary| self.is_of_present_roles(primary, facts))
+    }
+
     /// What the canaries that stay say against the newest one.
     fn lanes_against(&self, facts: &KvstoreFacts, asked: Moment) -> Option<Verdict> {
         let (standby, primary) = (&facts.standby.0, &facts.primary.0);
@@ -190,14 +203,19 @@ impl Known<'_> {
             .then(|| Verdict::unproven(Reason::Diverged, observed::told(observed), Some(asked)))
     }
 
-    fn observed_alone(&self) -> Verdict {
+    fn observed_alone(&self, stores: &[&KvstoreNode]) -> Verdict {
         match &self.observed {
             Some((observed, Ok(asked))) if observed.differs == Some(true) => {
                 Verdict::unproven(Reason::Diverged, observed::told(observed), Some(*asked))
             }
-            Some((observed, Ok(asked))) if observed.compared == 0 => {
+            // One comparison may happen to find nothing; several that do compare nothing any more, whatever was equal before.
+            Some((observed, Ok(asked))) if observed.compared == 0 || !self.history.observed.compared_lately() => {
                 let detail =
                     "there was nothing to compare: the configured keys are on neither side, or the stores are empty";
+                Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
+            }
+            Some((_, Ok(asked))) if stores.len() > 2 => {
+                let detail = "two stores are compared, and there are more: nothing is known of the others";
                 Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
             }
             Some((_, Ok(asked))) => Verdict::proven(*asked),

@@ -3,6 +3,7 @@
 use super::Presence::WhenKnown;
 use super::{Emit, Kind, Metric, PairInput, Read, Unit, count, state};
 use crate::evidence::KvstoreEvidence;
+use crate::names::Outcome;
 
 fn of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&KvstoreEvidence) -> Option<f64>) {
     emit.put_known([], input.evidence.kvstore.as_ref().and_then(value));
@@ -12,8 +13,13 @@ fn of_pair(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&KvstoreEvidenc
 fn blocked_seconds(kvstore: &KvstoreEvidence) -> Option<f64> {
     match kvstore.blocked_for {
         Some(blocked) => Some(blocked.as_secs_f64()),
-        None => kvstore.outcome.map(|_| 0.0),
+        None => takes_writes(kvstore).then_some(0.0),
     }
+}
+
+/// The last canary's write was acknowledged. Whose fate is not known, or who was refused by one side only, does not say so.
+fn takes_writes(kvstore: &KvstoreEvidence) -> bool {
+    kvstore.outcome.is_some_and(Outcome::was_acknowledged)
 }
 
 pub(super) static METRICS: [Metric; 4] = [
@@ -51,7 +57,7 @@ pub(super) static METRICS: [Metric; 4] = [
         read: Read::Evidence(|input, emit| {
             of_pair(input, emit, |kvstore| {
                 let blocked = kvstore.blocked_for.is_some();
-                (blocked || kvstore.outcome.is_some()).then_some(state(blocked))
+                (blocked || takes_writes(kvstore)).then_some(state(blocked))
             });
         }),
     },

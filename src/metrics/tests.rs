@@ -149,4 +149,7 @@ fn writes_are_unblocked_only_by_proof() {
     assert_eq!(told(None, None), [None, None]);
     assert_eq!(told(Some(Outcome::Blocked), Some(Duration::ZERO)), [Some(1.0), Some(0.0)]);
     assert_eq!(told(None, Some(Duration::from_secs(9))), [Some(1.0), Some(9.0)]);
+    for refused in [Outcome::Unknown, Outcome::StandbyOnly, Outcome::LostAck, Outcome::PrimaryOnlyUnacked] {
+        assert_eq!(told(Some(refused), None), [None, None], "{refused}: nobody was told that the write was taken");
+    }
 }

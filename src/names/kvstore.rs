@@ -22,6 +22,13 @@ closed_list! {
     }
 }
 
+impl Outcome {
+    /// The write was acknowledged: whatever else became of it, writes are taken. Of the others that is not known, or known not to be.
+    pub const fn was_acknowledged(self) -> bool {
+        matches!(self, Self::Ok | Self::PrimaryOnly | Self::PrimaryStale | Self::Lost | Self::Evicted)
+    }
+}
+
 closed_list! {
     /// What a key-value channel's configuration can prove at best.
     Proof {

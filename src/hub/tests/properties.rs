@@ -222,7 +222,10 @@ proptest! {
             }
             let [one, apart] = [&one, &apart].map(|watch| watch.view(now));
             prop_assert_eq!(goodness(one), goodness(apart), "{:?} {:?}", postgres(one).verdict, postgres(apart).verdict);
-            prop_assert_eq!(postgres(one).verdict.reason, postgres(apart).verdict.reason);
+            // Who sees one of the two answer as a primary a moment before the other remembers that: silence is then another node's.
+            if one.evidence.roles == apart.evidence.roles {
+                prop_assert_eq!(postgres(one).verdict.reason, postgres(apart).verdict.reason);
+            }
             prop_assert_eq!((postgres(one).lag, postgres(one).contradiction), (postgres(apart).lag, postgres(apart).contradiction));
         }
     }

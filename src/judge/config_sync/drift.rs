@@ -98,6 +98,19 @@ fn fresh<'a>(
     })
 }
 
+/// Of several standbys the one that has drifted most. That nothing has is known only if it is known of each.
+pub(super) fn of_all<'a>(each: impl Iterator<Item = &'a DriftEvidence> + Clone) -> DriftEvidence {
+    let badness = |drift: &&DriftEvidence| match drift.drifted_files {
+        Some(files @ 1..) => (2, files),
+        None => (1, 0),
+        Some(0) => (0, 0),
+    };
+    let all_compared = each.clone().all(|drift| drift.compared);
+    // a default is right: in it nothing is known.
+    let worst = each.max_by_key(badness).cloned().unwrap_or_default();
+    DriftEvidence { compared: worst.compared && all_compared, at_least: worst.at_least || !all_compared, ..worst }
+}
+
 /// The evidence with its drift, which is a reason where there is no other.
 pub(super) fn told(evidence: ConfigEvidence, drift: DriftEvidence) -> ConfigEvidence {
     let mut verdict = evidence.verdict;

@@ -327,6 +327,67 @@ fn without_canaries_the_comparison_is_the_proof_and_nothing_compared_is_none() {
 }
 
 #[test]
+fn stores_that_became_empty_are_no_longer_equal_by_what_was_compared_before() {
+    let mut timeline = Timeline::new();
+    timeline.channel.canaries = false;
+    timeline.channel.observe.sample = 50;
+    for seconds in 100..110 {
+        compared(&mut timeline, seconds, ObservedFacts { compared: 50, ..ObservedFacts::default() });
+    }
+    assert!(timeline.at(110).0.verdict.up);
+    for seconds in 110..112 {
+        compared(&mut timeline, seconds, ObservedFacts::default());
+        assert!(timeline.at(seconds).0.verdict.up, "one sample may happen to have nothing in it");
+    }
+    compared(&mut timeline, 112, ObservedFacts::default());
+    assert_eq!(timeline.reason_at(112), Some(Reason::NotObservable));
+}
+
+#[test]
+fn a_third_store_that_nobody_compares_is_not_proven_by_the_other_two() {
+    let mut timeline = Timeline::new();
+    timeline.channel.canaries = false;
+    timeline.channel.observe.sample = 50;
+    let mut gamma = timeline.pair.nodes[1].clone();
+    gamma.name = name("gamma");
+    timeline.pair.nodes.push(gamma);
+    timeline.roles.standbys.push(name("gamma"));
+    compared(&mut timeline, 100, ObservedFacts { compared: 50, ..ObservedFacts::default() });
+    assert_eq!(timeline.reason_at(101), Some(Reason::NotObservable));
+}
+
+#[test]
+fn what_is_at_risk_is_told_of_the_present_roles_only() {
+    let mut timeline = Timeline::new();
+    let none = Some(crate::facts::AtRisk::default());
+    let canary = |timeline: &mut Timeline| {
+        timeline.canary(100, Outcome::Ok, None);
+        let Latest::Have(reading) = &timeline.latest else { panic!("just recorded") };
+        let mut reading = (**reading).clone();
+        reading.result.as_mut().expect("facts").more.at_risk = none;
+        timeline.latest = Latest::Have(Arc::new(reading));
+    };
+    canary(&mut timeline);
+    assert_eq!(timeline.at(101).0.at_risk, none);
+    timeline.roles.standbys.push(name("gamma"));
+    assert_eq!(timeline.at(101).0.at_risk, None, "nothing was asked of gamma");
+    (timeline.roles.primary, timeline.roles.standbys) = (Some(name("beta")), vec![name("alpha")]);
+    assert_eq!(timeline.at(101).0.at_risk, None, "alpha is the standby now, and that canary went to beta");
+    timeline.roles = Roles::default();
+    assert_eq!(timeline.at(101).0.at_risk, None);
+}
+
+#[test]
+fn a_proof_that_later_canaries_leave_as_it_is_wakes_the_hub_when_it_runs_out() {
+    let mut timeline = Timeline::new();
+    timeline.canary(100, Outcome::Ok, None);
+    timeline.canary(110, Outcome::Unknown, None);
+    let (evidence, next) = timeline.at(111);
+    assert_eq!((evidence.verdict.up, next), (true, Some(at(118))), "not when the newest canary does, at 128 s");
+    assert!(!timeline.at(118).0.verdict.up);
+}
+
+#[test]
 fn a_port_is_reached_or_not_and_proves_nothing() {
     let mut timeline = Timeline::new();
     for node in &mut timeline.pair.nodes {

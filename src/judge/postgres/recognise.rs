@@ -99,11 +99,12 @@ fn by_configuration<'a>(
     }
 }
 
-/// Logical subscribers and WAL archivers (`pg_receivewal`) are no standbys: the first stream from a logical slot, the others never
-/// report a replayed position, nor a flushed one.
+/// Logical subscribers and WAL archivers (`pg_receivewal`, the stream of a `pg_basebackup`) are no standbys: the first stream from a
+/// logical slot, the others never report a replayed position. (With a slot, or `--synchronous`, they do report a flushed one:
+/// `sendFeedback` in PostgreSQL's `receivelog.c`; a standby's first reply has both.)
 fn feeds_a_standby(row: &Walsender, slots: &[Slot]) -> bool {
     let logical = slots.iter().any(|slot| !slot.physical && slot.active_pid == Some(row.pid));
-    let archiver = row.reply_time.is_some() && row.replay.is_none() && row.flush.is_none();
+    let archiver = row.reply_time.is_some() && row.replay.is_none();
     !logical && !archiver
 }
 

@@ -72,6 +72,13 @@ struct Count {
     next: Instant,
 }
 
+impl Count {
+    /// Counts are three periods old at most, as other readings: while an index is being rebuilt nothing is counted for hours.
+    fn is_fresh(&self, now: Instant, every: Duration) -> bool {
+        now < self.next + every.saturating_mul(2)
+    }
+}
+
 impl SearchProbe {
     /// A probe of one node's engine. Connects when it is first run.
     pub fn new(node: &SearchNode, channel: &SearchChannel) -> Self {
@@ -191,7 +198,7 @@ impl SearchProbe {
                 let count = Count { documents: counted, indexed: shown.indexed, next: now + wait };
                 self.indices[place].count = Some(count);
             }
-            let count = self.indices[place].count.as_ref();
+            let count = self.indices[place].count.as_ref().filter(|count| count.is_fresh(now, self.count_every));
             shown.documents = count.and_then(|count| count.documents);
             shown.indexed_when_counted =
                 count.filter(|count| count.documents.is_some()).and_then(|count| count.indexed);

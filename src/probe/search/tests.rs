@@ -337,3 +337,11 @@ async fn each_way_in_is_sent_and_never_shown() {
     }
     std::fs::remove_file(file).unwrap();
 }
+
+#[test]
+fn a_count_of_long_ago_is_not_told() {
+    let (now, every) = (Instant::now(), Duration::from_secs(300));
+    let count = Count { documents: Some(42), indexed: None, next: now + every };
+    assert!(count.is_fresh(now, every) && count.is_fresh(now + Duration::from_secs(899), every));
+    assert!(!count.is_fresh(now + Duration::from_secs(900), every));
+}

@@ -47,8 +47,8 @@ fn canaries(kvstore: &KvstoreDocument) -> Html {
     let outcome = kvstore.outcome.map_or_else(|| UNKNOWN.to_owned(), |outcome| words(outcome.as_str()));
     let blocked = match (kvstore.blocked_seconds, kvstore.outcome) {
         (Some(blocked), _) => format!("for {}", seconds(Some(blocked))),
-        (None, Some(_)) => "no".to_owned(),
-        (None, None) => UNKNOWN.to_owned(),
+        (None, Some(outcome)) if outcome.was_acknowledged() => "no".to_owned(),
+        (None, _) => UNKNOWN.to_owned(),
     };
     let lanes: Vec<_> = kvstore
         .lanes

@@ -110,3 +110,27 @@ fn an_older_reason_stands_before_drift_and_roles_decide_which_is_the_copy() {
     timeline.roles.contradicted = true;
     assert_eq!(timeline.at(1181).0.drift.drifted_files, None);
 }
+
+#[test]
+fn of_two_standbys_one_that_is_not_compared_leaves_it_unknown_whether_files_differ() {
+    let mut timeline = Timeline::new();
+    timeline.roles.standbys.push(name("gamma"));
+    let (one, two) = (tree(&[("a", file(1))], None), tree(&[("a", file(2))], None));
+    let goes_on = |timeline: &mut Timeline, from, until, beta, gamma: Option<_>| {
+        for seconds in (from..=until).step_by(30) {
+            timeline.wrapper(seconds, "gamma", good(5));
+            if let Some(gamma) = gamma {
+                timeline.sees(seconds, "gamma", gamma);
+            }
+            timeline.goes_on(seconds, seconds, &one, beta);
+        }
+        timeline.at(until).0.drift
+    };
+    let drift = goes_on(&mut timeline, 1000, 1060, &one, None);
+    assert_eq!((drift.drifted_files, drift.compared), (None, false), "beta's copy is right, of gamma's nobody knows");
+    assert!(drift.not_compared.expect("a cause").contains("gamma"));
+    let drift = goes_on(&mut timeline, 1090, 1300, &two, None);
+    assert_eq!((drift.drifted_files, drift.compared, drift.at_least), (Some(1), false, true), "what is seen is told");
+    let drift = goes_on(&mut timeline, 1330, 1330, &one, Some(&one));
+    assert_eq!((drift.drifted_files, drift.compared, drift.at_least), (Some(0), true, false));
+}

@@ -47,3 +47,23 @@ fn the_slot_that_the_standby_named_last_is_remembered() {
     let evidence = watch.tick(Ok(with_slot("beta", Some("lost"))), Ok(alone));
     assert_eq!(evidence.standbys[0].slot_lost, Some(true));
 }
+
+/// `pg_receivewal --slot` or `--synchronous`, and the stream of a `pg_basebackup`, report what they have flushed, from the very machine
+/// that the standby is to run on.
+#[test]
+fn an_archiver_on_the_standbys_machine_is_not_the_standby_whatever_it_flushes() {
+    let address = "10.0.0.2".parse().expect("an address");
+    let of_beta = |row: Walsender| Walsender { client_addr: Some(address), ..row };
+    let archiver = |n: u64| of_beta(Walsender { replay: None, ..sender(9, &n.to_string(), n) });
+    let mut watch = Watch::new(Some(ReplicaMatch::ClientAddr(address)));
+    for n in 1..=3 {
+        let stamp = n.to_string();
+        let both = vec![of_beta(sender(7, &stamp, n)), archiver(n)];
+        let evidence = watch.tick(Ok(primary(n, both)), Ok(standby(&stamp, n)));
+        assert!(n == 1 || evidence.verdict.up, "which of the two is the standby's can be told: {:?}", evidence.verdict);
+    }
+    for n in 4..=40 {
+        let evidence = watch.tick(Ok(primary(n, vec![archiver(n)])), silent(FailureKind::Refused));
+        assert_eq!(told(&evidence), (false, Some(Reason::NotConnected)), "the standby is down");
+    }
+}
