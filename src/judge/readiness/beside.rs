@@ -1,7 +1,7 @@
 //! What the other channels of the pair add to the answer.
 
 use crate::evidence::{ConfigEvidence, KvstoreEvidence, RebuildEstimate, SearchEvidence};
-use crate::names::{Blocker, Proof};
+use crate::names::{Blocker, Proof, Reason};
 use crate::units::short_duration;
 
 /// What follows for the other channels; a channel that is not configured is `None`.
@@ -25,10 +25,35 @@ impl Beside<'_> {
         })
     }
 
-    /// Where canaries are written, it can be told what is at risk: if it is not, something is wrong with them.
-    pub(super) fn untold(self) -> Option<String> {
-        let kvstore = self.kvstore.filter(|kvstore| writes_canaries(kvstore))?;
-        kvstore.at_risk.is_none().then(|| "how much of the key-value store would be lost is not known".to_owned())
+    /// What a configured channel can tell and does not tell now: nobody knows then what its part of the loss is.
+    pub(super) fn untold(self) -> Vec<String> {
+        // A port never tells.
+        let kvstore = self.kvstore.filter(|kvstore| kvstore.proof != Proof::Reachability);
+        // Where canaries are written, it can be told what is at risk: if it is not, something is wrong with them.
+        let at_risk = kvstore.filter(|kvstore| writes_canaries(kvstore) && kvstore.at_risk.is_none());
+        let differ = kvstore.filter(|kvstore| !kvstore.verdict.up && kvstore.canaries.diverged.is_none());
+        let copied = self.config.filter(|config| !config.verdict.up);
+        let told = [
+            at_risk.map(|_| "how much of the key-value store would be lost is not known".to_owned()),
+            differ.map(|_| "whether the two key-value stores differ is not known".to_owned()),
+            copied.map(|_| "how old the configuration on the standby is, is not known".to_owned()),
+        ];
+        told.into_iter().flatten().collect()
+    }
+
+    /// What of the configuration would not be served by the standby as the primary has it; `None`: nothing is known to be.
+    pub(super) fn outdated(self) -> Option<String> {
+        let config = self.config?;
+        match (config.drift.drifted_files, config.verdict.reason) {
+            (Some(0), _) => None,
+            (Some(files), _) => Some(format!("{files} files of its configuration are not the primary's")),
+            // Nobody compared the files: an old copy lacks whatever was changed since.
+            (None, Some(Reason::SyncStale)) => Some(match config.age {
+                Some(age) => format!("its configuration was copied {} ago and not since", short_duration(age)),
+                None => "its configuration is an old copy".to_owned(),
+            }),
+            (None, _) => None,
+        }
     }
 
     pub(super) fn canaries(self) -> Option<u64> {

@@ -21,6 +21,19 @@ pub(super) fn blockers(
     if found.is_empty() {
         found.extend(parted(situation, primary, candidate));
     }
+    let (own, unknown) = own(situation, primary, candidate);
+    found.extend(own);
+    untold.extend(unknown);
+    (found, untold)
+}
+
+/// What speaks against promoting this one, by its own state; and what of that cannot be told.
+pub(super) fn own(
+    situation: &Situation<'_>,
+    primary: Option<&Name>,
+    candidate: &Candidate<'_>,
+) -> (Vec<(Blocker, String)>, Vec<String>) {
+    let (mut found, mut untold) = (Vec::new(), Vec::new());
     let node = situation.evidence.nodes.iter().find(|node| node.node == *candidate.name);
     match node.and_then(|node| node.not_accepting) {
         Some(true) => {

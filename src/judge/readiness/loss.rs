@@ -54,6 +54,12 @@ pub(super) fn is_acceptable(loss: &Loss, wal: Bytes, rpo: Rpo) -> bool {
     wal <= rpo.bytes && young && loss.canaries.is_none_or(|canaries| canaries == 0)
 }
 
+/// Beyond one of the limits for certain; what is not known is not beyond for certain.
+pub(super) fn is_beyond(loss: &Loss, rpo: Rpo) -> bool {
+    let old = loss.seconds.is_some_and(|seconds| seconds > rpo.age.as_secs_f64());
+    old || loss.wal.is_some_and(|wal| wal > rpo.bytes)
+}
+
 /// In a sentence.
 pub(super) fn in_words(loss: &Loss) -> String {
     let Some(wal) = loss.wal else { return "what a promotion would lose is not known".to_owned() };

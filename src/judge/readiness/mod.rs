@@ -4,6 +4,7 @@
 
 mod beside;
 mod blockers;
+mod candidate;
 mod loss;
 mod steps;
 #[cfg(test)]
@@ -81,7 +82,7 @@ fn nothing() -> Readiness {
 pub fn readiness(situation: &Situation<'_>) -> Readiness {
     let primary = situation.primary();
     let life = situation.life_of(primary);
-    let candidate = situation.candidate(primary);
+    let (candidate, passed_over) = candidate::choose(situation, primary);
     let (mut blockers, mut untold) = blockers::blockers(situation, primary, candidate.as_ref());
     // Positions of histories that have parted cannot be compared.
     let comparable =
@@ -95,7 +96,8 @@ pub fn readiness(situation: &Situation<'_>) -> Readiness {
     let loss = Loss { canaries: situation.beside.canaries(), files: situation.beside.files(), ..wal };
     let serve = candidate.as_ref().map_or_else(TimeToServe::default, |candidate| loss::serve(situation, candidate));
     let serve = TimeToServe { rebuild: situation.beside.rebuild(), ..serve };
-    let (verdict, reasons) = verdict(situation, life, primary, candidate.as_ref(), &blockers, &untold, &loss);
+    let (verdict, mut reasons) = verdict(situation, life, primary, candidate.as_ref(), &blockers, &untold, &loss);
+    reasons.extend(passed_over);
     let mut readiness = Readiness {
         verdict,
         reasons,
@@ -139,17 +141,23 @@ fn verdict(
     reasons.extend(situation.unseen(life, primary));
     reasons.push(loss::in_words(loss));
     let within = loss.wal.map(|wal| loss::is_acceptable(loss, wal, situation.pair.rpo));
+    if within == Some(false) {
+        let rpo = situation.pair.rpo;
+        let limits = format!("(rpo: {} and {})", rpo.bytes, short_duration(rpo.age));
+        reasons.push(match (loss::is_beyond(loss, rpo), loss.canaries) {
+            (true, _) => format!("that is more than is acceptable {limits}"),
+            (false, Some(1..)) => "the key-value store's part of it is more than is acceptable: none".to_owned(),
+            (false, _) => format!("that is not known to be within what is acceptable {limits}"),
+        });
+    }
+    let outdated = situation.beside.outdated();
     let verdict = match within {
-        None => FailoverVerdict::Unknown,
         Some(_) if !untold.is_empty() => FailoverVerdict::Unknown,
-        Some(true) => FailoverVerdict::Ready,
-        Some(false) => {
-            let rpo = situation.pair.rpo;
-            let age = short_duration(rpo.age);
-            reasons.push(format!("that is not known to be within what is acceptable (rpo: {} and {age})", rpo.bytes));
-            FailoverVerdict::ReadyWithLoss
-        }
+        None => FailoverVerdict::Unknown,
+        Some(true) if outdated.is_none() => FailoverVerdict::Ready,
+        Some(_) => FailoverVerdict::ReadyWithLoss,
     };
+    reasons.extend(outdated);
     (verdict, reasons)
 }
 
@@ -191,16 +199,6 @@ impl<'a> Situation<'a> {
             Some(failure) if OUT_OF_REACH.contains(&failure.kind) => PrimaryLife::Gone,
             _ => PrimaryLife::Unknown,
         }
-    }
-
-    /// Of the standbys that answer, the one that has most.
-    fn candidate(&self, primary: Option<&Name>) -> Option<Candidate<'a>> {
-        let others = self.pair.nodes.iter().map(|node| &node.name).filter(|name| Some(*name) != primary);
-        let answering = others.filter_map(|name| {
-            let (facts, standby) = self.standby_facts(name)?;
-            Some(Candidate { name, facts, standby })
-        });
-        answering.max_by_key(Candidate::has)
     }
 
     /// Why a node cannot be asked.

@@ -2,7 +2,7 @@
 
 use super::{Candidate, Situation};
 use crate::evidence::Readiness;
-use crate::names::{FailoverVerdict, Name, PrimaryLife};
+use crate::names::{FailoverVerdict, Name, PrimaryLife, ReplayState};
 
 /// The steps of this promotion. Without a standby that answers there is none to promote.
 pub(super) fn steps(
@@ -28,27 +28,45 @@ pub(super) fn steps(
             candidate.name
         ));
     }
-    steps.extend(readiness.primary.as_ref().map(|primary| fence(situation, readiness, primary, candidate)));
-    if candidate.standby.replay_paused == Some(true) {
-        steps.push(match readiness.serve.replay_left {
-            Some(left) => format!(
-                "replay on {} is paused: the promotion ends the pause and will replay {left} first",
-                candidate.name
-            ),
-            None => format!(
-                "replay on {} is paused: the promotion ends the pause and will replay what is left",
-                candidate.name
-            ),
-        });
+    if let (Some(_), Some(primary)) = (situation.beside.outdated(), &readiness.primary) {
+        steps.push(format!("copy the configuration of {primary} to {} once more, if it can be read", candidate.name));
     }
+    steps.extend(readiness.primary.as_ref().map(|primary| fence(situation, readiness, primary, candidate)));
+    steps.extend(replay(situation, readiness, candidate));
     steps.push(format!("promote {} ({}): SELECT pg_promote();", candidate.name, place(situation, candidate.name)));
     steps.push(format!("wait until {} answers as a primary, then lead the application to it", candidate.name));
+    if readiness.serve.rebuild.is_some() {
+        steps.push(format!("rebuild the search index on {}: nothing is found that is not in it yet", candidate.name));
+    }
     if let Some(primary) = &readiness.primary {
         steps.push(format!(
             "keep the data directory of {primary} until you know what was lost; rejoin it with pg_rewind, or rebuild it"
         ));
     }
     steps
+}
+
+/// What replay needs before a promotion can end: it replays all that the standby has first.
+fn replay(situation: &Situation<'_>, readiness: &Readiness, candidate: &Candidate<'_>) -> Option<String> {
+    let name = candidate.name;
+    let left = readiness.serve.replay_left.map_or_else(|| "what is left".to_owned(), |left| left.to_string());
+    if candidate.standby.replay_paused == Some(true) {
+        return Some(format!("replay on {name} is paused: the promotion ends the pause and will replay {left} first"));
+    }
+    let standby = situation.evidence.standbys.iter().find(|standby| standby.node == *name);
+    // With max_standby_streaming_delay = -1 a promotion waits for the query for as long as replay would.
+    match standby?.replay_state? {
+        ReplayState::Conflict => Some(format!(
+            "replay on {name} waits for a query there: end the queries on {name}, or the promotion waits for them, too"
+        )),
+        ReplayState::Stuck => Some(format!(
+            "replay on {name} stands still: end the queries there and look at its log; the promotion has to replay {left} first"
+        )),
+        ReplayState::Delayed => {
+            Some(format!("{name} replays late on purpose: the promotion will replay {left} first, without waiting"))
+        }
+        _ => None,
+    }
 }
 
 fn fence(situation: &Situation<'_>, readiness: &Readiness, primary: &Name, candidate: &Candidate<'_>) -> String {

@@ -1,11 +1,14 @@
 //! Written situations: what is answered, and what is never made up.
 
+mod choice;
+mod others;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::config::{Environment, parse};
-use crate::evidence::{CanaryEvidence, KvstoreEvidence, Verdict};
+use crate::evidence::{CanaryEvidence, ConfigEvidence, KvstoreEvidence, Verdict};
 use crate::facts::{
     AtRisk, Failure, NewSessions, Opaque, PostgresSettings, PrimaryFacts, Reading, Receiver, SlowFacts, Walsender,
 };
@@ -103,16 +106,21 @@ struct Course {
     history: PostgresHistory,
     latest: BTreeMap<Name, Latest<PostgresFacts>>,
     kvstore: Option<KvstoreEvidence>,
+    files: Option<ConfigEvidence>,
     told: Readiness,
 }
 
 impl Course {
     fn new() -> Self {
-        let config = parse(CONFIG, "test", &Environment::default()).expect("a right configuration");
+        Self::of(CONFIG)
+    }
+
+    fn of(config: &str) -> Self {
+        let config = parse(config, "test", &Environment::default()).expect("a right configuration");
         let pair = config.pairs[0].clone();
         let history = PostgresHistory::new(pair.postgres.as_ref().expect("configured"));
         let latest = pair.nodes.iter().map(|node| (node.name.clone(), Latest::NeverAsked)).collect();
-        Self { pair, history, latest, kvstore: None, told: nothing() }
+        Self { pair, history, latest, kvstore: None, files: None, told: nothing() }
     }
 
     fn read(
@@ -121,7 +129,15 @@ impl Course {
         alpha: Result<PostgresFacts, Failure>,
         beta: Result<PostgresFacts, Failure>,
     ) -> &Readiness {
-        for (node, result) in [("alpha", alpha), ("beta", beta)] {
+        self.read_all(second, [("alpha", alpha), ("beta", beta)])
+    }
+
+    fn read_all<const N: usize>(
+        &mut self,
+        second: u64,
+        answers: [(&str, Result<PostgresFacts, Failure>); N],
+    ) -> &Readiness {
+        for (node, result) in answers {
             let reading = Reading { asked: at(second), answered: at(second), result };
             self.history.record(&Name::new(node), &reading);
             self.latest.insert(Name::new(node), Latest::Have(Arc::new(reading)));
@@ -141,7 +157,7 @@ impl Course {
             history: &self.history,
             evidence: &evidence,
             roles: &roles,
-            beside: Beside { config: None, kvstore: self.kvstore.as_ref(), search: None },
+            beside: Beside { config: self.files.as_ref(), kvstore: self.kvstore.as_ref(), search: None },
             now,
         };
         self.told = readiness(&situation);
@@ -331,39 +347,4 @@ fn paused_replay_is_a_step_and_no_blocker() {
     let told = course.read(61, Ok(primary(61, END, END)), Ok(beta));
     assert_eq!(told.verdict, FailoverVerdict::Ready, "{told:?}");
     assert!(has_step(told, "will replay 4 KiB first"), "{:?}", told.steps);
-}
-
-/// A key-value store of which the canaries say this.
-fn kvstore(at_risk: Option<u64>, diverged: Option<bool>) -> KvstoreEvidence {
-    KvstoreEvidence {
-        verdict: Verdict { up: true, reason: None, detail: None, as_of: None },
-        proof: Proof::Path,
-        outcome: None,
-        round_trip: None,
-        outcomes: Vec::new(),
-        blocked_for: None,
-        stores: Vec::new(),
-        at_risk: at_risk.map(|canaries| AtRisk { canaries, since: Duration::from_secs(5 * canaries) }),
-        canaries: CanaryEvidence { proofs: vec![Proof::Path], diverged, ..CanaryEvidence::default() },
-        observed: None,
-    }
-}
-
-#[test]
-fn the_key_value_store_has_a_word_in_it() {
-    let told = |at_risk, diverged| {
-        let mut course = Course::minute(0);
-        course.kvstore = Some(kvstore(at_risk, diverged));
-        course.read(61, Ok(primary(61, END, END)), Ok(standby(61, END, END, true))).clone()
-    };
-    let ready = told(Some(0), Some(false));
-    assert_eq!((ready.verdict, ready.loss.canaries), (FailoverVerdict::Ready, Some(0)), "{ready:?}");
-    let lossy = told(Some(2), Some(false));
-    assert_eq!((lossy.verdict, lossy.loss.canaries), (FailoverVerdict::ReadyWithLoss, Some(2)), "{lossy:?}");
-    assert!(lossy.besides[0].contains("2 acknowledged canaries of the last 10s"), "{:?}", lossy.besides);
-    let untold = told(None, None);
-    assert_eq!((untold.verdict, untold.loss.canaries), (FailoverVerdict::Unknown, None), "{untold:?}");
-    let apart = told(Some(0), Some(true));
-    assert_eq!(apart.verdict, FailoverVerdict::NotReady);
-    assert_eq!(apart.blockers[0].0, Blocker::KvstoreDiverged);
 }
