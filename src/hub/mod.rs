@@ -4,6 +4,7 @@
 mod beacon;
 mod derive;
 mod histories;
+mod peer_trees;
 mod peers;
 mod pulse;
 mod readings;
@@ -27,17 +28,18 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
 use crate::evidence::Roles;
-use crate::facts::Observation;
+use crate::facts::{Latest, Observation};
 use crate::history::day::{Day, SharedDay};
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
 use crate::names::Name;
 use crate::snapshot::Snapshot;
-use crate::state_file::{Present, Saved, StateFile};
+use crate::state_file::{Saved, StateFile};
 
 use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
 use histories::Histories;
+use peer_trees::PeerTrees;
 use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
@@ -90,7 +92,7 @@ impl Hub {
         let file = StateFile::new(&common.state_directory, &pair.name);
         let saved = match (before, &common.keeping) {
             (Some(before), _) => before,
-            (None, Some(keeping)) => load(file.clone(), keeping.boot.clone()).await,
+            (None, Some(keeping)) => saving::load(file.clone(), keeping.boot.clone()).await,
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());
@@ -149,19 +151,6 @@ impl Hub {
     }
 }
 
-async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
-    let loaded =
-        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
-    match loaded.await {
-        Ok(Ok(saved)) => saved.unwrap_or_default(),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "state is not used; pending alerts begin anew");
-            Saved::default()
-        }
-        Err(_) => Saved::default(),
-    }
-}
-
 /// What the task owns.
 struct Core {
     pair: Arc<PairConfig>,
@@ -173,6 +162,7 @@ struct Core {
     histories: Histories,
     role_file: Option<RoleFileReading>,
     peers: Peers,
+    peer_trees: PeerTrees,
     timers: RuleTimers,
     pause: PauseDetector,
     number: u64,
@@ -207,6 +197,7 @@ impl Core {
             histories: Histories::new(&pair),
             role_file: None,
             peers: Peers::new(&pair),
+            peer_trees: PeerTrees::new(&pair),
             timers: saved.timers,
             pause: PauseDetector::new(now, wall),
             number: 0,
@@ -273,6 +264,7 @@ impl Core {
             uncounted: self.uncounted.subscribe(),
             acting: self.acting.subscribe(),
             disk: self.disk.subscribe(),
+            trees: self.peer_trees.wanted(),
         };
         let canaries = Canaries { tracker: self.histories.kvstore.tracker.clone(), fleeting: self.fleeting };
         schedule::start(&self.pair, &self.state_directory, inbox, &listeners, canaries)
@@ -292,6 +284,7 @@ impl Core {
             self.histories.forget_moments(&self.pair);
             self.role_file = None;
             self.peers.forget();
+            self.peer_trees.forget();
         }
         let snapshot = self.snapshot(now, wall);
         let took = u64::try_from(clock::now().since(now).as_nanos()).unwrap_or(u64::MAX);
@@ -315,7 +308,14 @@ impl Core {
             Told::RoleFile(reading) => self.role_file = Some(reading),
             Told::Beacon(node, trouble) => self.histories.config.record_beacon(&node, trouble),
             Told::Host(reading) => self.peers.own_host(reading),
+            Told::PeerTree(node, fetched) => {
+                let news = self.peer_trees.fetched(&node, fetched);
+                news.into_iter().for_each(|news| self.learn(news, &node, now, wall));
+            }
             Told::Peer(node, reading) => {
+                let own = self.pair.seat.as_ref().and_then(|seat| self.readings.trees.get(&seat.node));
+                let tree = self.peer_trees.told(&node, &reading, own.unwrap_or(&Latest::NeverAsked));
+                tree.into_iter().for_each(|news| self.learn(news, &node, now, wall));
                 let acting = *self.acting.borrow();
                 for news in self.peers.take(&self.pair, &node, reading, acting) {
                     self.learn(news, &node, now, wall);

@@ -30,6 +30,20 @@ impl StateWrites {
     }
 }
 
+/// What was saved before this agent started; nothing where there is none, or it cannot be used.
+pub async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
+    let loaded =
+        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
+    match loaded.await {
+        Ok(Ok(saved)) => saved.unwrap_or_default(),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "state is not used; pending alerts begin anew");
+            Saved::default()
+        }
+        Err(_) => Saved::default(),
+    }
+}
+
 /// Keeps the file like the newest state until the sender is gone; then writes it a last time.
 pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Receiver<Saved>, writes: Arc<StateWrites>) {
     let mut failing = false;
