@@ -8,6 +8,7 @@ mod postgres;
 mod search;
 mod slow;
 mod status_page;
+mod tree;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use postgres::*;
 pub use search::*;
 pub use slow::*;
 pub use status_page::StatusPageFacts;
+pub use tree::*;
 
 /// Why a probe brought back nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -224,16 +226,6 @@ pub struct BeaconFacts {
     pub beacon: Beacon,
     /// The reader's clocks.
     pub read_at: BeaconTime,
-}
-
-/// One node's tree of configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TreeFacts {
-    /// What lies in it. The same one as before where nothing has changed.
-    pub manifest: Arc<Manifest>,
-    /// Device and inode of its root, where it lies on this machine: two names of one tree prove nothing about each other.
-    #[serde(skip)]
-    pub place: Option<(u64, u64)>,
 }
 
 /// A time that the synchronisation job wrote, and the same machine's clock when it was read.

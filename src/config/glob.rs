@@ -47,6 +47,11 @@ impl Glob {
         Ok(Self { text: text.to_owned(), anchored, parts })
     }
 
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it means this path, relative to the root.
     pub fn matches(&self, path: &[u8]) -> bool {
         if self.anchored {

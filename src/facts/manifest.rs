@@ -6,10 +6,6 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
-
 use crate::names::{DriftKind, TreeBound};
 
 /// A manifest is never longer than this, in bytes; a tree whose manifest would be has hit a bound.
@@ -69,9 +65,8 @@ impl Print {
     }
 }
 
-/// A tree at one time. Sent as JSON; whatever does not hold together is refused as it is read.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Sent", into = "Sent")]
+/// A tree at one time.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Manifest {
     records: Vec<u8>,
     entries: u32,
@@ -86,45 +81,39 @@ impl fmt::Debug for Manifest {
     }
 }
 
-/// The form in which it is sent.
-#[derive(Serialize, Deserialize)]
-struct Sent {
-    records: String,
-    bound: Option<TreeBound>,
-}
-
 /// Why what was sent is no manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no manifest of a tree: {0}")]
 pub struct NotAManifest(&'static str);
 
-impl TryFrom<Sent> for Manifest {
-    type Error = NotAManifest;
-
-    fn try_from(sent: Sent) -> Result<Self, NotAManifest> {
-        if sent.records.len() / 4 * 3 > MOST_BYTES {
+impl Manifest {
+    /// Reads back what [`Self::records`] gave elsewhere, of at most so many entries.
+    ///
+    /// # Errors
+    /// Whatever does not hold together.
+    pub fn from_records(records: &[u8], bound: Option<TreeBound>, most_entries: u32) -> Result<Self, NotAManifest> {
+        if records.len() > MOST_BYTES {
             return Err(NotAManifest("it is too long"));
         }
-        let records = STANDARD.decode(sent.records).map_err(|_| NotAManifest("it is not base64"))?;
-        let mut builder = Builder::default();
-        let mut walk = Entries { records: &records, path: Vec::new() };
+        let mut builder = Builder { records: Vec::with_capacity(records.len()), ..Builder::default() };
+        let mut walk = Entries { records, path: Vec::new() };
         while let Some(print) = walk.read()? {
             if !builder.last.is_empty() && path_order(&builder.last, &walk.path) != Ordering::Less {
                 return Err(NotAManifest("its paths are out of order"));
             }
+            if builder.entries >= most_entries {
+                return Err(NotAManifest("it has more entries than max_files"));
+            }
             builder.push(&walk.path, print);
         }
-        Ok(builder.finish(sent.bound))
+        Ok(builder.finish(bound))
     }
-}
 
-impl From<Manifest> for Sent {
-    fn from(manifest: Manifest) -> Self {
-        Self { records: STANDARD.encode(&manifest.records), bound: manifest.bound }
+    /// The form in which it is kept, and sent to the other agent.
+    pub fn records(&self) -> &[u8] {
+        &self.records
     }
-}
 
-impl Manifest {
     /// Entries in it, of every kind.
     pub const fn entries(&self) -> u32 {
         self.entries

@@ -8,7 +8,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts};
+use super::{
+    ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts, TreeFacts, TreeSummary,
+    summary_of,
+};
 use crate::clock::{Moment, WallTime};
 use crate::names::Name;
 use crate::units::Lsn;
@@ -28,6 +31,8 @@ pub struct OwnReadings {
     pub pulse: Latest<Lsn>,
     /// Of its copy of the configuration.
     pub config: Latest<ConfigFacts>,
+    /// Of its tree of configuration.
+    pub tree: Latest<TreeFacts>,
     /// The newest canary that this agent sent.
     pub kvstore: Latest<KvstoreFacts>,
     /// Of its search engine.
@@ -84,6 +89,39 @@ pub struct AtAge<T> {
     pub told: T,
 }
 
+impl<T> AtAge<T> {
+    /// As of `now`, by the moments of its reading.
+    pub(super) fn new(told: T, (asked, answered): (Moment, Moment), now: Moment) -> Self {
+        Self {
+            id: asked.since_boot().as_nanos().to_string(),
+            asked_ago: now.since(asked).as_secs_f64(),
+            answered_ago: now.since(answered).as_secs_f64(),
+            told,
+        }
+    }
+
+    /// Which reading of which run it is.
+    pub(super) fn id_in(&self, run: &str) -> String {
+        format!("{run}/{}", self.id)
+    }
+
+    /// Its moments on the clock here, where the answer was asked for and came. The answer was made somewhere between the two:
+    /// each age is put at the end where it is the worse one. `None`: from before this machine booted, so that no moment here says
+    /// how old it is.
+    ///
+    /// # Errors
+    /// Ages that are none.
+    pub(super) fn moments(&self, asked: Moment, answered: Moment) -> Result<Option<(Moment, Moment)>, NoAge> {
+        let ages = [self.asked_ago, self.answered_ago].map(Duration::try_from_secs_f64);
+        let [Ok(asked_ago), Ok(answered_ago)] = ages else { return Err(NoAge) };
+        Ok((asked_ago < asked.since_boot()).then(|| (asked.back(asked_ago), answered.back(answered_ago))))
+    }
+}
+
+/// What was sent as an age is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoAge;
+
 impl NodeReport {
     /// The answer made at `now`, which is `wall` there.
     pub fn new(pair: &Name, node: &Name, run: &str, own: &OwnReadings, now: Moment, wall: WallTime) -> Self {
@@ -97,6 +135,7 @@ impl NodeReport {
         put(POSTGRES, carry(&own.postgres, now));
         put(PULSE, carry(&own.pulse, now));
         put(CONFIG, carry(&own.config, now));
+        put(TREE, carry(&summary_of(&own.tree), now));
         put(KVSTORE, carry(&own.kvstore, now));
         put(SEARCH, carry(&own.search, now));
         put(HOST, carry(&own.host, now));
@@ -116,26 +155,18 @@ impl NodeReport {
 const POSTGRES: &str = "postgres";
 const PULSE: &str = "pulse";
 const CONFIG: &str = "config";
+const TREE: &str = "tree";
 const KVSTORE: &str = "kvstore";
 const SEARCH: &str = "search";
 const HOST: &str = "host";
 
 fn carry<T: Clone + Serialize>(latest: &Latest<T>, now: Moment) -> Result<serde_json::Value, serde_json::Error> {
-    fn aged<T>(told: T, reading: (Moment, Moment), now: Moment) -> AtAge<T> {
-        let (asked, answered) = reading;
-        AtAge {
-            id: asked.since_boot().as_nanos().to_string(),
-            asked_ago: now.since(asked).as_secs_f64(),
-            answered_ago: now.since(answered).as_secs_f64(),
-            told,
-        }
-    }
     let carried = match latest {
         Latest::NeverAsked => Carried::NotYet,
         Latest::Dropped => Carried::Dropped,
         Latest::Have(reading) => match &reading.result {
-            Ok(facts) => Carried::Facts(aged(facts, (reading.asked, reading.answered), now)),
-            Err(failure) => Carried::Failure(aged(failure.clone(), (reading.asked, reading.answered), now)),
+            Ok(facts) => Carried::Facts(AtAge::new(facts, (reading.asked, reading.answered), now)),
+            Err(failure) => Carried::Failure(AtAge::new(failure.clone(), (reading.asked, reading.answered), now)),
         },
     };
     serde_json::to_value(&carried)
@@ -178,6 +209,8 @@ pub struct PeerFacts {
     pub pulse: Arrival<Lsn>,
     /// Of its copy of the configuration.
     pub config: Arrival<ConfigFacts>,
+    /// Of its tree of configuration, in short.
+    pub tree: Arrival<TreeSummary>,
     /// The newest canary that it sent.
     pub kvstore: Arrival<KvstoreFacts>,
     /// Of its search engine.
@@ -237,6 +270,7 @@ impl PeerFacts {
             postgres: arrive.one(body.readings.get(POSTGRES)),
             pulse: arrive.one(body.readings.get(PULSE)),
             config: arrive.one(body.readings.get(CONFIG)),
+            tree: arrive.one(body.readings.get(TREE)),
             kvstore: arrive.one(body.readings.get(KVSTORE)),
             search: arrive.one(body.readings.get(SEARCH)),
             host: arrive.one(body.readings.get(HOST)),
@@ -266,21 +300,16 @@ impl Arrive<'_> {
     }
 
     fn here<A, T>(&self, aged: AtAge<A>, result: fn(A) -> Result<T, Failure>) -> Arrival<T> {
-        let ages = [aged.asked_ago, aged.answered_ago].map(Duration::try_from_secs_f64);
-        let [Ok(asked_ago), Ok(answered_ago)] = ages else {
-            return Arrival::NotUnderstood(format!("its version {} tells an age that is none", self.version));
+        let (asked, answered) = match aged.moments(self.asked, self.answered) {
+            Ok(Some(moments)) => moments,
+            Ok(None) => return Arrival::Dropped,
+            Err(NoAge) => {
+                return Arrival::NotUnderstood(format!("its version {} tells an age that is none", self.version));
+            }
         };
-        if asked_ago >= self.asked.since_boot() {
-            // From before this machine booted: no moment here says how old it is.
-            return Arrival::Dropped;
-        }
-        // The answer was made somewhere between the two moments: each age is put at the end where it is the worse one.
-        let reading = Reading {
-            asked: self.asked.back(asked_ago),
-            answered: self.answered.back(answered_ago),
-            result: result(aged.told),
-        };
-        Arrival::Here(Arrived { id: format!("{}/{}", self.run, aged.id), reading })
+        let id = aged.id_in(self.run);
+        let reading = Reading { asked, answered, result: result(aged.told) };
+        Arrival::Here(Arrived { id, reading })
     }
 }
 

@@ -4,6 +4,7 @@
 mod beacon;
 mod derive;
 mod histories;
+mod peer_trees;
 mod peers;
 mod pulse;
 mod readings;
@@ -28,7 +29,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
 use crate::evidence::Roles;
-use crate::facts::Observation;
+use crate::facts::{Latest, Observation};
 use crate::history::day::{Day, SharedDay};
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
@@ -39,6 +40,7 @@ use crate::state_file::{Saved, StateFile};
 
 use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
 use histories::Histories;
+use peer_trees::PeerTrees;
 use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
@@ -161,6 +163,7 @@ struct Core {
     histories: Histories,
     role_file: Option<RoleFileReading>,
     peers: Peers,
+    peer_trees: PeerTrees,
     timers: RuleTimers,
     pause: PauseDetector,
     /// The last step failed by a mistake of ours.
@@ -199,6 +202,7 @@ impl Core {
             histories: Histories::new(&pair),
             role_file: None,
             peers: Peers::new(&pair),
+            peer_trees: PeerTrees::new(&pair),
             timers: saved.timers,
             pause: PauseDetector::new(now, wall),
             stumbled: false,
@@ -266,6 +270,7 @@ impl Core {
             uncounted: self.uncounted.subscribe(),
             acting: self.acting.subscribe(),
             disk: self.disk.subscribe(),
+            trees: self.peer_trees.wanted(),
         };
         let canaries = Canaries { tracker: self.histories.kvstore.tracker.clone(), fleeting: self.fleeting };
         schedule::start(&self.pair, &self.state_directory, inbox, &listeners, canaries)
@@ -301,7 +306,14 @@ impl Core {
             Told::RoleFile(reading) => self.role_file = Some(reading),
             Told::Beacon(node, trouble) => self.histories.config.record_beacon(&node, trouble),
             Told::Host(reading) => self.peers.own_host(reading),
+            Told::PeerTree(node, fetched) => {
+                let news = self.peer_trees.fetched(&node, fetched);
+                news.into_iter().for_each(|news| self.learn(news, &node, now, wall));
+            }
             Told::Peer(node, reading) => {
+                let own = self.pair.seat.as_ref().and_then(|seat| self.readings.trees.get(&seat.node));
+                let tree = self.peer_trees.told(&node, &reading, own.unwrap_or(&Latest::NeverAsked));
+                tree.into_iter().for_each(|news| self.learn(news, &node, now, wall));
                 let acting = *self.acting.borrow();
                 for news in self.peers.take(&self.pair, &node, reading, acting) {
                     self.learn(news, &node, now, wall);

@@ -98,6 +98,7 @@ impl Peers {
             postgres: readings.postgres.get(node).cloned().unwrap_or_default(),
             pulse: self.pulse.clone(),
             config: readings.config.get(node).cloned().unwrap_or_default(),
+            tree: readings.trees.get(node).cloned().unwrap_or_default(),
             kvstore: self.canary.clone(),
             search: readings.search.get(node).cloned().unwrap_or_default(),
             host: self.host.clone(),

@@ -1,5 +1,6 @@
 //! When probes run: each in its own task, never twice at once, none waiting for another.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::beacon;
+use super::peer_trees::{self, Fetched};
 use super::peers::HOST_EVERY;
 use super::pulse::{self, Pulse};
 use super::role_file::{self, RoleFileReading};
@@ -21,6 +23,7 @@ use crate::probe::host;
 use crate::probe::kvstore::KvstoreProbe;
 use crate::probe::kvstore::observe::KvstoreObserver;
 use crate::probe::peer::PeerProbe;
+use crate::probe::peer_tree::PeerTreeProbe;
 use crate::probe::postgres::{ExpectedProbe, PostgresProbe};
 use crate::probe::search::SearchProbe;
 use crate::probe::status_page::StatusPageProbe;
@@ -41,6 +44,8 @@ pub enum Told {
     Beacon(Name, Option<String>),
     /// Another node's agent was asked.
     Peer(Name, Reading<PeerFacts>),
+    /// Another node's agent was asked for its whole tree.
+    PeerTree(Name, Fetched),
     /// This machine was looked at.
     Host(Reading<HostFacts>),
 }
@@ -58,6 +63,8 @@ pub struct Listeners {
     pub acting: watch::Receiver<bool>,
     /// Where on this machine the disk is that matters.
     pub disk: watch::Receiver<PathBuf>,
+    /// The manifests that are to be asked for, by the node whose agent has them.
+    pub trees: BTreeMap<Name, watch::Receiver<Option<String>>>,
 }
 
 impl Told {
@@ -67,6 +74,8 @@ impl Told {
             Self::Observation(observation) => Some(observation.answered()),
             Self::RoleFile(reading) => Some(reading.asked()),
             Self::Peer(_, reading) => Some(reading.answered),
+            Self::PeerTree(_, Ok(arrived)) => Some(arrived.reading.answered),
+            Self::PeerTree(_, Err(reading)) => Some(reading.answered),
             Self::Host(reading) => Some(reading.answered),
             Self::Beacon(..) => None,
         }
@@ -90,7 +99,7 @@ pub fn start(
     listeners: &Listeners,
     canaries: Canaries,
 ) -> JoinSet<()> {
-    let Listeners { roles, primary, uncounted, acting, disk } = listeners;
+    let Listeners { roles, primary, uncounted, acting, disk, trees } = listeners;
     let mut tasks = JoinSet::new();
     if let Some((channel, page)) = pair.status_page() {
         let mut probe = StatusPageProbe::new(page, channel);
@@ -102,6 +111,11 @@ pub fn start(
         let (name, inbox) = (&node.name, || inbox.clone());
         if let Some(seat) = pair.seat.as_ref().filter(|seat| seat.node != *name) {
             let Some((url, schedule)) = node.agent.as_ref().zip(pair.peer_schedule()) else { continue };
+            if let Some((channel, wanted)) = pair.config.as_ref().zip(trees.get(name)) {
+                let probe = PeerTreeProbe::new(&pair.name, name, url, seat, channel.max_files);
+                let pause = channel.tree_every();
+                tasks.spawn(peer_trees::fetch(probe, name.clone(), wanted.clone(), pause, inbox()));
+            }
             let (name, mut probe) = (name.clone(), PeerProbe::new(&pair.name, name, url, seat, schedule));
             tasks.spawn(beat(schedule.interval, inbox(), async move || Told::Peer(name.clone(), probe.run().await)));
             continue;

@@ -44,6 +44,7 @@ impl Core {
         self.histories = Histories::new(&self.pair);
         self.role_file = None;
         self.peers.forget();
+        self.peer_trees.forget();
         self.snapshot(now, wall)
     }
 
@@ -56,6 +57,7 @@ impl Core {
             self.histories.forget_moments(&self.pair);
             self.role_file = None;
             self.peers.forget();
+            self.peer_trees.forget();
             self.timers.stand_still(now);
         }
         if let Some(until) = self.shown_until.filter(|until| *until + OVERSLEPT < now) {

@@ -5,6 +5,7 @@ pub mod host;
 pub mod kvstore;
 pub mod password;
 pub mod peer;
+pub mod peer_tree;
 pub mod postgres;
 pub mod search;
 pub mod status_page;

@@ -68,7 +68,7 @@ impl PeerProbe {
     async fn ask(&mut self) -> Result<Response, Failure> {
         let (mut connection, bearer) = match self.held.take() {
             Some(held) => held,
-            None => self.connect().await?,
+            None => connect(&self.url, &self.token, self.fingerprint).await?,
         };
         let headers = [("authorization", bearer.as_str()), ("accept", "application/json")];
         let response = connection.send(Method::GET, &self.path, &headers, Vec::new(), MAX_BODY).await?;
@@ -76,32 +76,43 @@ impl PeerProbe {
         Ok(response)
     }
 
-    /// The token is read anew each time.
-    async fn connect(&self) -> Result<(Connection, String), Failure> {
-        let mut connection = Connection::new(&self.url)?;
-        if let Some(Fingerprint(fingerprint)) = self.fingerprint {
-            connection.trust_fingerprint(fingerprint)?;
-        }
-        let token = password_of(Some(&self.token)).await?;
-        let token = token.as_ref().map_or("", |token| token.expose());
-        Ok((connection, format!("Bearer {token}")))
-    }
-
     fn understand(&self, response: &Response, asked: Moment, answered: Moment) -> Result<PeerFacts, Failure> {
-        let wrong = |kind, message: String| Err(Failure::new(kind, message));
         match response.status {
             200 => PeerFacts::read(&response.body, &self.pair, &self.node, asked, answered)
-                .or_else(|message| wrong(FailureKind::Protocol, message)),
-            401 => wrong(
-                FailureKind::Authentication,
-                "it does not take our token: copy the same peer.token to both nodes, and reload both agents".to_owned(),
-            ),
-            403 => wrong(FailureKind::Permission, "it answers over TLS only: write https:// in `agent`".to_owned()),
-            404 => wrong(
-                FailureKind::Protocol,
-                format!("it is no agent of a node of pair {}, or an older version: check its configuration", self.pair),
-            ),
-            status => wrong(FailureKind::Protocol, format!("it answers with status {status}; look at its log")),
+                .map_err(|message| Failure::new(FailureKind::Protocol, message)),
+            status => Err(refusal(status, &self.pair)),
         }
     }
+}
+
+/// To the agent at `url`, and what it must be shown. The token is read anew each time.
+pub(super) async fn connect(
+    url: &str,
+    token: &SecretSource,
+    fingerprint: Option<Fingerprint>,
+) -> Result<(Connection, String), Failure> {
+    let mut connection = Connection::new(url)?;
+    if let Some(Fingerprint(fingerprint)) = fingerprint {
+        connection.trust_fingerprint(fingerprint)?;
+    }
+    let token = password_of(Some(token)).await?;
+    let token = token.as_ref().map_or("", |token| token.expose());
+    Ok((connection, format!("Bearer {token}")))
+}
+
+/// What a status other than 200 means.
+pub(super) fn refusal(status: u16, pair: &Name) -> Failure {
+    let (kind, message) = match status {
+        401 => (
+            FailureKind::Authentication,
+            "it does not take our token: copy the same peer.token to both nodes, and reload both agents".to_owned(),
+        ),
+        403 => (FailureKind::Permission, "it answers over TLS only: write https:// in `agent`".to_owned()),
+        404 => (
+            FailureKind::Protocol,
+            format!("it is no agent of a node of pair {pair}, or an older version: check its configuration"),
+        ),
+        status => (FailureKind::Protocol, format!("it answers with status {status}; look at its log")),
+    };
+    Failure::new(kind, message)
 }

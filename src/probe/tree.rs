@@ -34,6 +34,21 @@ pub struct Extent {
     pub most_bytes: u64,
 }
 
+impl Extent {
+    /// A name for the patterns: the same for the same ones.
+    fn patterns(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        for (kind, globs) in [(b"+", &self.include), (b"-", &self.exclude)] {
+            for glob in globs {
+                hasher.update(kind).update(glob.as_str().as_bytes()).update(b"\0");
+            }
+        }
+        let mut name = [0; 8];
+        name.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        u64::from_be_bytes(name)
+    }
+}
+
 /// Reads one node's tree.
 pub struct TreeProbe {
     state: Option<State>,
@@ -46,6 +61,7 @@ pub struct TreeProbe {
 /// What a walk knows from the one before.
 struct State {
     root: PathBuf,
+    patterns: u64,
     extent: Extent,
     before: Option<walk::Seen>,
     read_all: Option<Moment>,
@@ -72,7 +88,7 @@ impl TreeProbe {
 
     /// A probe of any tree.
     pub fn of(root: PathBuf, extent: Extent) -> Self {
-        let state = State { root, extent, before: None, read_all: None };
+        let state = State { root, patterns: extent.patterns(), extent, before: None, read_all: None };
         Self { state: Some(state), running: None, stop: Arc::default() }
     }
 
@@ -119,7 +135,7 @@ impl State {
                     }
                     _ => seen,
                 };
-                let facts = TreeFacts { manifest: seen.manifest.clone(), place: Some(place) };
+                let facts = TreeFacts { manifest: seen.manifest.clone(), patterns: self.patterns, place: Some(place) };
                 self.before = Some(seen);
                 (self, Ok(facts))
             }

@@ -1,6 +1,7 @@
 //! How answers look: every one carries the security headers, none may be stored.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,6 +12,8 @@ use hyper::header::{
     HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::{Response, StatusCode};
+
+use crate::facts::{Manifest, TREE_HEAD, TreeHead};
 
 /// An answer whose body is at hand.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -50,6 +53,24 @@ pub(super) fn text(status: StatusCode, line: &str) -> Answer {
 /// JSON with its own end of line.
 pub(super) fn json(status: StatusCode, body: String) -> Answer {
     answer(status, JSON, body)
+}
+
+/// A whole manifest; several answers share the one that is held.
+pub(super) fn manifest(head: &TreeHead, manifest: Arc<Manifest>) -> Answer {
+    let Some(head) = serde_json::to_vec(head).ok().and_then(|head| HeaderValue::from_bytes(&head).ok()) else {
+        return json_error(StatusCode::INTERNAL_SERVER_ERROR, "The tree cannot be told.");
+    };
+    let mut answer = answer(StatusCode::OK, "application/octet-stream", Bytes::from_owner(Records(manifest)));
+    answer.headers_mut().insert(TREE_HEAD, head);
+    answer
+}
+
+struct Records(Arc<Manifest>);
+
+impl AsRef<[u8]> for Records {
+    fn as_ref(&self) -> &[u8] {
+        self.0.records()
+    }
 }
 
 /// An error for programs, as JSON on one line.

@@ -10,14 +10,15 @@ use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Moment};
-use crate::facts::NodeReport;
+use crate::facts::{NodeReport, TreeHead};
 use crate::http_client::percent_decoded;
 use crate::level::Level;
-use crate::names::{Channel, FailoverVerdict};
+use crate::names::{Channel, FailoverVerdict, Name};
 use crate::serve::answer::{self, Answer};
 use crate::serve::openness::{HOW_TO_OPEN, is_this_machine};
+use crate::serve::peer::PeerAccess;
 use crate::serve::{Caller, Pairs, ServeState};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{OwnNode, Snapshot};
 use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
 use crate::view::failover::{OneFailoverDocument, checklist};
 use crate::view::history::HistoryDocument;
@@ -31,6 +32,8 @@ const HUB_STOPPED_AFTER: Duration = Duration::from_secs(60);
 const RELOAD: &str = "/-/reload";
 /// Where another node's agent asks.
 const NODE_PATH: &str = "/api/v1/node";
+/// Where it asks for the whole manifest of this node's tree.
+const NODE_TREE_PATH: &str = "/api/v1/node/tree";
 
 /// What a path leads to.
 enum Route<'a> {
@@ -42,6 +45,7 @@ enum Route<'a> {
     Status,
     Pair(&'a str),
     Node,
+    NodeTree,
     Failover(&'a str),
     History(&'a str),
 }
@@ -56,6 +60,7 @@ impl<'a> Route<'a> {
             "/" => Some(Self::Page),
             "/api/v1/status" => Some(Self::Status),
             NODE_PATH => Some(Self::Node),
+            NODE_TREE_PATH => Some(Self::NodeTree),
             path => {
                 let named =
                     |prefix| path.strip_prefix(prefix).filter(|name: &&str| !name.is_empty() && !name.contains('/'));
@@ -91,8 +96,10 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
     if !request.body().is_end_stream() {
         return answer::body_refused();
     }
-    if matches!(route, Route::Node) {
-        return node(request, caller, state);
+    match route {
+        Route::Node => return node(request, caller, state, report),
+        Route::NodeTree => return node(request, caller, state, tree),
+        _ => {}
     }
     if !route.is_open() && !is_this_machine(request, caller.address) {
         return answer::text(StatusCode::FORBIDDEN, HOW_TO_OPEN);
@@ -110,12 +117,17 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
         Route::History(name) => history(&percent_decoded(name), request.uri().query().unwrap_or_default(), state, now),
         Route::Failover(name) => failover(request, &percent_decoded(name), &shown, now),
         // Answered above: it is another agent's affair, whoever else may see what.
-        Route::Node => answer::text(StatusCode::NOT_FOUND, "There is nothing at this path."),
+        Route::Node | Route::NodeTree => answer::text(StatusCode::NOT_FOUND, "There is nothing at this path."),
     }
 }
 
 /// What another node's agent asks for. Whoever does not show the token learns nothing, not even which pairs there are.
-fn node<B>(request: &Request<B>, caller: Caller, state: &ServeState) -> Answer {
+fn node<B>(
+    request: &Request<B>,
+    caller: Caller,
+    state: &ServeState,
+    tell: fn(&PeerAccess, &Name, &OwnNode) -> Answer,
+) -> Answer {
     let Some(access) = state.peer() else {
         return answer::json_error(StatusCode::NOT_FOUND, "This agent is not one of a pair's.");
     };
@@ -125,13 +137,26 @@ fn node<B>(request: &Request<B>, caller: Caller, state: &ServeState) -> Answer {
     if !access.admits(request.headers()) {
         return answer::json_error(StatusCode::UNAUTHORIZED, "The peer token is missing or wrong.");
     }
-    let (now, wall) = (clock::now(), clock::wall());
+    let now = clock::now();
     let shown = Shown::new(&state.pairs());
     let wanted = parameter(request.uri().query().unwrap_or_default(), "pair");
     let snapshot = wanted.and_then(|name| shown.named(&name, now));
     match snapshot.and_then(|snapshot| Some((&snapshot.at(now).pair, snapshot.own()?))) {
-        Some((pair, own)) => as_json(&NodeReport::new(pair, &own.node, access.run(), &own.readings, now, wall)),
+        Some((pair, own)) => tell(&access, pair, own),
         None => no_such_pair(),
+    }
+}
+
+fn report(access: &PeerAccess, pair: &Name, own: &OwnNode) -> Answer {
+    let (now, wall) = (clock::now(), clock::wall());
+    as_json(&NodeReport::new(pair, &own.node, access.run(), &own.readings, now, wall))
+}
+
+/// The manifest as it is kept, not copied for anybody who asks; what it does not say of itself stands in the head.
+fn tree(access: &PeerAccess, pair: &Name, own: &OwnNode) -> Answer {
+    match TreeHead::new(pair, &own.node, access.run(), &own.readings.tree, clock::now()) {
+        Some((head, manifest)) => answer::manifest(&head, manifest),
+        None => answer::json_error(StatusCode::SERVICE_UNAVAILABLE, "The tree has not been read, or cannot be."),
     }
 }
 

@@ -66,15 +66,13 @@ fn a_name_that_is_not_text_can_be_shown() {
 #[test]
 fn what_is_sent_is_read_back_and_nothing_else_is() {
     let original = manifest(&[("a", file(1)), ("a/b", file(2)), ("a-c", file(3))], Some(TreeBound::Depth));
-    let text = serde_json::to_string(&original).unwrap();
-    assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), original);
-    let sent = |records: &[u8]| {
-        let text = serde_json::json!({ "records": STANDARD.encode(records), "bound": null });
-        serde_json::from_value::<Manifest>(text).map_err(|error| error.to_string())
-    };
+    assert_eq!(Manifest::from_records(original.records(), original.bound(), 3).unwrap(), original);
+    let sent = |records: &[u8]| Manifest::from_records(records, None, 100).map_err(|error| error.to_string());
     let good = &original.records;
     assert!(sent(good).is_ok());
+    assert!(Manifest::from_records(good, None, 2).unwrap_err().to_string().contains("max_files"));
     assert!(sent(&good[..good.len() - 1]).unwrap_err().contains("ends within"));
+    assert!(sent(&vec![0; MOST_BYTES + 1]).unwrap_err().contains("too long"));
     let order = manifest(&[("b", file(1)), ("a", file(2))], None).records;
     assert!(sent(&order).unwrap_err().contains("order"));
     let mut kind = good.clone();
@@ -98,13 +96,11 @@ proptest! {
             walked.push(path.to_vec());
         }
         prop_assert_eq!(walked, names);
-        let text = serde_json::to_string(&manifest).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), manifest);
+        prop_assert_eq!(Manifest::from_records(manifest.records(), None, 100).unwrap(), manifest);
     }
 
     #[test]
     fn no_bytes_crash_the_reader(records in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let text = serde_json::json!({ "records": STANDARD.encode(records), "bound": null });
-        let _ = serde_json::from_value::<Manifest>(text);
+        let _ = Manifest::from_records(&records, None, 100);
     }
 }

@@ -24,7 +24,7 @@ fn tree(files: &[(&str, u8)]) -> Arc<Manifest> {
 }
 
 fn look(history: &mut DriftHistory, seconds: u64, node: &str, files: &[(&str, u8)]) {
-    let facts = TreeFacts { manifest: tree(files), place: None };
+    let facts = TreeFacts { manifest: tree(files), patterns: 1, place: None };
     history.record(&name(node), &Reading { asked: at(seconds), answered: at(seconds), result: Ok(facts) });
 }
 
@@ -79,7 +79,7 @@ fn a_file_that_changes_all_the_time_is_copied_all_the_time() {
 fn one_tree_under_two_names_is_never_compared_with_itself() {
     let mut history = DriftHistory::default();
     for node in ["alpha", "beta"] {
-        let facts = TreeFacts { manifest: tree(&[("a", 1)]), place: Some((1, 2)) };
+        let facts = TreeFacts { manifest: tree(&[("a", 1)]), patterns: 1, place: Some((1, 2)) };
         history.record(&name(node), &Reading { asked: at(1), answered: at(1), result: Ok(facts) });
     }
     assert!(history.is_one_tree(&name("alpha"), &name("beta")));

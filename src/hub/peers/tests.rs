@@ -54,6 +54,7 @@ fn answer(now: f64, search: Arrival<SearchFacts>) -> Reading<PeerFacts> {
         postgres: Arrival::Absent,
         pulse: Arrival::Absent,
         config: Arrival::Absent,
+        tree: Arrival::Absent,
         kvstore: arrived("k", now, Ok(canary())),
         search,
         host: Arrival::Absent,

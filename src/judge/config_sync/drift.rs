@@ -31,6 +31,11 @@ pub(super) fn evidence(
         let why = format!("here {primary} and {standby} have one and the same tree: {cure}");
         return (unknown(why), runs_out);
     }
+    if original.0.patterns != copy.0.patterns {
+        let cure = "give both agents the same `include` and `exclude`";
+        let why = format!("the agents of {primary} and {standby} compare different files: {cure}");
+        return (unknown(why), runs_out);
+    }
     let Some(drift) = learned.drift.drift(primary, standby, channel.period * PATIENCE_PERIODS) else {
         return (unknown("the trees were not compared yet".to_owned()), runs_out);
     };

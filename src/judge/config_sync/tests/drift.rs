@@ -19,7 +19,7 @@ fn tree(files: &[(&str, Print)], bound: Option<TreeBound>) -> Arc<Manifest> {
 
 impl Timeline {
     fn sees(&mut self, seconds: u64, node: &str, manifest: &Arc<Manifest>) {
-        self.looks(seconds, node, Ok(TreeFacts { manifest: manifest.clone(), place: None }));
+        self.looks(seconds, node, Ok(TreeFacts { manifest: manifest.clone(), patterns: 1, place: None }));
     }
 
     fn looks(&mut self, seconds: u64, node: &str, result: Result<TreeFacts, Failure>) {
