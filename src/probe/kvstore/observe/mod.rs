@@ -8,9 +8,8 @@ mod typed;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use self::pace::Pace;
+use self::typed::{Side, together};
 use super::store::Store;
 use crate::clock;
 use crate::config::{KvstoreChannel, PairConfig};
@@ -32,9 +31,9 @@ const LOOKS: usize = 4;
 pub(super) enum State {
     Absent,
     /// By type and whole value.
-    Whole(blake3::Hash),
+    Whole(String),
     /// Too large to be read: by type and length.
-    Length(&'static str, u64),
+    Length(String, u64),
     /// It has a type that is not compared.
     Other,
 }
@@ -120,8 +119,26 @@ struct Both<'a> {
 }
 
 impl Both<'_> {
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.timeout
+    async fn read<T>(
+        &mut self,
+        side: usize,
+        read: impl AsyncFnOnce(&mut Side<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
+        let (timeout, pace) = (self.timeout, &mut *self.pace);
+        let mut one = Side { store: &mut *self.stores[side], pace, timeout, reads: 0 };
+        read(&mut one).await.map_err(|failure| (side, failure))
+    }
+
+    /// What each side has under these keys, in their order.
+    async fn states(&mut self, keys: &[Key]) -> Result<Vec<[State; 2]>, Failed> {
+        let mut states = Vec::with_capacity(keys.len());
+        // By small steps, so that both sides are looked at about the same time.
+        for batch in keys.chunks(BATCH) {
+            let one = self.read(0, async |side| side.seen(batch).await).await?;
+            let other = self.read(1, async |side| side.seen(batch).await).await?;
+            states.extend(one.into_iter().zip(other).map(|(one, other)| together([one, other])));
+        }
+        Ok(states)
     }
 
     /// The whole comparison; returns the keys that drifted.
@@ -132,12 +149,14 @@ impl Both<'_> {
         names: &[Name; 2],
         facts: &mut ObservedFacts,
     ) -> Result<Vec<Key>, Failed> {
-        if channel.observe.sample > 0 {
-            facts.sizes = self.sizes(names).await?;
-        }
         let own = format!("{}/", channel.prefix).into_bytes();
+        let (count, mut sampled) = (channel.observe.sample as usize, Vec::new());
+        for (side, name) in names.iter().enumerate().filter(|_| count > 0) {
+            let (size, keys) = self.read(side, async |side| side.sample(count, &own).await).await?;
+            facts.sizes.extend(size.map(|size| (name.clone(), size)));
+            sampled.extend(keys);
+        }
         let named: Vec<Key> = channel.observe.keys.iter().map(|key| key.clone().into_bytes()).collect();
-        let mut sampled = self.sample(channel.observe.sample as usize, &own).await?;
         sampled.retain(|key| !named.contains(key));
         sampled.sort();
         sampled.dedup();
@@ -206,7 +225,7 @@ impl Both<'_> {
         let fate = suspect.fate();
         if let Fate::MissingAt(side) = fate {
             // What expires may have expired on one side a moment before the other.
-            if self.expires(1 - side, &suspect.key).await? {
+            if self.read(1 - side, async |other| other.expires(&suspect.key).await).await? {
                 return Ok(Fate::Moving);
             }
         }
@@ -252,7 +271,7 @@ mod tests {
     use super::*;
 
     fn value(number: u8) -> State {
-        State::Whole(blake3::hash(&[number]))
+        State::Whole(number.to_string())
     }
 
     fn suspect(looks: &[[State; 2]]) -> Suspect {

@@ -2,9 +2,15 @@
 
 use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd};
 
-use super::{BATCH, Both, Failed, Key, State};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use super::{BATCH, Key, State};
 use crate::facts::Failure;
-use crate::names::{FailureKind, Name};
+use crate::names::FailureKind;
 use crate::probe::kvstore::redis::RedisStore;
 use crate::probe::kvstore::store::Store;
 
@@ -58,96 +64,109 @@ struct Size {
     small: bool,
 }
 
-impl Both<'_> {
-    /// Keys at random from either side; the probe's own are left out.
-    pub(super) async fn sample(&mut self, count: usize, own: &[u8]) -> Result<Vec<Key>, Failed> {
-        let mut keys = Vec::new();
-        if count == 0 {
-            return Ok(keys);
-        }
-        for side in 0..2 {
-            let answers = self.ask(side, (0..count).map(|_| cmd("RANDOMKEY")).collect()).await?;
-            for answer in answers {
-                match self.told(side, answer)? {
-                    Value::BulkString(key) if !key.starts_with(own) => keys.push(key),
-                    _ => {}
-                }
-            }
-        }
-        Ok(keys)
+/// What one store has under a key, as far as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// Nothing.
+    Absent,
+    /// A type that is not compared.
+    Other,
+    /// Something that is.
+    Here(Content),
+}
+
+/// A value by what it is compared by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Its type.
+    kind: String,
+    /// Bytes of a string, elements of anything else. `None`: it has changed while it was looked at.
+    length: Option<u64>,
+    /// Of type and whole value; `None`: too large to be read.
+    digest: Option<String>,
+}
+
+/// One store as it is read to be compared, at the pace that is allowed.
+pub(in crate::probe::kvstore) struct Side<'a> {
+    pub(in crate::probe::kvstore) store: &'a mut Store,
+    pub(in crate::probe::kvstore) pace: &'a mut Pace,
+    /// Each exchange with the store has this long.
+    pub(in crate::probe::kvstore) timeout: Duration,
+    /// Reads that were made.
+    pub(in crate::probe::kvstore) reads: usize,
+}
+
+impl Side<'_> {
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
     }
 
-    /// How many keys each database has.
-    pub(super) async fn sizes(&mut self, names: &[Name; 2]) -> Result<Vec<(Name, u64)>, Failed> {
-        let mut sizes = Vec::new();
-        for (side, name) in names.iter().enumerate() {
-            let answers = self.ask(side, vec![cmd("DBSIZE")]).await?;
-            for answer in answers {
-                if let Value::Int(size) = self.told(side, answer)? {
-                    sizes.extend(u64::try_from(size).ok().map(|size| (name.clone(), size)));
-                }
+    /// How many keys the database has, and keys at random; the probe's own are left out.
+    pub(in crate::probe::kvstore) async fn sample(
+        &mut self,
+        count: usize,
+        own: &[u8],
+    ) -> Result<(Option<u64>, Vec<Key>), Failure> {
+        let asked = std::iter::once(cmd("DBSIZE")).chain((0..count).map(|_| cmd("RANDOMKEY")));
+        let (mut size, mut keys) = (None, Vec::new());
+        for answer in self.ask(asked.collect()).await? {
+            match self.told(answer)? {
+                Value::Int(told) => size = u64::try_from(told).ok(),
+                Value::BulkString(key) if !key.starts_with(own) => keys.push(key),
+                _ => {}
             }
         }
-        Ok(sizes)
+        Ok((size, keys))
     }
 
     /// Whether the key goes away by itself.
-    pub(super) async fn expires(&mut self, side: usize, key: &[u8]) -> Result<bool, Failed> {
-        if !matches!(self.stores[side], Store::Redis(_)) {
+    pub(in crate::probe::kvstore) async fn expires(&mut self, key: &[u8]) -> Result<bool, Failure> {
+        if !matches!(self.store, Store::Redis(_)) {
             return Ok(false);
         }
-        let answers = self.ask(side, vec![command(&["PTTL"], key)]).await?;
+        let answers = self.ask(vec![command(&["PTTL"], key)]).await?;
         // -1: it stays; -2: it has gone meanwhile.
         Ok(!answers.iter().all(|answer| matches!(answer, Ok(Value::Int(-1)))))
     }
 
-    /// What each side has under these keys, in their order.
-    pub(super) async fn states(&mut self, keys: &[Key]) -> Result<Vec<[State; 2]>, Failed> {
-        let mut states = Vec::with_capacity(keys.len());
-        let redis = self.stores.iter().all(|store| matches!(store, Store::Redis(_)));
+    /// What there is under these keys, in their order.
+    pub(in crate::probe::kvstore) async fn seen(&mut self, keys: &[Key]) -> Result<Vec<Seen>, Failure> {
+        let mut seen = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
-            if redis {
-                states.extend(self.typed(batch).await?);
-            } else {
-                for key in batch {
-                    states.push([self.plain(0, key).await?, self.plain(1, key).await?]);
-                }
+            if matches!(self.store, Store::Redis(_)) {
+                let sizes = self.measured(batch).await?;
+                seen.extend(self.valued(batch, sizes).await?);
+                continue;
+            }
+            for key in batch {
+                seen.push(self.plain(key).await?);
             }
         }
-        Ok(states)
+        Ok(seen)
     }
 
     /// A key of a store without types.
-    async fn plain(&mut self, side: usize, key: &[u8]) -> Result<State, Failed> {
+    async fn plain(&mut self, key: &[u8]) -> Result<Seen, Failure> {
         self.pace.spend(1).await;
+        self.reads += 1;
         let (deadline, key) = (self.deadline(), String::from_utf8_lossy(key));
-        let value = self.stores[side].get(deadline, &key).await.map_err(|failure| (side, failure))?;
-        Ok(value.map_or(State::Absent, |value| match u64::try_from(value.len()).unwrap_or(u64::MAX) {
-            length if length > LARGEST => State::Length("text", length),
-            _ => State::Whole(blake3::hash(&value)),
-        }))
+        let Some(value) = self.store.get(deadline, &key).await? else { return Ok(Seen::Absent) };
+        let length = u64::try_from(value.len()).unwrap_or(u64::MAX);
+        let digest = (length <= LARGEST).then(|| blake3::hash(&value).to_string());
+        Ok(Seen::Here(Content { kind: "text".to_owned(), length: Some(length), digest }))
     }
 
-    async fn typed(&mut self, keys: &[Key]) -> Result<Vec<[State; 2]>, Failed> {
-        let [one, other] = [self.measured(0, keys).await?, self.measured(1, keys).await?];
-        // Equal data may take more room on one side: read on both or on none.
-        let whole: Vec<bool> = one.iter().zip(&other).map(|(one, other)| one.small && other.small).collect();
-        let first = self.valued(0, keys, &one, &whole).await?;
-        let second = self.valued(1, keys, &other, &whole).await?;
-        Ok(first.into_iter().zip(second).map(|(one, other)| [one, other]).collect())
-    }
-
-    async fn measured(&mut self, side: usize, keys: &[Key]) -> Result<Vec<Size>, Failed> {
-        let types = self.ask(side, keys.iter().map(|key| command(&["TYPE"], key)).collect()).await?;
+    async fn measured(&mut self, keys: &[Key]) -> Result<Vec<Size>, Failure> {
+        let types = self.ask(keys.iter().map(|key| command(&["TYPE"], key)).collect()).await?;
         let mut sizes = Vec::new();
         for answer in types {
-            let (kind, absent) = match self.told(side, answer)? {
+            let (kind, absent) = match self.told(answer)? {
                 Value::SimpleString(name) => (TYPES.iter().find(|kind| kind.name == name), name == "none"),
                 _ => (None, false),
             };
-            sizes.push(Size { kind, absent, length: None, small: true });
+            sizes.push(Size { kind, absent, length: None, small: false });
         }
-        let known = |size: &Size| size.kind.is_some();
         let mut commands = Vec::new();
         for (key, size) in keys.iter().zip(&sizes) {
             let Some(kind) = size.kind else { continue };
@@ -156,97 +175,100 @@ impl Both<'_> {
                 commands.push(cmd("MEMORY").arg("USAGE").arg(key.as_slice()).to_owned());
             }
         }
-        let mut answers = self.ask(side, commands).await?.into_iter();
-        for size in sizes.iter_mut().filter(|size| known(size)) {
-            let length = self.number(side, answers.next())?;
-            let room = match size.kind {
-                Some(kind) if kind.name != "string" => self.number(side, answers.next())?,
-                _ => length,
+        let mut answers = self.ask(commands).await?.into_iter();
+        for size in &mut sizes {
+            let Some(kind) = size.kind else { continue };
+            let length = self.number(answers.next())?;
+            let (room, most) = match kind.name {
+                "string" => (length, LARGEST),
+                _ => (self.number(answers.next())?, MOST_ELEMENTS),
             };
-            let most = if size.kind.is_some_and(|kind| kind.name == "string") { LARGEST } else { MOST_ELEMENTS };
             size.small = length.is_some_and(|length| length <= most) && room.is_some_and(|room| room <= LARGEST);
             size.length = length;
         }
         Ok(sizes)
     }
 
-    async fn valued(
-        &mut self,
-        side: usize,
-        keys: &[Key],
-        sizes: &[Size],
-        whole: &[bool],
-    ) -> Result<Vec<State>, Failed> {
-        let read = |at: usize| sizes[at].kind.filter(|_| whole[at]);
-        let commands = keys.iter().enumerate().filter_map(|(at, key)| Some(command(read(at)?.value, key)));
-        let mut answers = self.ask(side, commands.collect()).await?.into_iter();
-        let mut states = Vec::new();
-        for (at, size) in sizes.iter().enumerate() {
-            let state = match (size.kind, read(at)) {
-                (None, _) if size.absent => State::Absent,
-                (None, _) => State::Other,
-                (Some(kind), None) => {
-                    size.length.map_or_else(State::changing, |length| State::Length(kind.name, length))
-                }
-                (Some(kind), Some(_)) => match self.present(side, answers.next())? {
-                    Some(Value::Nil) => State::Absent,
-                    Some(Value::Array(elements)) if elements.is_empty() => State::Absent,
-                    Some(value) => State::Whole(digest(kind, value)),
-                    None => State::changing(),
+    async fn valued(&mut self, keys: &[Key], sizes: Vec<Size>) -> Result<Vec<Seen>, Failure> {
+        let read = |size: &Size| size.kind.filter(|_| size.small);
+        let commands = keys.iter().zip(&sizes).filter_map(|(key, size)| Some(command(read(size)?.value, key)));
+        let mut answers = self.ask(commands.collect()).await?.into_iter();
+        let mut seen = Vec::new();
+        for size in sizes {
+            let here = |kind: &Type, length, digest| Seen::Here(Content { kind: kind.name.to_owned(), length, digest });
+            seen.push(match (size.kind, read(&size)) {
+                (None, _) if size.absent => Seen::Absent,
+                (None, _) => Seen::Other,
+                (Some(kind), None) => here(kind, size.length, None),
+                (Some(kind), Some(_)) => match self.present(answers.next())? {
+                    Some(Value::Nil) => Seen::Absent,
+                    Some(Value::Array(elements)) if elements.is_empty() => Seen::Absent,
+                    Some(value) => here(kind, size.length, Some(digest(kind, value).to_string())),
+                    None => here(kind, None, None),
                 },
-            };
-            states.push(state);
+            });
         }
-        Ok(states)
+        Ok(seen)
     }
 
-    async fn ask(&mut self, side: usize, commands: Vec<Cmd>) -> Result<Vec<RedisResult<Value>>, Failed> {
+    async fn ask(&mut self, commands: Vec<Cmd>) -> Result<Vec<RedisResult<Value>>, Failure> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
         self.pace.spend(commands.len()).await;
+        self.reads += commands.len();
         let deadline = self.deadline();
-        let answers = match &mut *self.stores[side] {
+        match self.store {
             Store::Redis(store) => store.read_all(deadline, pipeline(commands)).await,
             _ => Err(Failure::new(FailureKind::Protocol, "only redis can be sampled")),
-        };
-        answers.map_err(|failure| (side, failure))
+        }
     }
 
-    fn number(&self, side: usize, answer: Option<RedisResult<Value>>) -> Result<Option<u64>, Failed> {
-        Ok(match self.present(side, answer)? {
+    fn number(&self, answer: Option<RedisResult<Value>>) -> Result<Option<u64>, Failure> {
+        Ok(match self.present(answer)? {
             Some(Value::Int(number)) => u64::try_from(number).ok(),
             _ => None,
         })
     }
 
     /// An answer about a key that may have changed since. `None`: it has. A right that is missing is no change.
-    fn present(&self, side: usize, answer: Option<RedisResult<Value>>) -> Result<Option<Value>, Failed> {
+    fn present(&self, answer: Option<RedisResult<Value>>) -> Result<Option<Value>, Failure> {
         match answer {
             Some(Ok(value)) => Ok(Some(value)),
             Some(Err(error)) if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm)) => {
-                self.told(side, Err(error)).map(Some)
+                self.told(Err(error)).map(Some)
             }
             Some(Err(_)) | None => Ok(None),
         }
     }
 
     /// An answer that must be one: whoever may not read finds nothing, which is no proof.
-    fn told(&self, side: usize, answer: RedisResult<Value>) -> Result<Value, Failed> {
-        answer.map_err(|error| {
-            let failure = match &*self.stores[side] {
-                Store::Redis(store) => RedisStore::refusal(store, &error),
-                _ => Failure::new(FailureKind::Protocol, error.to_string()),
-            };
-            (side, failure)
+    fn told(&self, answer: RedisResult<Value>) -> Result<Value, Failure> {
+        answer.map_err(|error| match &*self.store {
+            Store::Redis(store) => RedisStore::refusal(store, &error),
+            _ => Failure::new(FailureKind::Protocol, error.to_string()),
         })
     }
+}
+
+/// What was seen of one key on both sides, as it compares. Equal data may take more room on one side: by the whole value on both or on
+/// none.
+pub(super) fn together(seen: [Seen; 2]) -> [State; 2] {
+    let too_large = |seen: &Seen| matches!(seen, Seen::Here(Content { digest: None, .. }));
+    let whole = !seen.iter().any(too_large);
+    seen.map(|seen| match seen {
+        Seen::Absent => State::Absent,
+        Seen::Other => State::Other,
+        Seen::Here(Content { digest: Some(digest), .. }) if whole => State::Whole(digest),
+        Seen::Here(Content { kind, length: Some(length), .. }) => State::Length(kind, length),
+        Seen::Here(Content { length: None, .. }) => State::changing(),
+    })
 }
 
 impl State {
     /// Equal to nothing: it is looked at again.
     fn changing() -> Self {
-        Self::Length("changing", fastrand::u64(..))
+        Self::Length("changing".to_owned(), fastrand::u64(..))
     }
 }
 
@@ -300,6 +322,24 @@ mod tests {
 
     fn array(words: &[&str]) -> Value {
         Value::Array(words.iter().map(|word| Value::BulkString(word.as_bytes().to_vec())).collect())
+    }
+
+    fn here(length: u64, digest: Option<&str>) -> Seen {
+        Seen::Here(Content { kind: "hash".to_owned(), length: Some(length), digest: digest.map(str::to_owned) })
+    }
+
+    #[test]
+    fn values_are_compared_whole_on_both_sides_or_on_none() {
+        let [one, other] = together([here(3, Some("a")), here(3, Some("b"))]);
+        assert_ne!(one, other, "of one length, and different");
+        let [one, other] = together([here(3, Some("a")), here(3, None)]);
+        assert_eq!(one, other, "too large on one side");
+        let [one, other] = together([here(3, Some("a")), here(4, None)]);
+        assert_ne!(one, other);
+        let changing = Seen::Here(Content { kind: "hash".to_owned(), length: None, digest: None });
+        let [one, other] = together([changing.clone(), changing]);
+        assert_ne!(one, other, "what changes is looked at again");
+        assert_eq!(together([Seen::Absent, here(3, Some("a"))]), [State::Absent, State::Whole("a".to_owned())]);
     }
 
     #[test]
