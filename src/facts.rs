@@ -6,6 +6,7 @@ pub mod manifest;
 mod node_report;
 mod postgres;
 mod search;
+mod search_memory;
 mod slow;
 mod status_page;
 
@@ -24,6 +25,7 @@ pub use manifest::Manifest;
 pub use node_report::*;
 pub use postgres::*;
 pub use search::*;
+pub use search_memory::*;
 pub use slow::*;
 pub use status_page::StatusPageFacts;
 
