@@ -176,7 +176,7 @@ impl Document {
         let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
         let gap = present.now.since(self.saved_at);
         let Saved { mut timers, postgres, search, kvstore, changes } = self.saved;
-        let search = search.map(|search| search.in_boot(same_boot, present.now));
+        let search = search.map(|search| search.in_boot(same_boot, self.saved_at, present.now));
         let kvstore = kvstore.map(|canaries| canaries.resumed(same_boot, present.now));
         let postgres = postgres.map(|postgres| match same_boot {
             true => postgres.in_same_boot(present.now),

@@ -137,6 +137,8 @@ pub struct SearchIndexEvidence {
     pub expected: Option<u64>,
     /// Who says so.
     pub expected_by: Option<ExpectedBy>,
+    /// How old that is, at least; a number in the configuration has no age.
+    pub expected_age: Option<Duration>,
     /// Documents written of those, while a rebuild is under way; 1 is all.
     pub progress: Option<f64>,
 }

@@ -9,8 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts, TreeFacts, TreeSummary,
-    summary_of,
+    Age, ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts, SearchMemory, TreeFacts, TreeSummary, summary_of,
 };
 use crate::clock::{Moment, WallTime};
 use crate::names::Name;
@@ -37,6 +36,10 @@ pub struct OwnReadings {
     pub kvstore: Latest<KvstoreFacts>,
     /// Of its search engine.
     pub search: Latest<SearchFacts>,
+    /// By index, how many documents its database says that there should be.
+    pub search_expected: BTreeMap<String, Latest<u64>>,
+    /// What it remembers of the primary's indices.
+    pub search_memory: SearchMemory<Age>,
     /// Of its machine.
     pub host: Latest<HostFacts>,
 }
@@ -139,6 +142,12 @@ impl NodeReport {
         put(KVSTORE, carry(&own.kvstore, now));
         put(SEARCH, carry(&own.search, now));
         put(HOST, carry(&own.host, now));
+        let expected = own.search_expected.iter().map(|(index, told)| Ok((index.clone(), carry(told, now)?)));
+        put(SEARCH_EXPECTED, expected.collect::<Result<_, _>>().map(serde_json::Value::Object));
+        put(
+            SEARCH_MEMORY,
+            serde_json::to_value(own.search_memory.with_ages(|age| Some(Some(age.at(now).as_secs_f64())))),
+        );
         Self {
             protocol: PROTOCOL,
             readable_by: OLDEST_PROTOCOL,
@@ -159,6 +168,8 @@ const TREE: &str = "tree";
 const KVSTORE: &str = "kvstore";
 const SEARCH: &str = "search";
 const HOST: &str = "host";
+const SEARCH_EXPECTED: &str = "search_expected";
+const SEARCH_MEMORY: &str = "search_memory";
 
 fn carry<T: Clone + Serialize>(latest: &Latest<T>, now: Moment) -> Result<serde_json::Value, serde_json::Error> {
     let carried = match latest {
@@ -215,6 +226,10 @@ pub struct PeerFacts {
     pub kvstore: Arrival<KvstoreFacts>,
     /// Of its search engine.
     pub search: Arrival<SearchFacts>,
+    /// By index, how many documents its database says that there should be. An older agent tells none.
+    pub search_expected: BTreeMap<String, Arrived<u64>>,
+    /// What it remembers of the primary's indices.
+    pub search_memory: SearchMemory<Age>,
     /// Of its machine.
     pub host: Arrival<HostFacts>,
 }
@@ -274,6 +289,8 @@ impl PeerFacts {
             kvstore: arrive.one(body.readings.get(KVSTORE)),
             search: arrive.one(body.readings.get(SEARCH)),
             host: arrive.one(body.readings.get(HOST)),
+            search_expected: arrive.each(body.readings.get(SEARCH_EXPECTED)),
+            search_memory: arrive.memory(body.readings.get(SEARCH_MEMORY)),
             version: version.clone(),
         })
     }
@@ -297,6 +314,21 @@ impl Arrive<'_> {
             Ok(Carried::Facts(aged)) => self.here(aged, Ok),
             Ok(Carried::Failure(aged)) => self.here(aged, Err),
         }
+    }
+
+    /// By name. What is not understood is not there.
+    fn each<T: DeserializeOwned>(&self, value: Option<&serde_json::Value>) -> BTreeMap<String, Arrived<T>> {
+        let all = value.and_then(serde_json::Value::as_object).into_iter().flatten();
+        let here = all.filter_map(|(name, value)| match self.one(Some(value)) {
+            Arrival::Here(arrived) => Some((name.clone(), arrived)),
+            _ => None,
+        });
+        here.collect()
+    }
+
+    fn memory(&self, value: Option<&serde_json::Value>) -> SearchMemory<Age> {
+        let told = value.and_then(|value| SearchMemory::<Option<f64>>::deserialize(value).ok());
+        told.map(|told| told.with_ages(|seconds| Age::told(self.asked, seconds?))).unwrap_or_default()
     }
 
     fn here<A, T>(&self, aged: AtAge<A>, result: fn(A) -> Result<T, Failure>) -> Arrival<T> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Roles};
-use crate::facts::{CanaryTracker, Observation};
+use crate::facts::{Age, CanaryTracker, Observation, SearchMemory};
 use crate::history::config_drift::DriftHistory;
 use crate::history::config_sync::ConfigHistory;
 use crate::history::flapping::FlapHistory;
@@ -59,9 +59,16 @@ impl Histories {
     }
 
     /// Goes on from what was saved of the search engines.
-    pub fn restore_search(&mut self, saved: Option<SavedSearch>, pair: &PairConfig) {
+    pub fn restore_search(&mut self, saved: Option<SavedSearch>, pair: &PairConfig, now: Moment) {
         if let (Some(channel), Some(saved)) = (&pair.search, saved) {
-            self.search.restore(saved, |node| pair.node(node).is_some(), &channel.indices);
+            self.search.restore(saved, |node| pair.node(node).is_some(), &channel.indices, now);
+        }
+    }
+
+    /// What another agent remembers of the search engines.
+    pub fn learn_search(&mut self, memory: SearchMemory<Age>, pair: &PairConfig) {
+        if let Some(channel) = &pair.search {
+            self.search.learn(memory, |node| pair.node(node).is_some(), &channel.indices);
         }
     }
 

@@ -227,7 +227,7 @@ impl Core {
         // What was saved was seen by nobody since.
         core.timers.stand_still(now);
         core.histories.restore(saved.postgres, now);
-        core.histories.restore_search(saved.search, &core.pair);
+        core.histories.restore_search(saved.search, &core.pair, now);
         core.histories.restore_canaries(saved.kvstore);
         let first = core.snapshot(now, wall);
         (core, first)
@@ -331,6 +331,7 @@ impl Core {
             }
             News::Again(observation) => self.readings.take(observation, now, wall),
             News::Dropped(channel) => self.readings.drop_of(channel, node),
+            News::Memory(memory) => self.histories.learn_search(memory, &self.pair),
         }
     }
 
@@ -384,7 +385,11 @@ impl Core {
         self.keep(now, level_changed);
         (self.next_change, self.shown_until) = (Some(next_change), Some(shown_until));
         self.number += 1;
-        let own = self.pair.seat.as_ref().map(|seat| Arc::new(self.peers.report(seat, &self.readings)));
+        let own = self
+            .pair
+            .seat
+            .as_ref()
+            .map(|seat| Arc::new(self.peers.report(seat, &self.readings, &self.histories.search)));
         Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until).with_own(own))
     }
 

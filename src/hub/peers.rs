@@ -9,7 +9,11 @@ use super::readings::Readings;
 use crate::clock::{self, Moment, WallTime};
 use crate::config::{PairConfig, Seat};
 use crate::evidence::{MachineEvidence, PairEvidence, PeerEvidence};
-use crate::facts::{Arrival, Failure, HostFacts, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading};
+use crate::facts::{
+    Age, Arrival, Arrived, Failure, HostFacts, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading,
+    SearchMemory,
+};
+use crate::history::search::SearchHistory;
 use crate::names::{Channel, FailureKind, Name};
 use crate::snapshot::OwnNode;
 use crate::units::Lsn;
@@ -37,6 +41,8 @@ pub enum News {
     Again(Observation),
     /// Its agent does not believe the newest reading any more.
     Dropped(Channel),
+    /// What that agent remembers of the primary's search indices.
+    Memory(SearchMemory<Age>),
 }
 
 /// The other agents, and what this one has read itself.
@@ -46,12 +52,16 @@ pub struct Peers {
     pulse: Latest<Lsn>,
     canary: Latest<KvstoreFacts>,
     host: Latest<HostFacts>,
+    /// By index, what the database here said last. Bounded by the configured indices.
+    expected: BTreeMap<String, Latest<u64>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Peer {
     latest: Latest<Answer>,
     host: Latest<HostFacts>,
+    /// By index, which count of the database there is held.
+    expected: BTreeMap<String, String>,
     /// By what was read: which reading is held, on the clock here as it was first told. A reading that is told again keeps its first
     /// moment: were the clock of its machine stopped from outside, it would seem to stay young.
     held: BTreeMap<What, (String, Observation)>,
@@ -74,7 +84,8 @@ impl Peers {
     pub fn new(pair: &PairConfig) -> Self {
         let others = pair.nodes.iter().filter(|node| !pair.probes(&node.name));
         let all = others.map(|node| (node.name.clone(), Peer::default())).collect();
-        Self { all, pulse: Latest::NeverAsked, canary: Latest::NeverAsked, host: Latest::NeverAsked }
+        let (pulse, canary, host) = (Latest::NeverAsked, Latest::NeverAsked, Latest::NeverAsked);
+        Self { all, pulse, canary, host, expected: BTreeMap::new() }
     }
 
     /// Takes in what this agent has read itself, where it is not kept by node.
@@ -82,6 +93,9 @@ impl Peers {
         match observation {
             Observation::Pulse(_, reading) => self.pulse = Latest::Have(Arc::new(reading.clone())),
             Observation::Kvstore(reading) => self.canary = Latest::Have(Arc::new(reading.clone())),
+            Observation::SearchExpected(index, reading) => {
+                self.expected.insert(index.clone(), Latest::Have(Arc::new(reading.clone())));
+            }
             _ => {}
         }
     }
@@ -92,7 +106,7 @@ impl Peers {
     }
 
     /// What is told to the others.
-    pub fn report(&self, seat: &Seat, readings: &Readings) -> OwnNode {
+    pub fn report(&self, seat: &Seat, readings: &Readings, search: &SearchHistory) -> OwnNode {
         let node = &seat.node;
         let readings = OwnReadings {
             postgres: readings.postgres.get(node).cloned().unwrap_or_default(),
@@ -101,6 +115,8 @@ impl Peers {
             tree: readings.trees.get(node).cloned().unwrap_or_default(),
             kvstore: self.canary.clone(),
             search: readings.search.get(node).cloned().unwrap_or_default(),
+            search_expected: self.expected.clone(),
+            search_memory: search.memory().clone(),
             host: self.host.clone(),
         };
         OwnNode { node: node.clone(), readings }
@@ -147,6 +163,10 @@ impl Peers {
                 Channel::Search => peer.news(what, node, at, facts.search.clone(), |r| Observation::Search(name, r)),
             });
         }
+        if pair.search.is_some() {
+            news.extend(peer.news_of_search(pair, facts.search_expected));
+            news.push(News::Memory(facts.search_memory));
+        }
         if let Arrival::Here(_) = &facts.pulse {
             // Only ever of use to history, beside the readings around it.
             let name = node.clone();
@@ -164,6 +184,7 @@ impl Peers {
         self.pulse = Latest::NeverAsked;
         self.canary = Latest::Dropped;
         self.host = Latest::Dropped;
+        self.expected.clear();
     }
 
     /// The machines that are known at `now`.
@@ -231,6 +252,17 @@ impl Peer {
                 fails(FailureKind::Protocol, message)
             }
         }
+    }
+
+    /// Counts of the database there that were not told before, of indices that are configured.
+    fn news_of_search(&mut self, pair: &PairConfig, told: BTreeMap<String, Arrived<u64>>) -> Vec<News> {
+        let indices = pair.search.iter().flat_map(|channel| &channel.indices);
+        let known = told.into_iter().filter(|(index, _)| indices.clone().any(|known| known == index));
+        let new = known.filter_map(|(index, arrived)| {
+            let again = self.expected.insert(index.clone(), arrived.id.clone()).is_some_and(|held| held == arrived.id);
+            (!again).then_some(News::New(Observation::SearchExpected(index, arrived.reading)))
+        });
+        new.collect()
     }
 
     fn hold(&mut self, what: What, id: String, observation: Observation) -> News {

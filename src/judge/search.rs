@@ -43,7 +43,12 @@ pub fn evidence(
     }
     let (rebuild, still_until) = match nodes.iter_mut().find(|node| Some(&node.node) == primary.as_ref()) {
         Some(own) => rebuild::evidence(channel, own, history, now),
-        None => (RebuildEvidence::unknown("which node is the primary is not known"), None),
+        None => {
+            // Whichever it is: one that was being rebuilt when the roles were known last is not counted.
+            let uncounted = history.open_rebuild().map(|rebuild| rebuild.node.clone());
+            let unknown = RebuildEvidence::unknown("which node is the primary is not known");
+            (RebuildEvidence { uncounted, ..unknown }, None)
+        }
     };
     let drift = primary.as_ref().and_then(|primary| {
         let own = nodes.iter().find(|node| node.node == *primary)?;
@@ -57,7 +62,7 @@ pub fn evidence(
             verdict(channel, reading, own, &Further { rebuild: &rebuild, drift, history }, now)
         }
     };
-    let estimate = estimate::estimate(channel, &expected, history);
+    let estimate = estimate::estimate(channel, &expected, history, now);
     let stale = readings.iter().filter_map(|(_, latest)| latest.runs_out(now, stale_after));
     let next = stale.chain(told_until).chain(still_until).min();
     (SearchEvidence { verdict, primary, nodes, standbys_up, drift, rebuild, estimate }, next)

@@ -172,6 +172,7 @@ pub(crate) fn search_known() -> SearchEvidence {
             store: Some(Bytes(7000)),
             expected: Some(8),
             expected_by: Some(ExpectedBy::Remembered),
+            expected_age: Some(Duration::from_secs(90)),
             progress: Some(0.875),
             alias_of: Vec::new(),
         }],

@@ -115,6 +115,9 @@ pub struct IndexDocument {
     /// Who says so.
     #[serde(default)]
     pub expected_by: Option<ExpectedBy>,
+    /// How old that is, at least; a number in the configuration has no age.
+    #[serde(default)]
+    pub expected_age_seconds: Option<f64>,
     /// Documents written of those, during a rebuild; 1 is all.
     #[serde(default)]
     pub progress_ratio: Option<f64>,
@@ -177,6 +180,7 @@ fn index_document(index: &SearchIndexEvidence) -> IndexDocument {
         alias_of: index.alias_of.clone(),
         expected_documents: index.expected,
         expected_by: index.expected_by,
+        expected_age_seconds: index.expected_age.map(|age| age.as_secs_f64()),
         progress_ratio: index.progress,
     }
 }
@@ -190,9 +194,12 @@ pub fn index_words(index: &IndexDocument) -> String {
     };
     if let (Some(expected), Some(by)) = (index.expected_documents, index.expected_by) {
         let by = match by {
-            ExpectedBy::Sql => "by the database",
-            ExpectedBy::Fixed => "by configuration",
-            ExpectedBy::Remembered => "as it held",
+            ExpectedBy::Sql => "by the database".to_owned(),
+            ExpectedBy::Fixed => "by configuration".to_owned(),
+            ExpectedBy::Remembered => match index.expected_age_seconds {
+                Some(age) => format!("as it held {} ago", crate::view::wording::seconds(Some(age))),
+                None => "as it held".to_owned(),
+            },
         };
         text += &format!(" of {expected} expected {by}");
     }

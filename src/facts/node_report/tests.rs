@@ -124,3 +124,40 @@ fn what_is_no_answer_of_an_agent_is_told() {
         assert!(told.contains("no answer of an agent") || told.contains("not understood"), "{text}: {told}");
     }
 }
+
+#[test]
+fn counts_of_the_database_and_what_is_remembered_travel_with_their_ages() {
+    use crate::facts::{IndexMemory, RateMemory};
+    let reading = Reading { asked: at(50.0), answered: at(50.25), result: Ok(2000) };
+    let (seen, since) = (Age::new(at(42.0)), Age::new(at(2.0)));
+    let (node, uuids) = (Name::new("alpha"), vec!["a".to_owned()]);
+    let index = IndexMemory { node, uuids, documents: 1990, seen, since };
+    let own = OwnReadings {
+        search_expected: BTreeMap::from([
+            ("catalog".to_owned(), Latest::Have(Arc::new(reading))),
+            ("not-yet".to_owned(), Latest::NeverAsked),
+        ]),
+        search_memory: SearchMemory {
+            indices: BTreeMap::from([("catalog".to_owned(), index)]),
+            rate: Some(RateMemory { documents_per_second: 90.0, seen }),
+        },
+        ..own()
+    };
+    let text = sent(&own);
+    let facts = read(&text).unwrap();
+    assert_eq!(facts.search_expected.keys().collect::<Vec<_>>(), ["catalog"]);
+    let expected = &facts.search_expected["catalog"].reading;
+    assert_eq!((expected.asked, expected.facts()), (at(998.0), Some(&2000)));
+    // 10 and 50 s old there; the answer came half a second after the question left at 1000 s.
+    let ages = |index: &IndexMemory<Age>| [index.seen, index.since].map(|age| age.at(at(1000.5)).as_secs_f64());
+    assert_eq!(ages(&facts.search_memory.indices["catalog"]), [10.5, 50.5]);
+    assert_eq!(facts.search_memory.rate.unwrap().seen.at(at(1000.5)), Duration::from_secs_f64(10.5));
+    // What has no age, and what is something else altogether, is not there; the rest of the answer is.
+    for (part, other) in [("\"seen\":10.0", "\"seen\":null"), ("\"documents\":1990", "\"documents\":\"many\"")] {
+        assert!(text.contains(part), "{text}");
+        let facts = read(&text.replace(part, other)).unwrap();
+        assert!(facts.search_memory.indices.is_empty(), "{:?}", facts.search_memory);
+        assert!(matches!(facts.postgres, Arrival::Here(_)));
+    }
+    assert_eq!(read(OLDER).unwrap().search_memory, SearchMemory::default());
+}

@@ -1,6 +1,7 @@
 //! What is remembered of the search engines: how many documents each configured index last held on each node, what was written
 //! since, what the primary's held while it was whole, and the rebuild that is under way.
 
+mod memory;
 mod saved;
 #[cfg(test)]
 mod tests;
@@ -12,9 +13,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::config::is_enough;
-use crate::evidence::{SearchEvidence, SearchNodeEvidence};
-use crate::facts::{IndexFacts, Reading, SearchFacts};
+use crate::evidence::SearchEvidence;
+use crate::facts::{Age, IndexFacts, Reading, SearchFacts, SearchMemory};
 use crate::names::{Name, RebuildState};
 
 pub use saved::SavedSearch;
@@ -27,11 +27,9 @@ pub struct SearchHistory {
     written: BTreeMap<Name, NodeWritten>,
     /// By the database.
     told: BTreeMap<String, LastCount>,
-    remembered: BTreeMap<String, Remembered>,
+    memory: SearchMemory<Age>,
     last_primary: Option<Name>,
     rebuild: Option<Rebuild>,
-    /// Documents per second of the last rebuild that was watched.
-    last_rate: Option<f64>,
     rate_window: Duration,
     drift_percent: u32,
 }
@@ -43,17 +41,6 @@ pub struct LastCount {
     pub documents: u64,
     /// When a reading showed it last.
     pub asked: Moment,
-}
-
-/// What an index of the primary held while it was whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
-    /// The primary of then.
-    node: Name,
-    /// What stood behind its name.
-    uuids: Vec<String>,
-    /// How many.
-    documents: u64,
 }
 
 /// A rebuild of one node's indices.
@@ -76,10 +63,9 @@ impl SearchHistory {
             counts: BTreeMap::new(),
             written: BTreeMap::new(),
             told: BTreeMap::new(),
-            remembered: BTreeMap::new(),
+            memory: SearchMemory { indices: BTreeMap::new(), rate: None },
             last_primary: None,
             rebuild: None,
-            last_rate: None,
             rate_window,
             drift_percent,
         }
@@ -100,6 +86,10 @@ impl SearchHistory {
 
     /// Takes in what the database says of an index, or that it no longer does.
     pub fn record_expected(&mut self, index: &str, reading: &Reading<u64>) {
+        // Two agents may tell, and the older word come later.
+        if self.told.get(index).is_some_and(|held| held.asked > reading.asked) {
+            return;
+        }
         match &reading.result {
             Ok(documents) => {
                 self.told.insert(index.to_owned(), LastCount { documents: *documents, asked: reading.asked });
@@ -119,25 +109,6 @@ impl SearchHistory {
         self.note_rebuild(primary, evidence.rebuild.state, now);
     }
 
-    /// Counts of the primary's indices are kept for when it is dead. One that is made anew does not overwrite what the index held
-    /// before, until it holds as much again; nor does an index that lost most of what it had.
-    fn remember(&mut self, node: &SearchNodeEvidence) {
-        for index in &node.indices {
-            let Some(documents) = index.documents.filter(|documents| *documents > 0) else { continue };
-            // a default is right: of indices that are not known none is the same.
-            let uuids = self.written.get(&node.node).map(|written| written.uuids(&index.name)).unwrap_or_default();
-            let replaces = self.remembered.get(&index.name).is_none_or(|before| {
-                let same = before.node == node.node && uuids.iter().any(|uuid| before.uuids.contains(uuid));
-                is_enough(self.drift_percent, documents, before.documents)
-                    || (same && documents >= before.documents / 2)
-            });
-            if replaces {
-                let now = Remembered { node: node.node.clone(), uuids, documents };
-                self.remembered.insert(index.name.clone(), now);
-            }
-        }
-    }
-
     fn note_rebuild(&mut self, primary: &Name, state: RebuildState, now: Moment) {
         let Some(written) = self.written.get_mut(primary) else { return };
         let sum = written.sum();
@@ -151,7 +122,8 @@ impl SearchHistory {
                 written.is_whole();
                 if let Some(rebuild) = self.rebuild.as_mut().filter(|rebuild| !rebuild.complete) {
                     rebuild.complete = true;
-                    self.last_rate = written.whole_rate(rebuild.began).or(self.last_rate);
+                    let rate = written.whole_rate(rebuild.began);
+                    self.remember_rate(rate, Age::new(now));
                 }
             }
             RebuildState::Idle | RebuildState::Rebuilding | RebuildState::Stalled => {
@@ -167,10 +139,10 @@ impl SearchHistory {
                     rebuild.began = Some((written.risen().unwrap_or(now), sum));
                 }
                 let half = self.rate_window / 2;
-                if rebuild.began.is_some_and(|(at, _)| now.since(at) >= half) && state == RebuildState::Rebuilding {
-                    self.last_rate = written.whole_rate(rebuild.began).or(self.last_rate);
-                }
+                let settled = rebuild.began.is_some_and(|(at, _)| now.since(at) >= half);
+                let rate = written.whole_rate(rebuild.began.filter(|_| settled && state == RebuildState::Rebuilding));
                 self.rebuild = Some(rebuild);
+                self.remember_rate(rate, Age::new(now));
             }
         }
         self.last_primary = Some(primary.clone());
@@ -191,14 +163,14 @@ impl SearchHistory {
         self.told.get(index).copied()
     }
 
-    /// What the primary's index held while it was whole.
-    pub fn remembered(&self, index: &str) -> Option<u64> {
-        self.remembered.get(index).map(|remembered| remembered.documents)
-    }
-
     /// The rebuild of `node` that is under way or was watched to its end.
     pub fn rebuild(&self, node: &Name) -> Option<&Rebuild> {
         self.rebuild.as_ref().filter(|rebuild| rebuild.node == *node)
+    }
+
+    /// The rebuild that is under way, on whichever node.
+    pub fn open_rebuild(&self) -> Option<&Rebuild> {
+        self.rebuild.as_ref().filter(|rebuild| !rebuild.complete)
     }
 
     /// A rebuild of `node` has begun: something was written since it was first awaited.
@@ -213,11 +185,6 @@ impl SearchHistory {
     /// Another node was the primary before.
     pub fn was_promoted(&self, node: &Name) -> bool {
         self.last_primary.as_ref().is_some_and(|before| before != node)
-    }
-
-    /// Documents per second of the last rebuild that was watched.
-    pub const fn last_rate(&self) -> Option<f64> {
-        self.last_rate
     }
 
     /// The machine was paused from outside: what counts by moments begins anew, what was counted stays.

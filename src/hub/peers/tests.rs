@@ -9,6 +9,7 @@ const CONFIG: &str = "pairs:
     nodes:
       alpha: { agent: 'http://127.0.0.1:1', kvstore: { redis: { address: 'a:1' } }, search: { url: 'http://a:1' } }
       beta:  { agent: 'http://127.0.0.1:2', kvstore: { redis: { address: 'b:1' } }, search: { url: 'http://b:1' } }
+    search: { indices: [catalog] }
     role_from: { fixed: beta }
 peer: { token_file: /t }
 ";
@@ -57,6 +58,8 @@ fn answer(now: f64, search: Arrival<SearchFacts>) -> Reading<PeerFacts> {
         tree: Arrival::Absent,
         kvstore: arrived("k", now, Ok(canary())),
         search,
+        search_expected: BTreeMap::new(),
+        search_memory: SearchMemory::default(),
         host: Arrival::Absent,
     };
     Reading { asked: at(now), answered: at(now), result: Ok(facts) }
@@ -160,4 +163,47 @@ fn clocks_differ_by_what_the_round_trip_cannot_explain() {
     for (there, differs) in [(100.0, 0.0), (100.7, 0.0), (101.0, 0.0), (98.0, 2.0), (701.0, 600.0)] {
         assert!((skew(there, 100.0, 101.0) - differs).abs() < 1e-9, "{there}");
     }
+}
+
+#[test]
+fn a_count_of_the_database_there_is_news_once_and_only_of_an_index_that_is_configured() {
+    let (pair, mut peers) = (pair(), Peers::new(&pair()));
+    let mut told = |now: f64, id: &str, result: Result<u64, Failure>| {
+        let counted = || Arrived { id: id.to_owned(), reading: Reading { asked: at(now), answered: at(now), result } };
+        let mut answer = answer(now, Arrival::NotYet);
+        let facts = answer.result.as_mut().unwrap();
+        facts.search_expected = BTreeMap::from([("catalog".to_owned(), counted())]);
+        let of_others =
+            Arrived { id: id.to_owned(), reading: Reading { asked: at(now), answered: at(now), result: Ok(1) } };
+        facts.search_expected.insert("of-others".to_owned(), of_others);
+        let news = peers.take(&pair, &beta(), answer, false);
+        assert!(news.iter().any(|news| matches!(news, News::Memory(_))), "{news:?}");
+        let counts = news.into_iter().filter_map(|news| match news {
+            News::New(Observation::SearchExpected(index, reading)) => Some((index, reading.result.map_err(|f| f.kind))),
+            _ => None,
+        });
+        counts.collect::<Vec<_>>()
+    };
+    assert_eq!(told(1.0, "a", Ok(2000)), [("catalog".to_owned(), Ok(2000))]);
+    assert_eq!(told(2.0, "a", Ok(2000)), [], "it would seem to stay young");
+    let failure = Failure::new(FailureKind::Permission, "no");
+    assert_eq!(told(3.0, "b", Err(failure)), [("catalog".to_owned(), Err(FailureKind::Permission))]);
+}
+
+#[test]
+fn what_this_agent_s_database_says_is_told_to_the_other_and_what_the_other_told_is_not() {
+    let (pair, mut peers) = (pair(), Peers::new(&pair()));
+    let seat = pair.seat.clone().unwrap();
+    let history = SearchHistory::new(Duration::from_secs(600), 5);
+    let told = |peers: &Peers| peers.report(&seat, &Readings::new(&pair), &history).readings.search_expected.len();
+    let reading = Reading { asked: at(1.0), answered: at(1.0), result: Ok(7) };
+    let mut answer = answer(1.0, Arrival::NotYet);
+    let arrived = Arrived { id: "a".to_owned(), reading: reading.clone() };
+    answer.result.as_mut().unwrap().search_expected.insert("catalog".to_owned(), arrived);
+    let _ = peers.take(&pair, &beta(), answer, false);
+    assert_eq!(told(&peers), 0, "it would go in a circle");
+    peers.own(&Observation::SearchExpected("catalog".to_owned(), reading));
+    assert_eq!(told(&peers), 1);
+    peers.forget();
+    assert_eq!(told(&peers), 0);
 }

@@ -8,11 +8,23 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::SearchChannel;
 use crate::evidence::SearchNodeEvidence;
+use crate::facts::IndexMemory;
 use crate::history::search::SearchHistory;
 use crate::names::{ExpectedBy, RebuildState};
+use crate::units::short_duration;
 
-/// By index, how many and by whose word. An index of which nothing is known has none.
-pub(super) type AllExpected = BTreeMap<String, (u64, ExpectedBy)>;
+/// By index; one of which nothing is known has none.
+pub(super) type AllExpected = BTreeMap<String, ExpectedDocuments>;
+
+/// How many documents an index should hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExpectedDocuments {
+    pub(super) documents: u64,
+    /// By whose word.
+    pub(super) by: ExpectedBy,
+    /// How old that word is at least; the configuration's has no age.
+    pub(super) age: Option<Duration>,
+}
 
 /// What is expected of each configured index, and when the first of it runs out.
 pub(super) fn of_all(channel: &SearchChannel, history: &SearchHistory, now: Moment) -> (AllExpected, Option<Moment>) {
@@ -24,15 +36,21 @@ pub(super) fn of_all(channel: &SearchChannel, history: &SearchHistory, now: Mome
         let told = configured.filter(|expected| expected.sql.is_some()).and_then(|expected| {
             let told = history.told(index)?;
             let until = told.asked + counts(expected.period, expected.timeout);
-            (until > now).then_some((told.documents, until))
+            (until > now).then_some((told, until))
         });
-        if let Some((documents, until)) = told {
-            all.insert(index.clone(), (documents, ExpectedBy::Sql));
+        if let Some((told, until)) = told {
+            let (documents, age) = (told.documents, Some(now.since(told.asked)));
+            all.insert(index.clone(), ExpectedDocuments { documents, by: ExpectedBy::Sql, age });
             next = Some(next.map_or(until, |next| next.min(until)));
             continue;
         }
-        let fixed = configured.and_then(|expected| expected.documents).map(|documents| (documents, ExpectedBy::Fixed));
-        let remembered = || history.remembered(index).map(|documents| (documents, ExpectedBy::Remembered));
+        let fixed = configured.and_then(|expected| expected.documents);
+        let fixed = fixed.map(|documents| ExpectedDocuments { documents, by: ExpectedBy::Fixed, age: None });
+        let remembered = || {
+            let IndexMemory { documents, seen, .. } = history.remembered(index)?;
+            let age = Some(seen.at(now));
+            Some(ExpectedDocuments { documents: *documents, by: ExpectedBy::Remembered, age })
+        };
         if let Some(expected) = fixed.or_else(remembered) {
             all.insert(index.clone(), expected);
         }
@@ -43,8 +61,9 @@ pub(super) fn of_all(channel: &SearchChannel, history: &SearchHistory, now: Mome
 /// Writes it beside the indices of the primary.
 pub(super) fn add_to(own: &mut SearchNodeEvidence, all: &AllExpected) {
     for index in &mut own.indices {
-        if let Some((documents, by)) = all.get(&index.name) {
-            (index.expected, index.expected_by) = (Some(*documents), Some(*by));
+        if let Some(expected) = all.get(&index.name) {
+            (index.expected, index.expected_by) = (Some(expected.documents), Some(expected.by));
+            index.expected_age = expected.age;
         }
     }
 }
@@ -69,9 +88,12 @@ pub(super) fn drift_text(channel: &SearchChannel, own: &SearchNodeEvidence, rebu
     let differing = own.indices.iter().filter_map(|index| {
         let (documents, expected, by) = (index.documents?, index.expected?, index.expected_by?);
         let by = match by {
-            ExpectedBy::Sql => "by the database",
-            ExpectedBy::Fixed => "by the configuration",
-            ExpectedBy::Remembered => "as it held before",
+            ExpectedBy::Sql => "by the database".to_owned(),
+            ExpectedBy::Fixed => "by the configuration".to_owned(),
+            ExpectedBy::Remembered => {
+                let ago = index.expected_age.map(|age| format!(" {} ago", short_duration(age)));
+                format!("as it held{}", ago.as_deref().unwrap_or(" before"))
+            }
         };
         (!channel.is_near(documents, expected)).then(|| {
             format!("{} on {} holds {documents} documents, expected are {expected} {by}", index.name, own.node)

@@ -1,6 +1,7 @@
 //! Timelines: engines asked every 5 s, fresh for 18 s.
 
 mod rebuild;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

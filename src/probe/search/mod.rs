@@ -122,14 +122,12 @@ impl SearchProbe {
         Reading { asked, answered: clock::now(), result }
     }
 
-    /// After a failure nothing of before is believed, and the password is read anew.
+    /// After a failure nothing of before is believed, and the password is read anew. But for the counts, which are as old as they may be
+    /// in any case and belong to one index: an engine that is overloaded, and fails now and then, is not to be counted each time.
     fn forget(&mut self) {
         self.connection = None;
         self.identity = None;
         self.disk = None;
-        for index in &mut self.indices {
-            index.count = None;
-        }
     }
 
     /// All but the counts.

@@ -226,7 +226,7 @@ fn what_is_remembered_survives_a_restart_and_another_boot() {
         let saved: crate::history::search::SavedSearch = serde_json::from_str(&saved).unwrap();
         let mut back = Timeline::new();
         back.roles.primary = Some(name("beta"));
-        back.history.restore(saved.in_boot(same, at(now)), |_| true, &["catalog".to_owned()]);
+        back.history.restore(saved.in_boot(same, at(400), at(now)), |_| true, &["catalog".to_owned()], at(now));
         assert_eq!(back.at(now).0.rebuild.uncounted, Some(name("beta")), "under way as far as anybody knows");
         let evidence = back.holds(now + 5, "beta", "b", None, 21_000);
         assert_eq!(
