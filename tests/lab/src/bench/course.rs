@@ -1,8 +1,8 @@
-//! The order of things: start, some minutes at each pace, thousands of scrapes, a black hole.
+//! One pair, beside the exporters: some minutes at each pace, thousands of scrapes, a black hole.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::backends::{SessionCost, Sessions};
 use super::cadence::{self, Cadences};
@@ -10,13 +10,12 @@ use super::exporters;
 use super::phase::{self, Cost, Subject};
 use super::report;
 use super::scraper::{Scraper, Timings};
+use super::stage::{SETTLED, Stage};
 use super::usage::{Usage, usage};
-use crate::demo::{Watched, product_program};
-use crate::{Agent, AgentOptions, Machine, Mode};
+use crate::demo::Watched;
+use crate::{Agent, Machine, Mode};
 
-const MINUTES: f64 = 10.0;
 const SCRAPES: usize = 5000;
-const SETTLED: Duration = Duration::from_secs(60);
 /// What is scraped each second is as fresh as the agent; this is the usual pace.
 pub(super) const PACES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 
@@ -40,38 +39,31 @@ pub(super) struct Measured {
     pub cadences: [(Cadences, Timings); 2],
 }
 
-/// Measures for about `BENCH_MINUTES` (default 10) and returns the report.
-///
-/// # Errors
-/// When something is not installed, cannot be started, or ends. Never because something is slow.
-pub async fn run() -> Result<String> {
-    let minutes = minutes()?;
-    let program = product_program()?;
-    let lab = Watched::open_lab()?;
-    let watched = Watched::start(&lab).await?;
-    let config = Some(watched.configuration(&[], None));
-    let agent = Agent::start(&lab, AgentOptions { program, config, ..AgentOptions::default() }).await?;
-    let exporters = exporters::start(&lab, &watched).await?;
-    agent.wait_for_json("/monitor/replication", "all is well", SETTLED, |page| page["status"] == "ok").await?;
+/// The agent as an observer of the stage's pair, and the exporters beside it; the report's head stands above.
+pub(super) async fn section(stage: &Stage) -> Result<String> {
+    let Stage { lab, watched, minutes, .. } = stage;
+    let agent = stage.agent("agent", watched.configuration(&[], None), &[]).await?;
+    let exporters = exporters::start(lab, watched).await?;
+    stage.is_well(&agent).await?;
     let pid = agent.server.pid().context("the agent has ended")?;
     let mut subjects = vec![Subject { name: "standbywatch".to_owned(), pid, url: agent.url("/metrics")? }];
     for exporter in &exporters {
         subjects.push(Subject { name: exporter.name.to_owned(), pid: exporter.pid()?, url: exporter.url() });
     }
 
-    let half = Duration::from_secs_f64(minutes * 30.0);
+    let half = stage.half();
     let at_start = usage(pid)?;
     let fast = scraped(&subjects, PACES[0], half).await?;
     let slow = scraped(&subjects, PACES[1], half).await?;
     let after = usage(pid)?;
     let beside = subjects.iter().find(|subject| subject.name == exporters::ON_PRIMARY).context("that exporter")?;
-    let sessions = cost_to_primary(&agent, &watched, beside, half.min(2 * SETTLED)).await?;
+    let sessions = cost_to_primary(&agent, watched, beside, half.min(2 * SETTLED)).await?;
     let scrapes = many_scrapes(&agent).await?;
-    let cadences = black_hole(&agent, &watched, half.min(SETTLED)).await?;
+    let cadences = black_hole(&agent, watched, half.min(SETTLED)).await?;
     let measured = Measured {
         machine: Machine::here()?,
         load: load()?,
-        minutes,
+        minutes: *minutes,
         without_search: watched.search.as_ref().err().cloned(),
         agent: [at_start, after, usage(pid)?],
         phases: [fast, slow],
@@ -85,14 +77,6 @@ pub async fn run() -> Result<String> {
 fn load() -> Result<String> {
     let text = std::fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
     Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(", "))
-}
-
-fn minutes() -> Result<f64> {
-    let Ok(text) = std::env::var("BENCH_MINUTES") else { return Ok(MINUTES) };
-    match text.parse() {
-        Ok(minutes) if minutes > 0.0 && minutes <= 1440.0 => Ok(minutes),
-        _ => bail!("BENCH_MINUTES={text}: a number of minutes, more than 0, at most 1440"),
-    }
 }
 
 async fn scraped(subjects: &[Subject], pace: Duration, length: Duration) -> Result<Vec<Cost>> {

@@ -9,16 +9,34 @@
 //! | `backends.rs` | what their sessions cost the primary |
 //! | `phase.rs` | some minutes in which all are scraped at one pace |
 //! | `cadence.rs` | how regularly each probe succeeds, also while one server is a black hole |
-//! | `course.rs` | the order of things |
-//! | `report.rs` | the tables |
+//! | `stage.rs` | what the sections share: servers, time |
+//! | `course.rs` | the first section: one pair, beside the exporters |
+//! | `report.rs` | its tables |
+//! | `many.rs` | a hundred pairs in one observer |
+//! | `table.rs` | a table, and figures in it |
 
 mod backends;
 mod cadence;
 mod course;
 pub(crate) mod exporters;
+mod many;
 mod phase;
 mod report;
 mod scraper;
+mod stage;
+mod table;
 mod usage;
 
-pub use course::run;
+use anyhow::Result;
+
+/// Measures for about `BENCH_MINUTES` (default 10) and a few more, and returns the report. A section is a function of the stage that
+/// returns its own text; it starts agents of its own and ends them.
+///
+/// # Errors
+/// When something is not installed, cannot be started, or ends. Never because something is slow.
+pub async fn run() -> Result<String> {
+    let stage = stage::Stage::open().await?;
+    let mut text = course::section(&stage).await?;
+    text.push_str(&many::section(&stage).await?);
+    Ok(text)
+}

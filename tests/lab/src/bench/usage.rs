@@ -14,6 +14,8 @@ pub(super) struct Usage {
     pub peak: u64,
     /// Processor time since its start, of all its threads.
     pub processor: Duration,
+    /// Open descriptors now.
+    pub descriptors: usize,
 }
 
 /// Looks at a process of this id.
@@ -24,6 +26,7 @@ pub(super) fn usage(pid: u32) -> Result<Usage> {
         resident: kib(&status, "VmRSS:").context("VmRSS")?,
         peak: kib(&status, "VmHWM:").context("VmHWM")?,
         processor: processor(&read("stat")?, rustix::param::clock_ticks_per_second()).context("the times in stat")?,
+        descriptors: fs::read_dir(format!("/proc/{pid}/fd")).with_context(|| format!("process {pid}"))?.count(),
     })
 }
 
@@ -59,7 +62,7 @@ mod tests {
     #[test]
     fn this_process_uses_something() -> Result<()> {
         let usage = usage(std::process::id())?;
-        assert!(usage.resident > 100 && usage.peak >= usage.resident, "{usage:?}");
+        assert!(usage.resident > 100 && usage.peak >= usage.resident && usage.descriptors > 2, "{usage:?}");
         Ok(())
     }
 }

@@ -20,4 +20,5 @@ pub use control::{ask, meeting_place};
 pub use faults::Fault;
 pub use play::play;
 pub use scene::Topology;
+pub(crate) use watched::PERIOD;
 pub use watched::{Watched, product_program};

@@ -10,7 +10,7 @@ use crate::lab::Lab;
 use crate::{KvWriter, Load, Meet, Need, OwnSearch, Persistence, PgPair, RedisPair, SyncLoop, Writer, find};
 
 /// How often the loop in place of cron synchronises. Once a minute would make a demo long.
-pub(super) const PERIOD: Duration = Duration::from_secs(10);
+pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 /// The index that the search channel watches.
 pub(super) const INDEX: &str = "catalog";
 const DOCUMENTS: u32 = 200;
