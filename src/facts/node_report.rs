@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Age, ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts, SearchMemory, TreeFacts, TreeSummary, summary_of,
+    Age, ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts, SearchMemory,
+    TreeFacts, TreeSummary, summary_of,
 };
 use crate::clock::{Moment, WallTime};
 use crate::names::Name;
@@ -117,6 +118,10 @@ impl<T> AtAge<T> {
     pub(super) fn moments(&self, asked: Moment, answered: Moment) -> Result<Option<(Moment, Moment)>, NoAge> {
         let ages = [self.asked_ago, self.answered_ago].map(Duration::try_from_secs_f64);
         let [Ok(asked_ago), Ok(answered_ago)] = ages else { return Err(NoAge) };
+        if answered_ago > asked_ago {
+            // An answer that is older than its question.
+            return Err(NoAge);
+        }
         Ok((asked_ago < asked.since_boot()).then(|| (asked.back(asked_ago), answered.back(answered_ago))))
     }
 }
@@ -276,8 +281,11 @@ impl PeerFacts {
         let body: Body = serde_json::from_slice(text)
             .map_err(|error| format!("the answer of its version {version} is not understood: {error}"))?;
         if body.pair != pair.as_str() || body.node != node.as_str() {
-            let them = body.node.chars().take(80).collect::<String>();
-            return Err(format!("it is the agent of {them}, not of {node}: check the agents' URLs and --node"));
+            let short = |name: &str| name.chars().take(80).collect::<String>();
+            let (its_node, its_pair) = (short(&body.node), short(&body.pair));
+            return Err(format!(
+                "it is the agent of {its_node} of pair {its_pair}, not of {node} of pair {pair}: check the agents' URLs and --node"
+            ));
         }
         let arrive = Arrive { run: &body.run, version: &version, asked, answered };
         Ok(Self {
