@@ -45,7 +45,7 @@ pub struct Derived {
 
 /// The view at `now`, which is `wall` for people.
 pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTime) -> Derived {
-    let evidence = evidence(known, now);
+    let evidence = evidence(known, now, wall);
     let probes = known.readings.health(known.pair, now);
     let mut samples = metrics::evidence_samples(known.pair, &evidence, &probes);
     let (findings, hold_runs_out) = known.rules.evaluate(known.pair, &samples, timers, now, wall);
@@ -61,7 +61,7 @@ pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTi
     Derived { view, next_change }
 }
 
-fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
+fn evidence(known: Known<'_>, now: Moment, wall: WallTime) -> PairEvidence {
     let Known { pair, readings, histories, .. } = known;
     let (mut changes, mut flaps) = (Vec::new(), Vec::new());
     let mut keep = |change: Option<Moment>| changes.extend(change.filter(|change| *change > now));
@@ -81,6 +81,7 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
             trees: &readings.trees,
             history: &histories.config,
             drift: &histories.drift,
+            clocks: &known.peers.clocks(pair, now, wall),
         };
         let (evidence, change) = judge::config_sync::evidence(channel, pair, learned, &roles, now);
         keep(change);
