@@ -1,5 +1,6 @@
 //! What probes bring back: facts as plain data, or a failure with a kind. Not learned is `None`, never 0.
 
+mod beacon;
 mod host;
 mod kvstore;
 pub mod manifest;
@@ -16,10 +17,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{BootId, Moment, WallTime};
+use crate::clock::{Moment, WallTime};
 use crate::names::{Channel, FailureKind, Name, Reason};
 use crate::units::Lsn;
 
+pub use beacon::*;
 pub use host::HostFacts;
 pub use kvstore::*;
 pub use manifest::Manifest;
@@ -213,35 +215,6 @@ pub struct ConfigFacts {
     pub wrapper: Option<WrapperFacts>,
     /// The beacon that lies in this node's tree.
     pub beacon: Option<BeaconFacts>,
-}
-
-/// What the agent on the primary writes into the tree, for the copy's age to be read off.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Beacon {
-    /// The node that was the primary when it was written.
-    pub node: Name,
-    /// When that was, on the writer's clocks.
-    pub written: BeaconTime,
-}
-
-/// One instant on both clocks of a machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BeaconTime {
-    /// The boot under which the moment counts: a machine's clocks are compared with themselves only.
-    pub boot: Option<BootId>,
-    /// Boot time.
-    pub moment: Moment,
-    /// Wall time.
-    pub wall: WallTime,
-}
-
-/// A beacon, and when it was read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BeaconFacts {
-    /// What it says.
-    pub beacon: Beacon,
-    /// The reader's clocks.
-    pub read_at: BeaconTime,
 }
 
 /// A time that the synchronisation job wrote, and the same machine's clock when it was read.

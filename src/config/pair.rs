@@ -207,8 +207,7 @@ fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {
     let section = pair.child("config");
     let wrapper = section.flag("wrapper")?;
     let configured = nodes.iter().any(|node| node.names(Channel::Config));
-    // A beacon is read beside the clock that wrote it, so by an agent that reads both trees.
-    let beacons = beacons(pair, nodes) && !nodes.iter().any(NodeRead::has_agent);
+    let beacons = beacons(pair, nodes);
     let named = nodes.iter().filter(|node| node.names_timestamp_file).count();
     if configured && !wrapper && !beacons && named > 0 && named < nodes.len() {
         let said = "config: not every node names a timestamp_file; after a failover the age may be unknown";
@@ -217,7 +216,7 @@ fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {
     if configured && !wrapper && !beacons && named == 0 {
         let place = if pair.has("config") { pair.place_of("config") } else { pair.place_of("nodes") };
         let cure = "run the job as `standbywatch rsync -- …` and write `config: { wrapper: true }` in the pair, \
-                    or name a timestamp_file or (for one observer) a beacon at each node";
+                    or name a timestamp_file or a beacon at each node";
         pair.found.problem(place, "config: nothing tells when the last sync was", cure);
     }
     let globs = |name: &str| -> Vec<Glob> {

@@ -146,7 +146,7 @@ impl Manifest {
 }
 
 /// Goes through the entries of a manifest.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entries<'a> {
     records: &'a [u8],
     path: Vec<u8>,
@@ -222,6 +222,22 @@ impl Builder {
         self.last.extend(added);
         self.entries += 1;
         self.unreadable += u32::from(print.kind == EntryKind::Unreadable);
+        true
+    }
+
+    /// Takes in entries that were put together elsewhere, all of them after those that are here. False: there is no more room, and some
+    /// were left out.
+    pub fn append(&mut self, more: Self) -> bool {
+        let mut entries = Entries { records: &more.records, path: Vec::new() };
+        let Ok(Some(first)) = entries.read() else { return true };
+        // Only the first one is written by what came before it.
+        if !self.push(&entries.path, first) || self.records.len() + entries.records.len() > MOST_BYTES {
+            return false;
+        }
+        self.records.extend_from_slice(entries.records);
+        self.entries += more.entries - 1;
+        self.unreadable += more.unreadable - u32::from(first.kind == EntryKind::Unreadable);
+        self.last = more.last;
         true
     }
 

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Age, ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts, SearchMemory,
-    TreeFacts, TreeSummary, summary_of,
+    Age, BeaconTime, ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts,
+    SearchMemory, TreeFacts, TreeSummary, summary_of,
 };
 use crate::clock::{Moment, WallTime};
 use crate::names::Name;
@@ -62,6 +62,8 @@ pub struct NodeReport {
     pub run: String,
     /// The wall clock there when the answer was made.
     pub wall: WallTime,
+    /// All of its clocks at that time: a beacon that was written there is read off by them.
+    pub clock: BeaconTime,
     /// By what was read. What is not there was not asked.
     pub readings: BTreeMap<String, serde_json::Value>,
 }
@@ -131,8 +133,9 @@ impl<T> AtAge<T> {
 pub(super) struct NoAge;
 
 impl NodeReport {
-    /// The answer made at `now`, which is `wall` there.
-    pub fn new(pair: &Name, node: &Name, run: &str, own: &OwnReadings, now: Moment, wall: WallTime) -> Self {
+    /// The answer made at the `present` there.
+    pub fn new(pair: &Name, node: &Name, run: &str, own: &OwnReadings, present: BeaconTime) -> Self {
+        let now = present.moment;
         let mut readings = BTreeMap::new();
         let mut put = |name: &str, carried: Result<serde_json::Value, serde_json::Error>| {
             // Facts are plain data: there is nothing in them that JSON cannot say.
@@ -160,7 +163,8 @@ impl NodeReport {
             pair: pair.clone(),
             node: node.clone(),
             run: run.to_owned(),
-            wall,
+            wall: present.wall,
+            clock: present,
             readings,
         }
     }
@@ -219,6 +223,8 @@ pub struct PeerFacts {
     pub version: String,
     /// Its wall clock when it made the answer.
     pub wall: WallTime,
+    /// All of its clocks at that time, where it tells them.
+    pub clock: Option<BeaconTime>,
     /// Of its PostgreSQL server.
     pub postgres: Arrival<PostgresFacts>,
     /// The newest pulse there.
@@ -254,6 +260,7 @@ struct Body {
     node: String,
     run: String,
     wall: f64,
+    clock: Option<serde_json::Value>,
     readings: BTreeMap<String, serde_json::Value>,
 }
 
@@ -290,6 +297,7 @@ impl PeerFacts {
         let arrive = Arrive { run: &body.run, version: &version, asked, answered };
         Ok(Self {
             wall: WallTime(body.wall),
+            clock: body.clock.and_then(|clock| serde_json::from_value(clock).ok()),
             postgres: arrive.one(body.readings.get(POSTGRES)),
             pulse: arrive.one(body.readings.get(PULSE)),
             config: arrive.one(body.readings.get(CONFIG)),

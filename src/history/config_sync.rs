@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::facts::{Beacon, BeaconFacts, ConfigFacts, Reading};
-use crate::names::Name;
+use crate::facts::{Beacon, BeaconClocks, BeaconFacts, ConfigFacts, Reading};
+use crate::names::{Name, Reason};
 
 /// The memory of one pair's synchronisation. For words to people only: no number is ever shown from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,15 +47,11 @@ impl ConfigHistory {
 /// A time stamp may lie so far ahead of the clock beside it.
 pub const FUTURE_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// The age of the last good run by the best evidence in these facts, as of their reading; `None` where it cannot be known. A beacon
-/// counts only as one of `primary`.
-pub fn proven_age(facts: &ConfigFacts, primary: Option<&Name>) -> Option<Duration> {
+/// The age of the last good run by the best evidence in these facts, as of their reading; `None` where it cannot be known. `beacon`
+/// is the age that a beacon tells, see [`beacon_age`].
+pub fn proven_age(facts: &ConfigFacts, beacon: Option<Duration>) -> Option<Duration> {
     let by_wrapper = facts.wrapper.and_then(|wrapper| wrapper.last_good_started_ago);
-    let by_beacon = match primary.map(|primary| beacon_age(facts, primary)) {
-        Some(BeaconAge::Known(age)) => Some(age),
-        _ => None,
-    };
-    [by_wrapper, timestamp_age(facts), by_beacon].into_iter().flatten().min()
+    [by_wrapper, timestamp_age(facts), beacon].into_iter().flatten().min()
 }
 
 /// What the beacon in a node's tree tells of its copy's age.
@@ -71,24 +67,61 @@ pub enum BeaconAge {
     OfAnotherClock,
     /// Of a node that is not the primary: it came along before a failover.
     OfAnotherNode(Name),
+    /// The clocks of the node that wrote it are not known: why.
+    NoClock(Reason, String),
+}
+
+impl BeaconAge {
+    /// The age, where it is known.
+    pub const fn known(&self) -> Option<Duration> {
+        match self {
+            Self::Known(age) => Some(*age),
+            _ => None,
+        }
+    }
 }
 
 /// The wall clock may move by so much against boot time without having been set.
 const STEP: f64 = 5.0;
 
-/// The age by the beacon, which must be `primary`'s.
-pub fn beacon_age(facts: &ConfigFacts, primary: &Name) -> BeaconAge {
+/// The age, as of the reading that was asked for at `asked`, by the beacon in it, which must be `primary`'s. It is told on one machine's
+/// clocks: those of the one that wrote it.
+pub fn beacon_age(facts: &ConfigFacts, primary: &Name, asked: Moment, clocks: &BeaconClocks) -> BeaconAge {
     let Some(BeaconFacts { beacon: Beacon { node, written }, read_at }) = &facts.beacon else { return BeaconAge::None };
     if node != primary {
         return BeaconAge::OfAnotherNode(node.clone());
     }
-    if written.boot.is_none() || written.boot != read_at.boot {
+    // What that machine's clocks showed, and by how much later than that the age is told.
+    let (there, later) = match clocks {
+        BeaconClocks::Readers => (read_at, 0.0),
+        BeaconClocks::Writers(clocks) => match clocks.get(node) {
+            None => {
+                return BeaconAge::NoClock(
+                    Reason::NotSeenYet,
+                    format!("{node} has no agent that tells what time it is"),
+                );
+            }
+            Some(Err((reason, why))) => return BeaconAge::NoClock(*reason, why.clone()),
+            // Asked for before or after the file was read. Boot time goes at the same pace on both machines.
+            Some(Ok(clock)) => (&clock.time, signed(asked, clock.asked)),
+        },
+    };
+    if written.boot.is_none() || written.boot != there.boot {
         return BeaconAge::OfAnotherClock;
     }
-    let passed = read_at.moment.since(written.moment);
-    let by_wall = read_at.wall.0 - written.wall.0;
-    let stepped = written.moment > read_at.moment || (by_wall - passed.as_secs_f64()).abs() > STEP;
-    if stepped { BeaconAge::Stepped } else { BeaconAge::Known(passed) }
+    let by_boot = signed(there.moment, written.moment);
+    let by_wall = there.wall.0 - written.wall.0;
+    let age = by_boot + later;
+    // One that is written while it is being read may be a little younger than the question.
+    if (by_wall - by_boot).abs() > STEP || age < -STEP {
+        return BeaconAge::Stepped;
+    }
+    Duration::try_from_secs_f64(age.max(0.0)).map_or(BeaconAge::Stepped, BeaconAge::Known)
+}
+
+/// Seconds from `earlier` to `later`.
+fn signed(later: Moment, earlier: Moment) -> f64 {
+    later.since(earlier).as_secs_f64() - earlier.since(later).as_secs_f64()
 }
 
 /// A source gives a time that lies in the future.
@@ -105,62 +138,4 @@ fn timestamp_age(facts: &ConfigFacts) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::{BootId, WallTime};
-    use crate::facts::{BeaconTime, Timestamp, WrapperFacts};
-
-    fn stamped(seconds_ago: f64) -> ConfigFacts {
-        let timestamp = Timestamp { written: WallTime(1000.0 - seconds_ago), read_at: WallTime(1000.0) };
-        ConfigFacts { timestamp: Some(timestamp), ..ConfigFacts::default() }
-    }
-
-    #[test]
-    fn the_future_is_unknown_and_not_fresh() {
-        assert_eq!(proven_age(&stamped(30.0), None), Some(Duration::from_secs(30)));
-        assert_eq!(proven_age(&stamped(-1.5), None), Some(Duration::ZERO));
-        assert_eq!((proven_age(&stamped(-2.5), None), from_the_future(&stamped(-2.5))), (None, true));
-        assert_eq!(proven_age(&ConfigFacts::default(), None), None);
-        assert!(!from_the_future(&ConfigFacts::default()));
-    }
-
-    #[test]
-    fn the_youngest_proof_counts() {
-        let wrapper = WrapperFacts { last_good_started_ago: Some(Duration::from_secs(20)), ..WrapperFacts::default() };
-        let both = ConfigFacts { wrapper: Some(wrapper), ..stamped(300.0) };
-        assert_eq!(proven_age(&both, None), Some(Duration::from_secs(20)));
-        let both = ConfigFacts { wrapper: Some(wrapper), ..stamped(-300.0) };
-        assert_eq!((proven_age(&both, None), from_the_future(&both)), (Some(Duration::from_secs(20)), true));
-    }
-
-    fn beaconed(node: &str, written: (&str, u64, f64), read: (&str, u64, f64)) -> ConfigFacts {
-        let time = |(boot, moment, wall): (&str, u64, f64)| BeaconTime {
-            boot: Some(BootId(boot.to_owned())),
-            moment: Moment::after_boot(Duration::from_secs(moment)),
-            wall: WallTime(wall),
-        };
-        let beacon = Beacon { node: Name::new(node), written: time(written) };
-        ConfigFacts { beacon: Some(BeaconFacts { beacon, read_at: time(read) }), ..ConfigFacts::default() }
-    }
-
-    #[test]
-    fn a_beacon_counts_on_its_own_clock_and_as_the_primarys_only() {
-        let alpha = Name::new("alpha");
-        let age = |facts: &ConfigFacts| beacon_age(facts, &alpha);
-        let good = beaconed("alpha", ("a", 100, 5000.0), ("a", 130, 5030.0));
-        assert_eq!(age(&good), BeaconAge::Known(Duration::from_secs(30)));
-        assert_eq!(proven_age(&good, Some(&alpha)), Some(Duration::from_secs(30)));
-        assert_eq!(
-            age(&beaconed("beta", ("a", 100, 5000.0), ("a", 130, 5030.0))),
-            BeaconAge::OfAnotherNode(Name::new("beta"))
-        );
-        assert_eq!(age(&beaconed("alpha", ("b", 100, 5000.0), ("a", 130, 5030.0))), BeaconAge::OfAnotherClock);
-        let stepped = [(130, 5030.0 + 86_400.0), (130, 5030.0 - 3600.0), (90, 4990.0)];
-        for (moment, wall) in stepped {
-            assert_eq!(age(&beaconed("alpha", ("a", 100, 5000.0), ("a", moment, wall))), BeaconAge::Stepped, "{wall}");
-        }
-        let ahead = beaconed("alpha", ("a", 100, 5000.0 + 86_400.0), ("a", 130, 5030.0));
-        assert_eq!((age(&ahead), proven_age(&ahead, Some(&alpha))), (BeaconAge::Stepped, None), "a day ahead");
-        assert_eq!(age(&ConfigFacts::default()), BeaconAge::None);
-    }
-}
+mod tests;

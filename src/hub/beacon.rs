@@ -10,7 +10,6 @@ use rustix::fs::OFlags;
 use tokio::sync::{mpsc, watch};
 
 use super::schedule::{Ticks, Told};
-use crate::clock;
 use crate::evidence::Roles;
 use crate::facts::{Beacon, BeaconTime};
 use crate::names::Name;
@@ -57,8 +56,7 @@ pub(super) async fn keep(
 }
 
 fn present(node: &Name) -> Beacon {
-    let written = BeaconTime { boot: clock::boot_id().ok(), moment: clock::now(), wall: clock::wall() };
-    Beacon { node: node.clone(), written }
+    Beacon { node: node.clone(), written: BeaconTime::present() }
 }
 
 /// Replaces the file: whoever copies it takes the old or the new one.
@@ -81,6 +79,7 @@ fn write(path: &Path, beacon: &Beacon) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[tokio::test]
     async fn only_the_one_primarys_is_written_and_trouble_is_told_once() {

@@ -45,7 +45,7 @@ pub struct Derived {
 
 /// The view at `now`, which is `wall` for people.
 pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTime) -> Derived {
-    let evidence = evidence(known, now);
+    let evidence = evidence(known, now, wall);
     let probes = known.readings.health(known.pair, now);
     let mut samples = metrics::evidence_samples(known.pair, &evidence, &probes);
     let stands = stand_or_look(known, &evidence, timers, now);
@@ -75,7 +75,7 @@ fn stand_or_look(known: Known<'_>, evidence: &PairEvidence, timers: &mut RuleTim
     Some(longest)
 }
 
-fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
+fn evidence(known: Known<'_>, now: Moment, wall: WallTime) -> PairEvidence {
     let Known { pair, readings, histories, .. } = known;
     let (mut changes, mut flaps) = (Vec::new(), Vec::new());
     let mut keep = |change: Option<Moment>| changes.extend(change.filter(|change| *change > now));
@@ -95,6 +95,7 @@ fn evidence(known: Known<'_>, now: Moment) -> PairEvidence {
             trees: &readings.trees,
             history: &histories.config,
             drift: &histories.drift,
+            clocks: &known.peers.clocks(pair, now, wall),
         };
         let (evidence, change) = judge::config_sync::evidence(channel, pair, learned, &roles, now);
         keep(change);

@@ -29,7 +29,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::{self, BootId, Moment, PauseDetector, WallTime};
 use crate::config::PairConfig;
 use crate::evidence::Roles;
-use crate::facts::{Latest, Observation};
+use crate::facts::Observation;
 use crate::history::day::{Day, SharedDay};
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::RuleBook;
@@ -308,18 +308,20 @@ impl Core {
             Told::Host(reading) => self.peers.own_host(reading),
             Told::PeerTree(node, fetched) => {
                 let news = self.peer_trees.fetched(&node, fetched);
-                news.into_iter().for_each(|news| self.learn(news, &node, now, wall));
+                self.learn_all(news, &node, now, wall);
             }
             Told::Peer(node, reading) => {
-                let own = self.pair.seat.as_ref().and_then(|seat| self.readings.trees.get(&seat.node));
-                let tree = self.peer_trees.told(&node, &reading, own.unwrap_or(&Latest::NeverAsked));
-                tree.into_iter().for_each(|news| self.learn(news, &node, now, wall));
+                let tree = self.peer_trees.told(&self.pair, &node, &reading, &self.readings.trees);
+                self.learn_all(tree, &node, now, wall);
                 let acting = *self.acting.borrow();
-                for news in self.peers.take(&self.pair, &node, reading, acting) {
-                    self.learn(news, &node, now, wall);
-                }
+                let news = self.peers.take(&self.pair, &node, reading, acting);
+                self.learn_all(news, &node, now, wall);
             }
         }
+    }
+
+    fn learn_all(&mut self, all: impl IntoIterator<Item = News>, node: &Name, now: Moment, wall: WallTime) {
+        all.into_iter().for_each(|news| self.learn(news, node, now, wall));
     }
 
     /// Takes in one reading that another agent has made.
@@ -364,22 +366,9 @@ impl Core {
             std::mem::replace(told, acts) != acts
         });
         self.tell_roles(&view.evidence.roles);
-        let proven = pulse::proven_primary(view.evidence.postgres.as_ref());
-        self.primary.send_if_modified(|told| {
-            let changed = told.as_ref() != proven;
-            if changed {
-                *told = proven.cloned();
-            }
-            changed
-        });
-        let uncounted = view.evidence.search.as_ref().and_then(|search| search.rebuild.uncounted.as_ref());
-        self.uncounted.send_if_modified(|told| {
-            let changed = told.as_ref() != uncounted;
-            if changed {
-                *told = uncounted.cloned();
-            }
-            changed
-        });
+        tell(&self.primary, pulse::proven_primary(view.evidence.postgres.as_ref()).cloned());
+        let search = view.evidence.search.as_ref();
+        tell(&self.uncounted, search.and_then(|search| search.rebuild.uncounted.clone()));
         self.transitions.tell(&view, complete);
         let level_changed = self.day.with(|day| day.record(&view, complete));
         self.keep(now, level_changed);
@@ -431,6 +420,15 @@ impl Core {
             !same
         });
     }
+}
+
+/// Tells those who listen, if it is another than before.
+fn tell<T: PartialEq>(listeners: &watch::Sender<T>, value: T) {
+    listeners.send_if_modified(|told| {
+        let changed = *told != value;
+        *told = value;
+        changed
+    });
 }
 
 /// Until the moment has come; for ever without one. (tokio's clock stands still while the machine is suspended. A snapshot

@@ -49,8 +49,15 @@ impl PeerTrees {
         self.0.iter().map(|(node, tree)| (node.clone(), tree.wanted.subscribe())).collect()
     }
 
-    /// Takes in what an answer says of `node`'s tree, beside the manifest of this node's `own`.
-    pub fn told(&mut self, node: &Name, reading: &Reading<PeerFacts>, own: &Latest<TreeFacts>) -> Option<News> {
+    /// Takes in what an answer says of `node`'s tree, beside the trees that are `known` here.
+    pub fn told(
+        &mut self,
+        pair: &PairConfig,
+        node: &Name,
+        reading: &Reading<PeerFacts>,
+        known: &BTreeMap<Name, Latest<TreeFacts>>,
+    ) -> Option<News> {
+        let own = pair.seat.as_ref().and_then(|seat| known.get(&seat.node));
         let tree = self.0.get_mut(node)?;
         let failed = |kind, message: String| {
             let result = Err(Failure::new(kind, message));
@@ -121,11 +128,11 @@ impl PeerTree {
         id: &str,
         told: &Reading<TreeSummary>,
         summary: &TreeSummary,
-        own: &Latest<TreeFacts>,
+        own: Option<&Latest<TreeFacts>>,
     ) -> Option<News> {
         let own = match own {
-            Latest::Have(reading) => reading.facts().map(|facts| &facts.manifest),
-            Latest::NeverAsked | Latest::Dropped => None,
+            Some(Latest::Have(reading)) => reading.facts().map(|facts| &facts.manifest),
+            _ => None,
         };
         let is_it = |manifest: &&Arc<Manifest>| digest_text(manifest) == summary.digest;
         let manifest = match (own.filter(is_it), self.held.as_ref().filter(is_it)) {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::readings::Readings;
-use crate::clock::{self, Moment, WallTime};
+use crate::clock::{self, BootId, Moment, WallTime};
 use crate::config::{PairConfig, Seat};
 use crate::evidence::{MachineEvidence, PairEvidence, PeerEvidence};
 use crate::facts::{
-    Age, Arrival, Arrived, CanaryTracker, Failure, HostFacts, KvstoreFacts, Latest, Observation, OwnReadings,
-    PeerFacts, Reading, SearchMemory,
+    Age, Arrival, Arrived, BeaconClocks, BeaconTime, CanaryTracker, Failure, HostFacts, KvstoreFacts, Latest,
+    NodeClock, Observation, OwnReadings, PeerFacts, Reading, SearchMemory,
 };
 use crate::history::search::SearchHistory;
-use crate::names::{Channel, FailureKind, Name};
+use crate::names::{Channel, FailureKind, Name, Reason};
 use crate::snapshot::OwnNode;
 use crate::units::Lsn;
 
@@ -54,6 +54,7 @@ pub struct Peers {
     host: Latest<HostFacts>,
     /// By index, what the database here said last. Bounded by the configured indices.
     expected: BTreeMap<String, Latest<u64>>,
+    boot: Option<BootId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,6 +72,7 @@ struct Peer {
 struct Answer {
     version: String,
     clock_skew: f64,
+    clock: Option<BeaconTime>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,8 +86,9 @@ impl Peers {
     pub fn new(pair: &PairConfig) -> Self {
         let others = pair.nodes.iter().filter(|node| !pair.probes(&node.name));
         let all = others.map(|node| (node.name.clone(), Peer::default())).collect();
+        let boot = pair.seat.as_ref().and_then(|_| clock::boot_id().ok());
         let (pulse, canary, host) = (Latest::NeverAsked, Latest::NeverAsked, Latest::NeverAsked);
-        Self { all, pulse, canary, host, expected: BTreeMap::new() }
+        Self { all, pulse, canary, host, expected: BTreeMap::new(), boot }
     }
 
     /// Takes in what this agent has read itself, where it is not kept by node.
@@ -143,7 +146,7 @@ impl Peers {
             }
         };
         let clock_skew = clock_skew(facts.wall, asked, answered);
-        let answer = Answer { version: facts.version, clock_skew };
+        let answer = Answer { version: facts.version, clock_skew, clock: facts.clock };
         peer.latest = Latest::Have(Arc::new(Reading { asked, answered, result: Ok(answer) }));
         peer.host = match facts.host {
             Arrival::Here(arrived) => Latest::Have(Arc::new(arrived.reading)),
@@ -198,6 +201,29 @@ impl Peers {
             Some(MachineEvidence { node: node.name.clone(), facts: facts.clone() })
         });
         known.collect()
+    }
+
+    /// By whose clocks beacons are read: where each node has its agent, by those of the one that wrote them.
+    pub fn clocks(&self, pair: &PairConfig, now: Moment, wall: WallTime) -> BeaconClocks {
+        let Some(seat) = &pair.seat else { return BeaconClocks::Readers };
+        let stale_after = pair.peer_schedule().map_or(Duration::ZERO, |schedule| schedule.stale_after);
+        let own = BeaconTime { boot: self.boot.clone(), moment: now, wall };
+        let own = (seat.node.clone(), Ok(NodeClock { time: own, asked: now }));
+        let others = self.all.iter().map(|(node, peer)| {
+            let clock = match peer.latest.fresh(now, stale_after) {
+                Err(_) => {
+                    Err((Reason::PeerUnreachable, format!("the agent of {node} does not tell what time it is there")))
+                }
+                Ok((Answer { clock: None, version, .. }, _)) => {
+                    let why =
+                        format!("the agent of {node} is version {version}, which does not tell its clocks: update it");
+                    Err((Reason::NotSeenYet, why))
+                }
+                Ok((Answer { clock: Some(time), .. }, asked)) => Ok(NodeClock { time: time.clone(), asked }),
+            };
+            (node.clone(), clock)
+        });
+        BeaconClocks::Writers(others.chain([own]).collect())
     }
 
     /// How the other agents are at `now`, and the next moment at which that changes by itself.

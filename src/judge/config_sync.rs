@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::{ConfigChannel, PairConfig};
 use crate::evidence::{ConfigEvidence, DriftEvidence, Roles, Verdict};
-use crate::facts::{ConfigFacts, Latest, TreeFacts, WrapperFacts};
+use crate::facts::{BeaconClocks, ConfigFacts, Latest, TreeFacts, WrapperFacts};
 use crate::history::config_drift::DriftHistory;
 use crate::history::config_sync::{BeaconAge, ConfigHistory, beacon_age, from_the_future, proven_age};
 use crate::names::{Name, Reason};
@@ -36,6 +36,8 @@ pub struct Learned<'a> {
     pub history: &'a ConfigHistory,
     /// How the trees differ.
     pub drift: &'a DriftHistory,
+    /// By whose clocks a beacon is read.
+    pub clocks: &'a BeaconClocks,
 }
 
 /// The evidence at `now`, and the next moment at which it changes by itself. Of several standbys the worst counts.
@@ -84,7 +86,7 @@ fn of_standby(
     learned: Learned<'_>,
     now: Moment,
 ) -> (ConfigEvidence, Option<Moment>) {
-    let Learned { files, history, .. } = learned;
+    let Learned { files, history, clocks, .. } = learned;
     if pair.node(node).is_none_or(|node| node.config.is_none()) {
         let detail = format!("{node} is the standby and has no `config` in the configuration");
         return (nothing_known(Verdict::unproven(Reason::NotSeenYet, detail, None)), None);
@@ -103,13 +105,14 @@ fn of_standby(
             return (nothing_known(verdict), None);
         }
     };
-    let age = proven_age(facts, Some(primary));
+    let beacon = beacon_age(facts, primary, asked, clocks);
+    let age = proven_age(facts, beacon.known());
     let wrapper = facts.wrapper.filter(|wrapper| wrapper.any_finished);
     let aged = age.map(|age| age.saturating_add(now.since(asked)));
     let evidence = ConfigEvidence {
         verdict: match aged {
             Some(aged) => warned(channel, node, facts, aged, asked),
-            None => no_age(pair, (primary, node), facts, history, asked),
+            None => no_age(pair, (primary, node), (facts, beacon), history, asked),
         },
         age,
         age_periods: aged.map(|aged| aged.as_secs_f64() / channel.period.as_secs_f64()),
@@ -155,7 +158,7 @@ fn warned(channel: &ConfigChannel, node: &Name, facts: &ConfigFacts, aged: Durat
 fn no_age(
     pair: &PairConfig,
     (primary, node): (&Name, &Name),
-    facts: &ConfigFacts,
+    (facts, beacon): (&ConfigFacts, BeaconAge),
     history: &ConfigHistory,
     asked: Moment,
 ) -> Verdict {
@@ -167,7 +170,7 @@ fn no_age(
         return Verdict::unproven(Reason::SyncFailing, detail, Some(asked));
     }
     if pair.node(node).and_then(|node| node.config.as_ref()).is_some_and(|tree| tree.beacon.is_some()) {
-        return no_beacon((primary, node), facts, history, asked);
+        return no_beacon((primary, node), beacon, history, asked);
     }
     let cure = "run the job as `standbywatch rsync --`, or let it touch the timestamp file after success";
     let detail = format!("no good sync of {node} is on record yet: {cure}");
@@ -175,7 +178,7 @@ fn no_age(
 }
 
 /// Nothing but a beacon is there to tell the age, and it does not.
-fn no_beacon((primary, node): (&Name, &Name), facts: &ConfigFacts, history: &ConfigHistory, asked: Moment) -> Verdict {
+fn no_beacon((primary, node): (&Name, &Name), beacon: BeaconAge, history: &ConfigHistory, asked: Moment) -> Verdict {
     let unproven = |reason, detail: String| Verdict::unproven(reason, detail, Some(asked));
     let missing = |detail: String| match history.beacon_trouble(primary) {
         Some(trouble) => {
@@ -183,7 +186,10 @@ fn no_beacon((primary, node): (&Name, &Name), facts: &ConfigFacts, history: &Con
         }
         None => unproven(Reason::NotSeenYet, format!("{detail}; the next sync should bring it")),
     };
-    match beacon_age(facts, primary) {
+    match beacon {
+        BeaconAge::NoClock(reason, why) => {
+            unproven(reason, format!("the beacon that lies on {node} is read by the clock of {primary}: {why}"))
+        }
         BeaconAge::Stepped => {
             let detail = format!("the clock was set since the beacon that lies on {node} was written");
             unproven(Reason::ClockStep, format!("{detail}; the next sync brings a new one"))

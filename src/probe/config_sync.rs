@@ -128,8 +128,7 @@ impl Files {
         let Some(beacon) = known.then(|| serde_json::from_slice::<Beacon>(&bytes).ok()).flatten() else {
             return Err(protocol(path, format_args!("it is no beacon of an agent; name a file of its own")));
         };
-        let read_at = BeaconTime { boot: clock::boot_id().ok(), moment: clock::now(), wall: clock::wall() };
-        Ok(Some(BeaconFacts { beacon, read_at }))
+        Ok(Some(BeaconFacts { beacon, read_at: BeaconTime::present() }))
     }
 
     /// `None` where there is none yet.

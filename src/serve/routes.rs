@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Moment};
-use crate::facts::{NodeReport, TreeHead};
+use crate::facts::{BeaconTime, NodeReport, TreeHead};
 use crate::http_client::percent_decoded;
 use crate::level::Level;
 use crate::names::{Channel, FailoverVerdict, Name};
@@ -148,8 +148,7 @@ fn node<B>(
 }
 
 fn report(access: &PeerAccess, pair: &Name, own: &OwnNode) -> Answer {
-    let (now, wall) = (clock::now(), clock::wall());
-    as_json(&NodeReport::new(pair, &own.node, access.run(), &own.readings, now, wall))
+    as_json(&NodeReport::new(pair, &own.node, access.run(), &own.readings, BeaconTime::present()))
 }
 
 /// The manifest as it is kept, not copied for anybody who asks; what it does not say of itself stands in the head.

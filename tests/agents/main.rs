@@ -1,6 +1,7 @@
 //! Two agents, one on each node of a real pair, that ask each other: what each tells, and that nobody is paged for nothing.
 
 mod clocks;
+mod config_trees;
 mod door;
 mod faults;
 mod links;

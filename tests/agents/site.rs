@@ -12,7 +12,7 @@ use standbywatch_lab::{
 /// In the lab the rules that page are held this long instead of a minute.
 pub const HELD: Duration = Duration::from_secs(5);
 /// The period of the synchronisation.
-const PERIOD: Duration = Duration::from_secs(5);
+pub const PERIOD: Duration = Duration::from_secs(5);
 
 /// What is special about a site.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub struct Plan {
     pub kvstore: bool,
     /// A synchronisation.
     pub config: bool,
+    /// A beacon is all that tells its age, in place of a timestamp file.
+    pub beacon: bool,
     /// The address of a search engine, the same for both nodes, and an index on it.
     pub search: Option<(String, String)>,
 }
@@ -203,7 +205,9 @@ fn configuration(
         if let Some(sync) = sync {
             let root = if standby { sync.destination() } else { sync.source() };
             let (root, file) = (root.display(), sync.timestamp_file().display());
-            let _ = writeln!(text, "        config: {{ root: {root}, timestamp_file: {file} }}");
+            let source =
+                if plan.beacon { format!("beacon: {root}/.beacon") } else { format!("timestamp_file: {file}") };
+            let _ = writeln!(text, "        config: {{ root: {root}, {source} }}");
         }
         if let Some((url, _)) = &plan.search {
             let _ = writeln!(text, "        search: {{ url: {url} }}");

@@ -95,7 +95,16 @@ proptest! {
         while let Some((path, _)) = walk.next_entry() {
             walked.push(path.to_vec());
         }
-        prop_assert_eq!(walked, names);
+        prop_assert_eq!(&walked, &names);
+        // In two pieces, put together.
+        let middle = names.len() / 3;
+        let mut pieces = [Builder::default(), Builder::default()];
+        for (index, name) in names.iter().enumerate() {
+            pieces[usize::from(index >= middle)].push(name, file(u8::try_from(index).unwrap()));
+        }
+        let [mut together, second] = pieces;
+        prop_assert!(together.append(second));
+        prop_assert_eq!(&together.finish(None), &manifest);
         prop_assert_eq!(Manifest::from_records(manifest.records(), None, 100).unwrap(), manifest);
     }
 

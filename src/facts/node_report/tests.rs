@@ -40,7 +40,8 @@ fn own() -> OwnReadings {
 }
 
 fn sent(own: &OwnReadings) -> String {
-    let report = NodeReport::new(&Name::new("catalog"), &Name::new("beta"), "run", own, at(52.0), WallTime(9.0));
+    let present = BeaconTime { boot: None, moment: at(52.0), wall: WallTime(9.0) };
+    let report = NodeReport::new(&Name::new("catalog"), &Name::new("beta"), "run", own, present);
     serde_json::to_string(&report).unwrap()
 }
 
@@ -54,6 +55,7 @@ fn a_reading_counts_as_its_age_and_the_whole_round_trip() {
     assert_eq!(arrived.reading.answered, at(998.75));
     assert_eq!(arrived.reading.facts(), Some(&super::tests::facts(7)));
     assert!(matches!(facts.config, Arrival::NotYet));
+    assert_eq!(facts.clock.map(|clock| (clock.moment, clock.wall)), Some((at(52.0), WallTime(9.0))));
 }
 
 #[test]
@@ -85,6 +87,7 @@ fn a_recorded_answer_of_the_first_version_is_still_understood() {
     let PostgresRole::Standby(standby) = &arrived.reading.facts().unwrap().role else { panic!("a standby") };
     assert_eq!(standby.receiver.as_ref().unwrap().status.as_deref(), Some("streaming"));
     assert!(matches!(facts.host, Arrival::Absent), "it did not tell of its machine yet");
+    assert!(matches!(facts.tree, Arrival::Absent) && facts.clock.is_none(), "nor of its tree and its clocks");
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn answer(now: f64, search: Arrival<SearchFacts>) -> Reading<PeerFacts> {
     let facts = PeerFacts {
         version: "1.0.0".to_owned(),
         wall: WallTime(0.0),
+        clock: None,
         postgres: Arrival::Absent,
         pulse: Arrival::Absent,
         config: Arrival::Absent,

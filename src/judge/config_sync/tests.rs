@@ -10,6 +10,7 @@ use crate::facts::{Failure, Reading, Timestamp};
 use crate::names::FailureKind;
 use crate::units::Bytes;
 
+mod beacon;
 mod drift;
 
 fn at(seconds: u64) -> Moment {
@@ -28,6 +29,7 @@ struct Timeline {
     drift: DriftHistory,
     history: ConfigHistory,
     roles: Roles,
+    clocks: BeaconClocks,
 }
 
 impl Timeline {
@@ -70,6 +72,7 @@ impl Timeline {
             drift: DriftHistory::default(),
             history: ConfigHistory::default(),
             roles,
+            clocks: BeaconClocks::default(),
         }
     }
 
@@ -84,8 +87,8 @@ impl Timeline {
     }
 
     fn at(&self, seconds: u64) -> (ConfigEvidence, Option<Moment>) {
-        let Self { latest: files, trees, history, drift, .. } = self;
-        evidence(&self.channel, &self.pair, Learned { files, trees, history, drift }, &self.roles, at(seconds))
+        let Self { latest: files, trees, history, drift, clocks, .. } = self;
+        evidence(&self.channel, &self.pair, Learned { files, trees, history, drift, clocks }, &self.roles, at(seconds))
     }
 }
 

@@ -18,6 +18,8 @@ use crate::facts::Manifest;
 use crate::facts::manifest::{Builder, Entries, EntryKind, Print, path_order};
 use crate::names::TreeBound;
 
+mod split;
+
 /// Directories lie in each other this deep at most. Each one on the way is open meanwhile.
 const DEEPEST: usize = 64;
 /// What of a file is held at once.
@@ -53,6 +55,33 @@ pub(super) fn walk(
     before: Option<&Seen>,
     stop: &AtomicBool,
 ) -> io::Result<(Seen, (u64, u64))> {
+    // Where a tree is cut off is seen only by one who goes through it from the beginning.
+    let whole = before.is_none_or(|seen| seen.manifest.bound().is_none());
+    match whole.then(|| walk_by(Hands::Two, root, extent, before, stop)) {
+        Some(Ok(Some(walked))) => Ok(walked),
+        Some(Err(error)) => Err(error),
+        Some(Ok(None)) | None => match walk_by(Hands::One, root, extent, before, stop)? {
+            Some(walked) => Ok(walked),
+            None => Err(io::Error::other("it was cut off")),
+        },
+    }
+}
+
+/// How many threads walk: two at most, in a large directory, and it is one of them while they do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hands {
+    One,
+    Two,
+}
+
+/// `None`: two could not do it, since the tree is larger than what is read of it.
+fn walk_by(
+    hands: Hands,
+    root: &Path,
+    extent: &Extent,
+    before: Option<&Seen>,
+    stop: &AtomicBool,
+) -> io::Result<Option<(Seen, (u64, u64))>> {
     // The root itself may be reached through a link: the operator named it.
     let directory = openat(CWD, root, directory_flags().difference(OFlags::NOFOLLOW), Mode::empty())?;
     let stat = fstat(&directory)?;
@@ -68,16 +97,21 @@ pub(super) fn walk(
         wall: clock::wall().0,
         chunk: vec![0; CHUNK],
         path: Vec::new(),
+        hands,
+        too_large: false,
     };
     if let Some(old) = &mut walk.old {
         old.step();
     }
     walk.directory(directory.as_fd(), 0)?;
+    if walk.too_large {
+        return Ok(None);
+    }
     if stop.load(Ordering::Relaxed) {
         return Err(io::Error::other("nobody waits for it any more"));
     }
     let manifest = Arc::new(walk.builder.finish(walk.bound));
-    Ok((Seen { manifest, stamps: walk.stamps }, (stat.st_dev, stat.st_ino)))
+    Ok(Some((Seen { manifest, stamps: walk.stamps }, (stat.st_dev, stat.st_ino))))
 }
 
 fn directory_flags() -> OFlags {
@@ -96,9 +130,13 @@ struct Walk<'a> {
     chunk: Vec<u8>,
     /// Of the entry at hand, from the root on.
     path: Vec<u8>,
+    hands: Hands,
+    /// For two: one must do it.
+    too_large: bool,
 }
 
 /// The walk before, gone through beside this one: both are in the same order.
+#[derive(Clone)]
 struct Old<'a> {
     entries: Entries<'a>,
     stamps: &'a [Stamp],
@@ -144,33 +182,51 @@ struct Names {
     cut: bool,
 }
 
+impl Names {
+    fn at(&self, index: usize) -> &[u8] {
+        let (from, to) = self.ends[index];
+        &self.text[from..to]
+    }
+}
+
 impl Walk<'_> {
     fn directory(&mut self, directory: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
-        let Names { text, ends, cut } = self.names(directory)?;
-        let name_at = |index: usize| {
-            let (from, to): (usize, usize) = ends[index];
-            &text[from..to]
-        };
-        let mut order: Vec<usize> = (0..ends.len()).collect();
-        order.sort_unstable_by(|one, other| name_at(*one).cmp(name_at(*other)));
-        let length = self.path.len();
-        for index in order {
-            if self.stop.load(Ordering::Relaxed) || matches!(self.bound, Some(TreeBound::Files | TreeBound::Paths)) {
-                return Ok(());
-            }
-            let with_nul = name_at(index);
-            let Ok(name) = CStr::from_bytes_with_nul(with_nul) else { continue };
-            if length > 0 {
-                self.path.push(b'/');
-            }
-            self.path.extend_from_slice(name.to_bytes());
-            self.entry(directory, name, depth);
-            self.path.truncate(length);
+        let names = self.names(directory)?;
+        let mut order: Vec<usize> = (0..names.ends.len()).collect();
+        order.sort_unstable_by(|one, other| names.at(*one).cmp(names.at(*other)));
+        if self.hands == Hands::Two && order.len() >= split::FROM {
+            self.split(directory, &names, &order, depth);
+        } else {
+            self.entries(directory, &names, &order, depth);
         }
-        if cut {
+        if names.cut {
             self.bound = self.bound.or(Some(TreeBound::Files));
         }
         Ok(())
+    }
+
+    /// Those of a directory's entries, in order.
+    fn entries(&mut self, directory: BorrowedFd<'_>, names: &Names, order: &[usize], depth: usize) {
+        let length = self.path.len();
+        for index in order {
+            if self.too_large
+                || self.stop.load(Ordering::Relaxed)
+                || matches!(self.bound, Some(TreeBound::Files | TreeBound::Paths))
+            {
+                return;
+            }
+            let Ok(name) = CStr::from_bytes_with_nul(names.at(*index)) else { continue };
+            self.enter(name.to_bytes());
+            self.entry(directory, name, depth);
+            self.path.truncate(length);
+        }
+    }
+
+    fn enter(&mut self, name: &[u8]) {
+        if !self.path.is_empty() {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name);
     }
 
     /// The names in a directory, in no order.
