@@ -177,6 +177,7 @@ closed_list! {
         SettingsParity = "settings_parity",
         WalDiskFullSoon = "wal_disk_full_soon",
         Flapping = "flapping",
+        FailoverNotReady = "failover_not_ready",
     }
 }
 
@@ -250,6 +251,7 @@ impl Channel {
                 R::SettingsParity,
                 R::WalDiskFullSoon,
                 R::Flapping,
+                R::FailoverNotReady,
             ],
             Self::Config => &[
                 R::NotSeenYet,

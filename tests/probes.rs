@@ -209,6 +209,7 @@ async fn a_timestamp_that_a_real_loop_of_rsync_writes() -> Result<()> {
         schedule: schedule(),
         period: Duration::from_secs(1),
         wrapper: false,
+        jobs_are_named: false,
         include: vec![],
         exclude: vec![],
         max_files: 1000,

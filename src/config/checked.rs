@@ -317,6 +317,9 @@ pub struct ConfigChannel {
     pub period: Duration,
     /// The job runs under `standbywatch rsync`, whose record is read from the state directory.
     pub wrapper: bool,
+    /// Several pairs go by such records: that of a job which names no pair may be another one's.
+    #[serde(skip)]
+    pub jobs_are_named: bool,
     /// If there are any, only files that one of them means are compared.
     pub include: Vec<Glob>,
     /// What is not compared, with all that is below it.

@@ -88,6 +88,12 @@ fn pairs(section: &Section<'_>, environment: &Environment) -> Vec<Arc<PairConfig
         }
         pairs.push(Arc::new(pair));
     }
+    let by_wrapper = |pair: &&Arc<PairConfig>| pair.config.as_ref().is_some_and(|channel| channel.wrapper);
+    if pairs.iter().filter(by_wrapper).count() > 1 {
+        for channel in pairs.iter_mut().filter_map(|pair| Arc::make_mut(pair).config.as_mut()) {
+            channel.jobs_are_named = true;
+        }
+    }
     pairs
 }
 
@@ -208,5 +214,30 @@ fn look_at(server: PostgresNode, environment: &Environment) -> NodeConfig {
         kvstore: None,
         search: None,
         config: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_pairs_that_go_by_records_each_job_names_its_own() {
+        let pair = |name: &str, wrapper: bool| {
+            format!(
+                "  - name: {name}
+    nodes: {{ alpha: {{ config: {{ root: /a, timestamp_file: /s }} }}, beta: {{ config: {{ root: /b, timestamp_file: /t }} }} }}
+    config: {{ wrapper: {wrapper} }}
+    role_from: {{ fixed: alpha }}
+"
+            )
+        };
+        let named = |pairs: &[String]| {
+            let config = parse(&format!("pairs:\n{}", pairs.concat()), "test", &Environment::default()).expect("right");
+            config.pairs.iter().map(|pair| pair.config.as_ref().expect("configured").jobs_are_named).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&[pair("one", true)]), [false]);
+        assert_eq!(named(&[pair("one", true), pair("two", false)]), [false, false], "only one has jobs of that kind");
+        assert_eq!(named(&[pair("one", true), pair("two", true)]), [true, true]);
     }
 }

@@ -226,6 +226,8 @@ fn config(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<ConfigChannel> {
         schedule: schedule(&section)?,
         period: section.duration("period")?,
         wrapper,
+        // As long as this pair is the only one.
+        jobs_are_named: false,
         include: globs("include"),
         exclude: globs("exclude"),
         max_files: section.count("max_files").and_then(|count| u32::try_from(count).ok())?,

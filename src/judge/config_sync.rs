@@ -172,7 +172,11 @@ fn no_age(
     if pair.node(node).and_then(|node| node.config.as_ref()).is_some_and(|tree| tree.beacon.is_some()) {
         return no_beacon((primary, node), beacon, history, asked);
     }
-    let cure = "run the job as `standbywatch rsync --`, or let it touch the timestamp file after success";
+    let job = match pair.config.as_ref().is_some_and(|channel| channel.jobs_are_named) {
+        true => format!("standbywatch rsync --pair {} --", pair.name),
+        false => "standbywatch rsync --".to_owned(),
+    };
+    let cure = format!("run the job as `{job}`, or let it touch the timestamp file after success");
     let detail = format!("no good sync of {node} is on record yet: {cure}");
     Verdict::unproven(Reason::NotSeenYet, detail, Some(asked))
 }

@@ -49,6 +49,7 @@ pub(crate) fn pair(channels: &[Channel]) -> PairConfig {
             schedule,
             period: Duration::from_secs(60),
             wrapper: true,
+            jobs_are_named: false,
             include: Vec::new(),
             exclude: Vec::new(),
             max_files: 200_000,

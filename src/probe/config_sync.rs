@@ -39,18 +39,19 @@ struct Files {
     root: PathBuf,
     timestamp: Option<PathBuf>,
     beacon: Option<PathBuf>,
-    /// The record of the pair's job, or that of a job that names no pair. Empty where no wrapper is used.
+    /// The record of the pair's job, or that of a job that names no pair, where there is only one. Empty where no wrapper is used.
     records: Vec<PathBuf>,
 }
 
 impl ConfigProbe {
     /// A probe of `node`; the wrapper's record is looked for in `state_directory`.
     pub fn new(node: &ConfigNode, channel: &ConfigChannel, state_directory: &Path, pair: &Name) -> Self {
-        let records = if channel.wrapper {
-            vec![record_path(state_directory, Some(pair.as_str())), record_path(state_directory, None)]
-        } else {
-            Vec::new()
+        let names: &[Option<&str>] = match (channel.wrapper, channel.jobs_are_named) {
+            (false, _) => &[],
+            (true, true) => &[Some(pair.as_str())],
+            (true, false) => &[Some(pair.as_str()), None],
         };
+        let records = names.iter().map(|name| record_path(state_directory, *name)).collect();
         let files = Files {
             root: node.root.clone(),
             timestamp: node.timestamp_file.clone(),
@@ -248,12 +249,17 @@ mod tests {
         }
 
         fn probe(&self, wrapper: bool, timestamp: Option<&str>) -> ConfigProbe {
+            self.probe_of(wrapper, timestamp, false)
+        }
+
+        fn probe_of(&self, wrapper: bool, timestamp: Option<&str>, jobs_are_named: bool) -> ConfigProbe {
             let timestamp_file = timestamp.map(|name| self.0.join(name));
             let schedule = Schedule::new(Duration::from_secs(5), Duration::from_secs(3));
             let channel = ConfigChannel {
                 schedule,
                 period: Duration::from_secs(60),
                 wrapper,
+                jobs_are_named,
                 include: Vec::new(),
                 exclude: Vec::new(),
                 max_files: 1000,
@@ -303,6 +309,16 @@ mod tests {
         assert_eq!(wrapper.last_exit, Some(0));
         assert!(wrapper.last_good_started_ago.unwrap() < Duration::from_secs(60));
         assert_eq!(place.probe(false, None).run().await.result, Ok(ConfigFacts::default()), "not configured");
+    }
+
+    #[tokio::test]
+    async fn of_several_pairs_each_needs_a_record_of_its_own() {
+        let place = Place::new("several");
+        finished(RunEnd::Exit(0)).save(&record_path(&place.0, None)).unwrap();
+        let mut probe = place.probe_of(true, None, true);
+        assert_eq!(probe.run().await.result, Ok(ConfigFacts::default()), "whose job that was nobody knows");
+        finished(RunEnd::Exit(0)).save(&record_path(&place.0, Some("shop"))).unwrap();
+        assert!(probe.run().await.result.unwrap().wrapper.is_some());
     }
 
     #[tokio::test]

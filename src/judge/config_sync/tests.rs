@@ -39,6 +39,7 @@ impl Timeline {
             schedule,
             period: Duration::from_secs(60),
             wrapper: true,
+            jobs_are_named: false,
             include: Vec::new(),
             exclude: Vec::new(),
             max_files: 1000,

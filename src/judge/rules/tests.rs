@@ -211,3 +211,10 @@ fn the_watchdog_fires_from_the_start_and_belongs_to_no_pair() {
     let book = RuleBook::new(&BTreeMap::from([("StandbyWatchdog".to_owned(), off)]));
     assert!(book.watchdog(fixture::at(7), WallTime(7.0)).is_none());
 }
+
+#[test]
+fn what_is_in_the_way_of_a_promotion_is_not_told_as_something_that_postgresql_does() {
+    use crate::names::{Reason, RuleName};
+    let told = |name| super::catalogue::RULES.iter().find(|rule| rule.name == name).and_then(|rule| rule.reason);
+    assert_eq!(told(RuleName::FailoverNotReady), Some(Reason::FailoverNotReady), "the key-value stores may differ");
+}

@@ -34,9 +34,17 @@ impl KvstoreProbe {
                 }
             }
             let outcome = self.tracker.kept.get(&lane).map(|kept| kept.outcome);
-            lanes.push(LaneFacts { lane, outcome, new: outcome.is_some() && outcome != before });
+            let new = outcome.is_some() && outcome != before;
+            let next_look = self.next_look.get(&lane).copied();
+            let pause = self.look_every(period) + self.channel.schedule.timeout;
+            let outcome = outcome.map(|outcome| as_looked_at(outcome, next_look, pause, Instant::now()));
+            lanes.push(LaneFacts { lane, outcome, new });
         }
         Ok(lanes)
+    }
+
+    fn look_every(&self, period: Duration) -> Duration {
+        self.channel.schedule.interval.max(period / 20)
     }
 
     async fn look_at_lane(
@@ -69,7 +77,7 @@ impl KvstoreProbe {
         } else {
             self.bad_since.entry(lane).or_insert(now);
         }
-        self.next_look.insert(lane, now + self.channel.schedule.interval.max(period / 20));
+        self.next_look.insert(lane, now + self.look_every(period));
         Ok(())
     }
 
@@ -104,8 +112,32 @@ impl KvstoreProbe {
             // Not looked at yet.
             let kept = KeptCanary { sequence, nonce, written: written.left, servers, outcome: Outcome::Unknown };
             self.tracker.kept.insert(lane, kept);
-            self.next_look.insert(lane, Instant::now() + self.channel.schedule.interval.max(period / 20));
+            self.next_look.insert(lane, Instant::now() + self.look_every(period));
         }
         Ok(())
+    }
+}
+
+/// That all is well is known as long as somebody looks: a look that is overdue by `pause` was not made, since the cycles have no time left
+/// or the canary has expired. What was found stands.
+fn as_looked_at(outcome: Outcome, next_look: Option<Instant>, pause: Duration, now: Instant) -> Outcome {
+    let looked = next_look.is_some_and(|next| now < next + pause);
+    if outcome == Outcome::Ok && !looked { Outcome::Unknown } else { outcome }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_nobody_looks_at_is_not_well() {
+        let (now, pause) = (Instant::now(), Duration::from_secs(33));
+        let told = |outcome, next_look| as_looked_at(outcome, next_look, pause, now + Duration::from_secs(100));
+        let late = |seconds: u64| Some(now + Duration::from_secs(100 - seconds));
+        assert_eq!(told(Outcome::Ok, late(0)), Outcome::Ok);
+        assert_eq!(told(Outcome::Ok, late(32)), Outcome::Ok);
+        assert_eq!(told(Outcome::Ok, late(33)), Outcome::Unknown);
+        assert_eq!(told(Outcome::Ok, None), Outcome::Unknown, "saved by the agent before, and not looked at since");
+        assert_eq!(told(Outcome::Lost, None), Outcome::Lost);
     }
 }

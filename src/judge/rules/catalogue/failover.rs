@@ -26,6 +26,6 @@ pub(super) const NOT_READY: Rule = Rule {
     ],
     remedy: "1. Run `standbywatch failover`: it names what is in the way. 2. Mend that, by the alert of its own that it has. \
              3. Run it again until it says ready.",
-    // What is in the way is told by a rule or a reason of its own: this one never stands alone.
-    reason: Some(Reason::NotAccepting),
+    // What is in the way has a rule or a reason of its own, but not always of this channel: the key-value stores may differ.
+    reason: Some(Reason::FailoverNotReady),
 };
