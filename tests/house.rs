@@ -4,6 +4,8 @@
 
 #[path = "house/imports.rs"]
 mod imports;
+#[path = "house/rows.rs"]
+mod rows;
 
 use std::fs;
 use std::path::Path;

@@ -30,7 +30,7 @@ async fn p9_role_loses_pg_monitor() -> Result<()> {
     row.pages(UNKNOWN, HELD, USUAL, 30).await?;
     site.postgres.primary.grant_monitor().await?;
     row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn p9_password_changed() -> Result<()> {
     // Whoever was refused knocks slowly, so that no account is locked: after 30 s to 38 s, then after twice that.
     site.postgres.primary.change_password(site.postgres.password()).await?;
     row.is_well_again("postgres", Some(UNKNOWN), 90).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// Replication is told as it is, the node that lets nobody in beside it; whose alert it is, and that it is the only one.
@@ -72,7 +72,7 @@ async fn p2b_standbys_postmaster_frozen() -> Result<()> {
     lets_nobody_in(&mut row, &site, &["beta answers over a held session", "did not accept a new session"]).await?;
     site.postgres.standby.thaw()?;
     row.is_well_again("postgres", Some(NOT_ACCEPTING), 30).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn p9_certificate_expired() -> Result<()> {
     .await?;
     site.postgres.primary.use_certificate(authority, &authority.for_server(&["127.0.0.1"])?).await?;
     row.is_well_again("postgres", Some(NOT_ACCEPTING), 30).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -112,5 +112,5 @@ async fn p9_too_many_connections() -> Result<()> {
         .await?;
     drop(held);
     row.is_well_again("postgres", Some(NOT_ACCEPTING), 30).await?;
-    row.finish()
+    row.finish().await
 }

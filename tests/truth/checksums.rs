@@ -28,5 +28,5 @@ async fn settings_checksums_differ() -> Result<()> {
     standby.switch_checksums(has)?;
     standby.start().await?;
     row.is_well_again("postgres", Some(ALERT), 60).await?;
-    row.finish()
+    row.finish().await
 }

@@ -25,5 +25,5 @@ async fn p11_synchronous_standby_gone() -> Result<()> {
     site.postgres.standby.start().await?;
     row.is_well_again("postgres", Some("StandbyPostgresCommitsBlocked"), 60).await?;
     assert!(writer.done() > before, "commits go on");
-    row.finish()
+    row.finish().await
 }

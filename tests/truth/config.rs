@@ -30,7 +30,7 @@ async fn c1_loop_stopped() -> Result<()> {
     row.pages(STALE, HELD, USUAL, 20).await?;
     sync.resume()?;
     row.is_well_again("config", Some(STALE), 30).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn c1_rsync_exits_with_23() -> Result<()> {
     row.pages(FAILING, Duration::ZERO, Duration::ZERO, 20).await?;
     sync.repair();
     row.is_well_again("config", Some(STALE), 30).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// What the page says in words of the `config` channel comes to contain this.
@@ -90,7 +90,7 @@ async fn c1_each_way_in_which_a_wrapped_job_ends() -> Result<()> {
     // Set back at once, so that the run after it is a usual one.
     sync.repair();
     site.agent.wait_for_json("/api/v1/status", "24 is good", Duration::from_secs(10), good).await?;
-    row.finish()?;
+    row.finish().await?;
 
     // 255: what ssh ends with when it does not get there.
     let mut row = Row::of(&site, "C1", "rsync exits with 255, under the wrapper", &["config"]).await?;
@@ -102,7 +102,7 @@ async fn c1_each_way_in_which_a_wrapped_job_ends() -> Result<()> {
     row.pages(FAILING, Duration::ZERO, Duration::ZERO, 30).await?;
     sync.repair();
     row.is_well_again("config", Some(FAILING), 30).await?;
-    row.finish()?;
+    row.finish().await?;
 
     // The standby has no room: every write beyond 32 KiB fails.
     let mut row = Row::of(&site, "C1", "disk full on the standby, under the wrapper", &["config"]).await?;
@@ -115,7 +115,7 @@ async fn c1_each_way_in_which_a_wrapped_job_ends() -> Result<()> {
     row.pages(FAILING, Duration::ZERO, Duration::ZERO, 30).await?;
     sync.repair();
     row.is_well_again("config", Some(FAILING), 30).await?;
-    row.finish()?;
+    row.finish().await?;
 
     // The other side stands still: only the deadline ends such a run.
     let daemon = RsyncDaemon::start(&site.lab, sync.source()).await?;
@@ -129,5 +129,5 @@ async fn c1_each_way_in_which_a_wrapped_job_ends() -> Result<()> {
     says(&site, "killed by its deadline", 20).await?;
     daemon.server.thaw()?;
     row.is_well_again("config", Some(FAILING), 40).await?;
-    row.finish()
+    row.finish().await
 }

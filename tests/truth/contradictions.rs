@@ -60,7 +60,7 @@ async fn p6_standby_promoted_while_the_primary_lives() -> Result<()> {
     site.postgres.primary.stop().await?;
     site.postgres.rejoin_old_primary().await?;
     row.is_well_again("postgres", Some("StandbyPostgresSplitBrain"), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn p7_failover_and_the_old_primary_rejoins() -> Result<()> {
         Ok((role("alpha", "standby")? == Some(1.0) && role("beta", "primary")? == Some(1.0)).then_some(()))
     };
     wait_until("the roles are swapped", Duration::from_secs(5), swapped).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// A second standby was promoted by mistake, and the pair's own standby has been led to it: both take writes, each for itself, and the
@@ -115,7 +115,7 @@ async fn p6_standby_follows_the_wrong_server() -> Result<()> {
     pair.standby.stop().await?;
     pair.rebuild_standby("beta").await?;
     row.is_well_again("postgres", Some("StandbyPostgresTimelineDiverged"), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// From now on the address of the node leads to another server.
@@ -135,7 +135,7 @@ async fn p8_standby_from_another_cluster() -> Result<()> {
     is_told(&site, &mut row, "wrong_cluster", "standby_postgres_wrong_cluster").await?;
     site.postgres.probe.lead_to(site.postgres.standby.address()).await?;
     row.is_well_again("postgres", Some("StandbyPostgresWrongCluster"), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -146,5 +146,5 @@ async fn p13_both_addresses_lead_to_one_server() -> Result<()> {
     is_told(&site, &mut row, "same_server", "standby_postgres_same_server").await?;
     site.postgres.probe.lead_to(site.postgres.standby.address()).await?;
     row.is_well_again("postgres", Some("StandbyPostgresSameServer"), 60).await?;
-    row.finish()
+    row.finish().await
 }

@@ -30,7 +30,7 @@ async fn p4_lag_over_the_ceiling() -> Result<()> {
     row.pages("StandbyPostgresLagCeiling", Duration::from_secs(1), Duration::from_secs(60), 30).await?;
     site.postgres.repair();
     row.is_well_again("postgres", Some("StandbyPostgresLagCeiling"), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// The link is nearly shut while the primary writes 2 GiB, then opened to 64 MiB a second.
@@ -61,7 +61,7 @@ async fn alone_p4_two_gibibytes_behind() -> Result<()> {
     println!("P4: {:.0} MiB left, {told:.1} s told, it took {took:.1} s", left / 1_048_576.0);
     assert!((took / 2.0..=took * 2.0).contains(&told), "{told} s were told, it took {took} s");
     row.is_well_again("postgres", None, 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// Half a mebibyte of WAL.
@@ -120,7 +120,7 @@ async fn p4_network_slow_under_load() -> Result<()> {
     assert_eq!(changes, Some(0.0), "it did not flap");
     site.postgres.repair();
     row.is_well_again("postgres", Some(GROWING), 90).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -149,5 +149,5 @@ async fn p1_replication_comes_and_goes() -> Result<()> {
     let within = row.passed() + 20;
     row.tells(Tells::running("postgres", "warning", &["flapping"], Number::Known, within)).await?;
     row.pages("StandbyReplicationFlapping", Duration::ZERO, Duration::ZERO, 30).await?;
-    row.finish()
+    row.finish().await
 }

@@ -23,7 +23,7 @@ async fn link_cut(paging: Paging, fault: &'static str) -> Result<()> {
     row.pages("StandbyReplicationUnknown", crate::site::HELD, crate::site::USUAL, 30).await?;
     stores.kv.set(Mode::Pass);
     row.is_well_again("kvstore", Some(BLOCKED), 40).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn k2_the_write_path_leaves_the_standby_out() -> Result<()> {
     row.pages(DIVERGED, Duration::ZERO, Duration::ZERO, 40).await?;
     gateway.skip(Skips::Nothing);
     row.is_well_again("kvstore", Some(DIVERGED), 40).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// New writes pass; what stays shows it.
@@ -66,7 +66,7 @@ async fn k2_standby_wiped() -> Result<()> {
     row.tells(Tells::unknown("kvstore", &["diverged"], 10)).await?;
     row.pages(DIVERGED, Duration::ZERO, Duration::ZERO, 40).await?;
     row.is_well_again("kvstore", Some(DIVERGED), 90).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn k2_acknowledged_write_rolled_back_by_a_restart() -> Result<()> {
     row.tells(Tells::unknown("kvstore", &["lost"], 15)).await?;
     row.pages("StandbyKvstoreLostWrite", Duration::ZERO, Duration::ZERO, 40).await?;
     row.is_well_again("kvstore", Some("StandbyKvstoreLostWrite"), 120).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn k2_canary_evicted() -> Result<()> {
     }
     let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
     row.is_well_again("kvstore", Some("StandbyKvstoreEviction"), 120).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// The write lies in the frozen store's socket and lands when it goes on.
@@ -137,7 +137,7 @@ async fn k3_write_times_out_and_lands_later() -> Result<()> {
     for outcome in ["lost", "primary_only", "primary_stale"] {
         assert_eq!(metrics.value("standby_kvstore_outcomes_total", &[("outcome", outcome)])?, Some(0.0), "{outcome}");
     }
-    row.finish()
+    row.finish().await
 }
 
 const DIVERGED: &str = "StandbyKvstoreDiverged";

@@ -75,7 +75,7 @@ async fn odd_names_told_by_the_standby() -> Result<()> {
     site.postgres.standby.stop().await?;
     row.fault();
     row.tells(Tells::unknown("postgres", &["not_connected"], 10)).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn odd_names_by_the_configuration() -> Result<()> {
         site.agent.write_config(&plain)?;
         site.agent.hang_up()?;
     }
-    row.finish()
+    row.finish().await
 }
 
 /// By a slot the row would be found whatever its name is.

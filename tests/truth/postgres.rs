@@ -31,7 +31,7 @@ async fn standby_stops(paging: Paging, kill: bool, fault: &'static str) -> Resul
     gap_grows(&site).await?;
     site.postgres.standby.start().await?;
     row.is_well_again("postgres", Some(UNKNOWN), 30).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// What a failover would lose is told while replication is not running, and grows as the primary writes.
@@ -72,7 +72,7 @@ async fn p1_replication_link_in_a_black_hole() -> Result<()> {
     row.tells(Tells::unknown("postgres", &["not_connected"], 90)).await?;
     site.postgres.repair();
     row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn alone_p1_standbys_host_gone() -> Result<()> {
     is_told_and_paged(&mut row, Tells::unknown("postgres", &["not_answering", "stalled"], 20)).await?;
     site.postgres.repair();
     row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// A load that has been running for a while: replies are as fresh as they can be when the fault comes, which is the worst case.
@@ -109,7 +109,7 @@ async fn receiver_frozen(load: Load, fault: &'static str) -> Result<()> {
     writer.stop().await;
     site.postgres.standby.thaw_receiver()?;
     row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn alone_p2_all_of_the_primary_frozen() -> Result<()> {
     row.pages("StandbyPostgresNoPrimary", HELD, Duration::from_secs(30), 20).await?;
     site.postgres.primary.thaw()?;
     row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn p3_replay_paused_by_hand() -> Result<()> {
     writer.stop().await;
     site.postgres.standby.resume_replay().await?;
     row.is_well_again("postgres", Some("StandbyPostgresReplayPaused"), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn p12_standby_down_while_others_are_up() -> Result<()> {
     assert!(other.is_running() && archiver.is_running(), "the others are up");
     site.postgres.standby.start().await?;
     row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn p14_primary_cannot_be_asked_but_replication_runs() -> Result<()> {
     row.nobody_was_paged().await?;
     site.postgres.repair();
     row.is_well_again("postgres", None, 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn p14_standby_cannot_be_asked_but_replication_runs() -> Result<()> {
     row.tells(Tells::running("postgres", "warning", &["starting_up"], Number::Known, 30)).await?;
     stays(&site, "warning", 40).await?;
     row.nobody_was_paged().await?;
-    row.finish()
+    row.finish().await
 }
 
 /// For so many seconds, each look finds the channel at this level.

@@ -38,7 +38,7 @@ async fn p3_replay_blocked_by_max_connections() -> Result<()> {
     site.postgres.standby.set("max_connections", "150")?;
     site.postgres.standby.restart().await?;
     row.is_well_again("postgres", Some("StandbyPostgresReplayBlockedBySettings"), 60).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -59,5 +59,5 @@ async fn p3_replay_stuck_behind_a_long_query() -> Result<()> {
     lag_grows_at_replay(&site).await?;
     drop(query);
     row.is_well_again("postgres", Some("StandbyPostgresReplayStuck"), 60).await?;
-    row.finish()
+    row.finish().await
 }

@@ -63,7 +63,7 @@ async fn a1_agent_killed_while_the_standby_lags() -> Result<()> {
     let looked = Instant::now();
     site.agent.server.kill().await?;
     row.fault();
-    site.agent.start_again().await?;
+    site.start_agent_again().await?;
     row.tells(Tells::running("postgres", "critical", &["paused"], Number::Known, 30)).await?;
     let after = told_seconds(&site, 0.0).await?;
     let away = looked.elapsed().as_secs_f64();
@@ -75,7 +75,7 @@ async fn a1_agent_killed_while_the_standby_lags() -> Result<()> {
     // Without what was saved it knows a lower bound by itself, and an upper one by the last transaction that was replayed.
     site.agent.server.kill().await?;
     std::fs::remove_file(site.agent.dir().join("state/catalog.json"))?;
-    site.agent.start_again().await?;
+    site.start_agent_again().await?;
     let at_most = told_seconds(&site, before).await?;
     let away = looked.elapsed().as_secs_f64();
     println!("A1: at most {at_most:.1} s after {away:.1} s");
@@ -86,5 +86,5 @@ async fn a1_agent_killed_while_the_standby_lags() -> Result<()> {
     writer.stop().await;
     site.postgres.standby.resume_replay().await?;
     row.is_well_again("postgres", None, 60).await?;
-    row.finish()
+    row.finish().await
 }

@@ -51,7 +51,7 @@ async fn restarts(fault: &'static str, server: fn(&PgPair) -> &PgServer, reasons
     let ((), most) = while_counting(pair, row.is_well_again("postgres", None, RECOVERS_WITHIN)).await?;
     assert!(most <= 2, "{most} sessions at once");
     one_session_each(pair).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn p10_version_differs_between_ticks() -> Result<()> {
     assert!(most <= 2, "{most} sessions at once");
     assert_eq!(majors(&site).await?, [OTHER, OTHER]);
     one_session_each(&later).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// The major version that each node tells.
@@ -120,7 +120,7 @@ async fn p10_primary_killed_ten_times_in_a_row() -> Result<()> {
     }
     let (first, last) = (files[0], files[files.len() - 1]);
     assert!(last <= first + 3, "open files after each round: {files:?}");
-    row.finish()
+    row.finish().await
 }
 
 fn open_files(site: &Site) -> Result<usize> {
@@ -145,7 +145,7 @@ async fn p10_agents_backend_frozen() -> Result<()> {
     assert!(most <= 2, "{most} sessions at once");
     pair.primary.thaw()?;
     one_session_each(pair).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// The server itself ends a session whose client has vanished behind a black hole.
@@ -164,5 +164,5 @@ async fn p10_lost_session_leaves_its_seat() -> Result<()> {
     let ((), most) = while_counting(pair, row.is_well_again("postgres", None, 30)).await?;
     assert!(most <= 2, "{most} sessions at once");
     one_session_each(pair).await?;
-    row.finish()
+    row.finish().await
 }

@@ -28,7 +28,7 @@ async fn settings_archiver_failing() -> Result<()> {
     // A reload makes the archiver try again at once.
     primary.set("archive_command", "true")?;
     row.is_well_again("postgres", Some(ALERT), 90).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -47,5 +47,5 @@ async fn settings_lower_on_the_standby() -> Result<()> {
     site.postgres.standby.set("max_worker_processes", "12")?;
     site.postgres.standby.restart().await?;
     row.is_well_again("postgres", Some(ALERT), 60).await?;
-    row.finish()
+    row.finish().await
 }

@@ -1,11 +1,12 @@
 //! A watched pair: real servers, the agent, and either Prometheus with the printed rules or the agent's own pushes.
 
 use std::fmt::Write as _;
+use std::ops::Add as _;
 use std::time::Duration;
 
 use standbywatch_lab::{
-    Agent, AgentOptions, Alertmanager, Authority, Context, Gateway, Lab, Monitoring, MonitoringOptions, Need,
-    Persistence, PgPair, PgPairBuilder, PgServer, RedisPair, Result, SyncLoop,
+    Agent, AgentOptions, Alertmanager, AllRules, Authority, Cable, Context, Ear, Gateway, Lab, Monitoring,
+    MonitoringOptions, Need, Persistence, PgPair, PgPairBuilder, PgServer, Prometheus, RedisPair, Result, SyncLoop,
 };
 
 /// In the lab `StandbyReplicationUnknown` and its like are held this long instead of a minute.
@@ -73,6 +74,8 @@ pub struct Plan {
     pub rules: &'static str,
     /// `standby_replication_up` and the like are held this long.
     pub held: Duration,
+    /// Nothing may be told: every rule is held as short as the lab holds it, instead of `held`.
+    pub silent: bool,
 }
 
 impl Plan {
@@ -96,13 +99,25 @@ impl Plan {
             paging: Paging::Prometheus,
             rules: "",
             held: HELD,
+            silent: false,
         }
+    }
+
+    /// What is benign is watched on all channels that are at hand, under the complete set of rules.
+    pub fn silent() -> Self {
+        // As many rows share two cores as fit: how long a store may take there is not what the product has by default.
+        let channel = Channel { lines: "interval: 5s, sla: 2s", ..Channel::default() };
+        Self { kvstore: true, channel, config: Some(Duration::from_secs(5)), silent: true, ..Self::postgres() }
     }
 }
 
 /// Everything of one row. Ends when dropped, the agent first.
 pub struct Site {
     pub agent: Agent,
+    /// By which it is watched: an address that stays when the agent is started again.
+    watch: Cable,
+    /// Every rule, where nothing may be told.
+    all_rules: Option<AllRules>,
     /// Whose page it asks, where it asks a page.
     pub vendor: Option<Agent>,
     monitoring: Option<Monitoring>,
@@ -143,6 +158,8 @@ impl Site {
             Paging::Agent => Some(Alertmanager::start(&lab).await?),
             Paging::Prometheus => None,
         };
+        let program = env!("CARGO_BIN_EXE_standbywatch");
+        let all_rules = if plan.silent { Some(AllRules::of(program.as_ref())?) } else { None };
         let text = configuration(
             &plan,
             &postgres,
@@ -152,8 +169,8 @@ impl Site {
             sync.as_ref(),
             alone.as_ref(),
         )
+        .add(&rules(&plan, all_rules.as_ref()))
         .replace("GATEWAY", &gateway.as_ref().map(|gateway| gateway.address().to_string()).unwrap_or_default());
-        let program = env!("CARGO_BIN_EXE_standbywatch");
         let (vendor, text) = if plan.through_page {
             let name = "vendor".to_owned();
             let options = AgentOptions { program: program.into(), name, config: Some(text), ..AgentOptions::default() };
@@ -165,11 +182,42 @@ impl Site {
         };
         let options = AgentOptions { program: program.into(), config: Some(text), ..AgentOptions::default() };
         let agent = Agent::start(&lab, options).await?;
+        let watch = Cable::to(agent.address()?).await?;
         let monitoring = match plan.paging {
             Paging::Agent => None,
-            Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent)?).await?),
+            Paging::Prometheus => Some(Monitoring::start(&lab, &monitoring(&agent, &watch)?).await?),
         };
-        Ok(Some(Self { agent, vendor, monitoring, alone, authority, third, postgres, stores, gateway, sync, lab }))
+        Ok(Some(Self {
+            agent,
+            watch,
+            all_rules,
+            vendor,
+            monitoring,
+            alone,
+            authority,
+            third,
+            postgres,
+            stores,
+            gateway,
+            sync,
+            lab,
+        }))
+    }
+
+    /// Starts the agent again after it was stopped or killed; it is watched as before.
+    pub async fn start_agent_again(&self) -> Result<()> {
+        self.agent.start_again().await?;
+        self.watch.lead_to(self.agent.address()?).await
+    }
+
+    /// Hears all that is told from now on, where nothing may be told.
+    pub fn ear(&self) -> Result<Ear> {
+        let rules = self.all_rules.clone().context("a row in which nothing may be told needs a `Plan::silent()`")?;
+        Ear::listen(rules, vec![self.watch.address()])
+    }
+
+    pub fn prometheus(&self) -> Option<&Prometheus> {
+        self.monitoring.as_ref().map(|monitoring| &monitoring.prometheus)
     }
 
     pub fn alertmanager(&self) -> &Alertmanager {
@@ -192,7 +240,7 @@ async fn certify(lab: &Lab, pair: &PgPair) -> Result<Authority> {
 }
 
 /// Prometheus scrapes the agent and evaluates the rules that the agent itself prints for this configuration.
-fn monitoring(agent: &Agent) -> Result<MonitoringOptions> {
+fn monitoring(agent: &Agent, watch: &Cable) -> Result<MonitoringOptions> {
     let file = agent.dir().join("standbywatch.yml");
     let printed = std::process::Command::new(env!("CARGO_BIN_EXE_standbywatch"))
         .args(["rules", "--config.file"])
@@ -202,7 +250,7 @@ fn monitoring(agent: &Agent) -> Result<MonitoringOptions> {
     let rules = String::from_utf8(printed.stdout)?;
     let complaint = String::from_utf8_lossy(&printed.stderr);
     assert!(printed.status.success() && rules.contains("StandbyReplicationUnknown"), "{rules}{complaint}");
-    Ok(MonitoringOptions { targets: vec![agent.address()?], rules: vec![rules], ..MonitoringOptions::default() })
+    Ok(MonitoringOptions { targets: vec![watch.address()], rules: vec![rules], ..MonitoringOptions::default() })
 }
 
 /// Of a wrapped run.
@@ -305,16 +353,19 @@ fn configuration(
     if let Some((_, index)) = &plan.search {
         let _ = writeln!(text, "    search: {{ indices: [{index}]{} }}", plan.search_limits);
     }
-    let held = plan.held.as_secs();
-    let _ = writeln!(
-        text,
-        "rules:\n  StandbyReplicationUnknown: {{ for: {held}s }}\n  StandbySearchUnknown: {{ for: {held}s }}"
-    );
-    for line in plan.rules.lines() {
-        let _ = writeln!(text, "  {line}");
-    }
     if let Some(alertmanager) = alertmanager {
         let _ = writeln!(text, "alerting:\n  alertmanagers: [{}]", alertmanager.url());
     }
     text
+}
+
+/// What the plan sets, and for how long the rest is held.
+fn rules(plan: &Plan, all_rules: Option<&AllRules>) -> String {
+    let held = plan.held.as_secs();
+    let some = ["StandbyReplicationUnknown", "StandbySearchUnknown"].map(|rule| format!("{rule}: {{ for: {held}s }}"));
+    let rules = match all_rules {
+        Some(all) => all.lines(plan.rules),
+        None => some.into_iter().chain(plan.rules.lines().map(str::to_owned)).collect(),
+    };
+    format!("rules:\n  {}\n", rules.join("\n  "))
 }

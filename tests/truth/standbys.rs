@@ -53,7 +53,7 @@ async fn p16_two_standbys_the_synchronous_one_killed() -> Result<()> {
     assert!(said.contains("streaming, synchronous") && said.contains("gamma"), "{said}");
     let page = site.agent.get("/").await?.text;
     assert!(page.contains("streaming, synchronous") && page.contains("gamma"), "{page}");
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn p16_standby_of_a_standby() -> Result<()> {
     site.postgres.repl.set(standbywatch_lab::Mode::Pass);
     row.tells(Tells::running("postgres", "warning", &["cascaded"], Number::Known, 120)).await?;
     writer.stop().await;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -103,5 +103,5 @@ async fn p16_cascaded_behind_a_server_that_is_not_watched() -> Result<()> {
     row.fault();
     row.tells(Tells::running("postgres", "warning", &["cascaded"], Number::Known, 60)).await?;
     writer.stop().await;
-    row.finish()
+    row.finish().await
 }

@@ -34,5 +34,5 @@ async fn a2_agent_stopped_for_a_minute_while_the_standby_dies() -> Result<()> {
     site.postgres.standby.start().await?;
     row.is_well_again("postgres", None, 60).await?;
     row.is_well_again("kvstore", None, 60).await?;
-    row.finish()
+    row.finish().await
 }

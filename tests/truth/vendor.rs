@@ -37,7 +37,7 @@ async fn p15_vendors_page_says_unknown() -> Result<()> {
     row.pages(UNKNOWN, HELD, USUAL, 30).await?;
     site.postgres.standby.start().await?;
     row.is_well_again("postgres", Some(UNKNOWN), 40).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -59,5 +59,5 @@ async fn p15_vendors_page_is_gone() -> Result<()> {
         Ok((up().await? == Some(0.0)).then_some(()))
     })
     .await?;
-    row.finish()
+    row.finish().await
 }

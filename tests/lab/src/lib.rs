@@ -27,6 +27,7 @@
 //! | [`SharedSearch`], [`OwnSearch`], [`Search`] | OpenSearch: one for all tests, or one to be broken |
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
+//! | [`AllRules`], [`Ear`] | every rule, held for less long; what is heard where nothing may be told |
 //! | [`AgentPair`] | an agent on each node, and the ways between them |
 //! | [`demo`] | a watched pair that can be broken from another terminal |
 //! | [`bench`] | how fast and how small the agent is |
@@ -62,13 +63,14 @@ mod redis;
 mod rsync;
 mod rsync_daemon;
 mod search;
+mod silence;
 pub mod soak;
 mod user;
 mod wait;
 
 pub use agent::{Agent, AgentOptions, Metrics};
 pub use agents::{AgentPair, AgentPairOptions, Meet};
-pub use anyhow::{Context, Result};
+pub use anyhow::{Context, Error, Result};
 pub use cable::{Cable, Mode, Traffic, Way};
 pub use etcd::EtcdServer;
 pub use find::Need;
@@ -87,4 +89,5 @@ pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{How, Runs, SyncLoop};
 pub use rsync_daemon::RsyncDaemon;
 pub use search::{Engine, OwnSearch, Search, SharedSearch};
+pub use silence::{AllRules, Ear};
 pub use wait::wait_until;
