@@ -1,7 +1,11 @@
 //! Two agents, one on each node of a real pair, that ask each other: what each tells, and that nobody is paged for nothing.
 
 mod clocks;
+#[path = "../catalogues/dashboard.rs"]
+mod dashboard;
+mod dashboard_data;
 mod door;
+mod failover;
 mod faults;
 mod links;
 mod restarts;
