@@ -10,6 +10,8 @@ INSTALL := tests/lab/install.sh
 export PATH := $(shell bash $(INSTALL) --where)/tools/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB := $(CARGO) run --quiet --package standbywatch-lab --bin
+# What was just built, as it lies there: cargo would build it again with other features.
+BUILT := $(TARGET)/debug
 
 .PHONY: help test truth demo demo-fault demo-repair bench compare soak docs docs-check fmt lint deny
 
@@ -31,13 +33,13 @@ truth: ## play the table of truth and print docs/truth.md from what it measured
 demo: ## a real pair with the agent, Prometheus and Alertmanager, until Ctrl-C (TOPOLOGY=agents: an agent on each node)
 	@bash $(INSTALL)
 	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
-	@exec $(LAB) lab-demo -- start $(TOPOLOGY)
+	@exec '$(BUILT)/lab-demo' start $(TOPOLOGY)
 
 demo-fault: ## break the running demo: make demo-fault FAULT=cable-cut
-	@$(LAB) lab-demo -- fault $(if $(FAULT),'$(FAULT)')
+	@'$(BUILT)/lab-demo' fault $(if $(FAULT),'$(FAULT)')
 
 demo-repair: ## put the running demo right again
-	@$(LAB) lab-demo -- repair
+	@'$(BUILT)/lab-demo' repair
 
 bench: ## memory, CPU and scrape times beside the ordinary exporters, also into docs/bench.md (BENCH_MINUTES=10)
 	@bash $(INSTALL) --bench
@@ -50,12 +52,12 @@ bench: ## memory, CPU and scrape times beside the ordinary exporters, also into 
 compare: ## what the usual formula says of a broken pair, beside what the agent says
 	@bash $(INSTALL) --bench
 	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
-	@$(LAB) lab-compare
+	@'$(BUILT)/lab-compare'
 
 soak: ## a pair under changing load with no fault: no alert, no growth, a quiet log (SOAK_MINUTES=10)
 	@bash $(INSTALL)
 	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
-	@$(LAB) lab-soak -- $(SOAK_MINUTES)
+	@'$(BUILT)/lab-soak' $(SOAK_MINUTES)
 
 docs: ## print again the documents that come from the code
 	@bash tests/print-docs.sh

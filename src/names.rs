@@ -109,6 +109,13 @@ closed_list! {
     }
 }
 
+impl FailureKind {
+    /// Nobody was reached: not where somebody refused, or said what was not understood.
+    pub const fn is_out_of_reach(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Refused | Self::Timeout)
+    }
+}
+
 closed_list! {
     /// Why a channel is not proven, or runs with a warning. The first that fits wins (see each channel's judge).
     Reason {

@@ -1,5 +1,6 @@
 //! From one snapshot to everything that is shown of it.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ fn api(snapshot: &Snapshot, now: Moment, wall: WallTime) -> usize {
 }
 
 fn page(snapshot: &Snapshot, now: Moment, wall: WallTime) -> usize {
-    html::render(&document(snapshot, now, wall), "/metrics").len()
+    html::render(&document(snapshot, now, wall), &BTreeMap::new(), "/metrics").len()
 }
 
 fn terminal(snapshot: &Snapshot, now: Moment, wall: WallTime) -> usize {

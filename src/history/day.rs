@@ -160,8 +160,27 @@ impl Day {
         self.points.iter().filter(move |point| now.since(point.begun) <= day)
     }
 
+    /// How long ago the oldest of these minutes began.
+    pub fn reaches_back(&self, now: Moment) -> Option<Duration> {
+        self.points(now).next().map(|point| now.since(point.begun))
+    }
+
+    /// The last `count` steps of a channel, the oldest first: the worst of each. A step in which nobody looked has no level.
+    pub fn folded(&self, channel: Channel, now: Moment, step: Duration, count: usize) -> Vec<Slot> {
+        let mut folded = vec![Slot::default(); count];
+        for point in self.points(now) {
+            let steps_ago = now.since(point.begun).as_secs().checked_div(step.as_secs());
+            let steps_ago = steps_ago.and_then(|steps| usize::try_from(steps).ok());
+            let place = steps_ago.and_then(|steps| count.checked_sub(steps)?.checked_sub(1));
+            if let Some(slot) = place.and_then(|place| folded.get_mut(place)) {
+                *slot = worse(channel, *slot, point.slot(channel));
+            }
+        }
+        folded
+    }
+
     /// Every change of a level, the oldest first.
-    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+    pub fn changes(&self) -> impl DoubleEndedIterator<Item = &Change> {
         self.changes.iter()
     }
 

@@ -162,7 +162,8 @@ fn readiness(known: Known<'_>, evidence: &PairEvidence, now: Moment) -> Option<R
         kvstore: evidence.kvstore.as_ref(),
         search: evidence.search.as_ref(),
     };
-    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, beside, now };
+    let silent = &known.peers.out_of_reach();
+    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, silent, beside, now };
     Some(judge::readiness::readiness(&situation))
 }
 

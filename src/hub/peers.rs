@@ -181,6 +181,12 @@ impl Peers {
         news
     }
 
+    /// Those whose agent nobody can reach: not those whose agent answers, and be it with a refusal.
+    pub fn out_of_reach(&self) -> Vec<&Name> {
+        let is_silent = |peer: &Peer| peer.latest.failure().is_some_and(|failure| failure.kind.is_out_of_reach());
+        self.all.iter().filter(|(_, peer)| is_silent(peer)).map(|(node, _)| node).collect()
+    }
+
     /// What was told may not be believed any more.
     pub fn forget(&mut self) {
         for peer in self.all.values_mut() {

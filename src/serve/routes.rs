@@ -22,6 +22,7 @@ use crate::snapshot::{OwnNode, Snapshot};
 use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
 use crate::view::failover::{OneFailoverDocument, checklist};
 use crate::view::history::HistoryDocument;
+use crate::view::plots::PairDay;
 use crate::view::prometheus::Format;
 use crate::view::replication::Replication;
 use crate::view::{html, prometheus};
@@ -111,7 +112,7 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
         Route::Replication => replication(request.uri().query().unwrap_or_default(), &shown, now),
         Route::Healthy => healthy(&shown, now),
         Route::Ready => ready(&shown, now),
-        Route::Page => answer::html(html::render(&status_document(state, &shown, now), &state.settings.telemetry_path)),
+        Route::Page => page(state, &shown, now),
         Route::Status => as_json(&status_document(state, &shown, now)),
         Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
         Route::History(name) => history(&percent_decoded(name), request.uri().query().unwrap_or_default(), state, now),
@@ -319,6 +320,16 @@ fn history(pair: &str, query: &str, state: &ServeState, now: Moment) -> Answer {
 
 fn no_such_pair() -> Answer {
     answer::json_error(StatusCode::NOT_FOUND, "No pair of this name is being watched.")
+}
+
+fn page(state: &ServeState, shown: &Shown, now: Moment) -> Answer {
+    let status = status_document(state, shown, now);
+    let of = |pair: &PairDocument| {
+        let day = state.day(pair.pair.as_str())?;
+        Some((pair.pair.clone(), day.with(|day| PairDay::new(day, now))))
+    };
+    let days = status.pairs.iter().filter_map(of).collect();
+    answer::html(html::render(&status, &days, &state.settings.telemetry_path))
 }
 
 fn status_document(state: &ServeState, shown: &Shown, now: Moment) -> StatusDocument {

@@ -313,7 +313,7 @@ fn probes(view: &View) -> Vec<ProbeHealth> {
     view.channels.iter().flat_map(|channel| ["alpha", "beta"].map(|node| probe(channel, node))).collect()
 }
 
-fn samples(view: &View) -> Vec<Sample> {
+pub fn samples(view: &View) -> Vec<Sample> {
     let mut config = metrics::fixture::pair(Channel::ALL);
     config.name = view.pair.clone();
     let mut samples = metrics::evidence_samples(&config, &view.evidence, &view.probes);

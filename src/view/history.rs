@@ -73,19 +73,25 @@ impl HistoryDocument {
             });
             ChannelHistory { channel: *channel, points: points.collect() }
         });
-        let transition = |change: &Change| TransitionDocument {
-            time: change.time.to_string(),
-            channel: change.channel,
-            was: change.was,
-            level: change.level,
-            reason: change.reason,
-        };
         Self {
             version: VERSION,
             pair: pair.to_owned(),
             step_seconds: STEP.as_secs(),
             channels: channels.filter(|history| !history.points.is_empty()).collect(),
-            transitions: day.changes().filter(|change| wanted(change.channel)).map(transition).collect(),
+            transitions: day.changes().filter(|change| wanted(change.channel)).map(TransitionDocument::new).collect(),
+        }
+    }
+}
+
+impl TransitionDocument {
+    /// As it is told.
+    pub fn new(change: &Change) -> Self {
+        Self {
+            time: change.time.to_string(),
+            channel: change.channel,
+            was: change.was,
+            level: change.level,
+            reason: change.reason,
         }
     }
 }

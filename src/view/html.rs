@@ -7,18 +7,22 @@ mod config;
 mod failover;
 mod kvstore;
 mod markup;
+mod plots;
 mod search;
 
+use std::collections::BTreeMap;
+
 use crate::level::Level;
-use crate::names::{Severity, Stage};
+use crate::names::{Name, Stage};
 use crate::snapshot::FindingState;
 use crate::view::api::{
     ChannelDocument, FindingDocument, PairDocument, PostgresNodeDocument, ProbeDocument, StageDocument,
     StandbyDocument, StatusDocument,
 };
+use crate::view::plots::PairDay;
 use crate::view::wording::{
     UNKNOWN, ago, at, bytes, catch_up, headline, kind, lag_time, main_number, oldest_evidence, pair_sentence,
-    postgres_version, primary, seconds, steps, symbol, words, worst_first,
+    postgres_version, primary, seconds, steps, symbol, told_findings, words, worst_first,
 };
 use markup::{Html, table};
 
@@ -27,10 +31,14 @@ const PAIR: &str = include_str!("assets/pair.html");
 const FINDING: &str = include_str!("assets/finding.html");
 const STYLE: &str = include_str!("assets/page.css");
 
-/// The whole page. `metrics_path` is where the footer's link leads.
-pub fn render(status: &StatusDocument, metrics_path: &str) -> String {
+/// The whole page. `days` is how each pair was lately; `metrics_path` is where the footer's link leads.
+pub fn render(status: &StatusDocument, days: &BTreeMap<Name, PairDay>, metrics_path: &str) -> String {
     let worst_first = worst_first(status);
-    let pairs: Vec<_> = worst_first.iter().enumerate().map(|(index, pair)| pair_section(index, pair, status)).collect();
+    let pairs: Vec<_> = worst_first
+        .iter()
+        .enumerate()
+        .map(|(index, pair)| pair_section(index, pair, days.get(&pair.pair), status))
+        .collect();
     let title = format!("{} {} · standbywatch", symbol(status.level), status.level);
     Html::fill(
         PAGE,
@@ -71,7 +79,7 @@ fn contents(pairs: &[&PairDocument]) -> Html {
     Html::fill("<nav aria-label=\"Pairs\"><ul>\n{{links}}</ul></nav>\n", &[("links", Html::joined(&links))])
 }
 
-fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> Html {
+fn pair_section(index: usize, pair: &PairDocument, day: Option<&PairDay>, status: &StatusDocument) -> Html {
     // The headline has said it already where there is one pair only.
     let sentence = match status.pairs.as_slice() {
         [_] => String::new(),
@@ -93,8 +101,9 @@ fn pair_section(index: usize, pair: &PairDocument, status: &StatusDocument) -> H
             ("incomplete", Html::trusted(incomplete)),
             ("primary", value(&primary(pair))),
             ("channels", channels(pair)),
+            ("day", plots::day(day)),
             ("findings", findings(&pair.findings)),
-            ("failover", failover::failover(pair.failover.as_ref())),
+            ("failover", failover::failover(pair.pair.as_str(), pair.failover.as_ref())),
             ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
@@ -127,7 +136,6 @@ fn channels(pair: &PairDocument) -> Html {
     table("Channels", &["channel", "level", "number", "evidence from", "reason"], &rows)
 }
 
-/// What to do comes right after what is wrong. The heartbeat of alerting says nothing about the pair and is left out.
 /// What is wrong with whoever tells all this.
 fn agent(told: &[FindingDocument]) -> Html {
     if told.is_empty() {
@@ -137,8 +145,9 @@ fn agent(told: &[FindingDocument]) -> Html {
     Html::fill("<section>\n<h2>The agent itself</h2>\n{{findings}}</section>\n", &inside)
 }
 
+/// What to do comes right after what is wrong.
 fn findings(findings: &[FindingDocument]) -> Html {
-    let shown: Vec<_> = findings.iter().filter(|finding| finding.severity != Severity::None).map(finding).collect();
+    let shown: Vec<_> = told_findings(findings).into_iter().map(finding).collect();
     if shown.is_empty() {
         return Html::default();
     }
@@ -291,7 +300,7 @@ mod tests {
     fn page() -> String {
         let (ok, warned, unknown) = (fixture::ok(), fixture::warned(), fixture::unknown());
         let views = [(&ok, true), (&warned, true), (&unknown, false)];
-        render(&StatusDocument::new(views, fixture::now(), fixture::wall()), "/metrics")
+        render(&StatusDocument::new(views, fixture::now(), fixture::wall()), &BTreeMap::new(), "/metrics")
     }
 
     #[test]
@@ -312,12 +321,12 @@ mod tests {
         let ok = fixture::ok();
         let mut status = StatusDocument::new([(&ok, true)], fixture::now(), fixture::wall());
         let told = ["untested version", "Settings that differ"];
-        let page = render(&status, "/metrics");
+        let page = render(&status, &BTreeMap::new(), "/metrics");
         assert!(!told.iter().any(|text| page.contains(text)), "{page}");
         let postgres = status.pairs[0].postgres.as_mut().unwrap();
         (postgres.nodes[1].version, postgres.nodes[1].untested_version) = (Some(190_001), Some(true));
         postgres.standbys[0].settings_differ = Some(vec!["max_connections is 9, on the primary 10".to_owned()]);
-        let page = render(&status, "/metrics");
+        let page = render(&status, &BTreeMap::new(), "/metrics");
         assert!(page.contains("19.1 (untested version)") && page.contains("max_connections is 9"), "{page}");
     }
 
@@ -332,7 +341,11 @@ mod tests {
     #[test]
     fn each_of_several_standbys_has_its_row_and_says_what_kind_it_is() {
         let view = fixture::three_nodes();
-        let page = render(&StatusDocument::new([(&view, true)], fixture::now(), fixture::wall()), "/metrics");
+        let page = render(
+            &StatusDocument::new([(&view, true)], fixture::now(), fixture::wall()),
+            &BTreeMap::new(),
+            "/metrics",
+        );
         for (node, kind) in [("beta", "streaming, synchronous"), ("gamma", "archive, delayed by 1h 0m")] {
             let row = format!("{node}</th><td role=\"cell\" data-label=\"kind\">{kind}</td>");
             assert!(page.contains(&row), "{row} in\n{page}");

@@ -10,6 +10,7 @@ pub mod failover;
 pub(crate) mod fixture;
 pub mod history;
 pub mod html;
+pub mod plots;
 pub mod prometheus;
 pub mod replication;
 mod search;

@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use crate::snapshot::FindingState;
 use crate::view::api::{DriftDocument, FindingDocument, PairDocument, StandbyDocument, StatusDocument};
+use crate::view::failover::{answer, would_lose};
 use crate::view::search::{estimate_words, rebuild_words};
 use crate::view::wording::{
-    ago, bytes, catch_up, headline, kind, lag_time, main_number, primary, seconds, steps, symbol, words, worst_first,
+    ago, bytes, catch_up, headline, kind, lag_time, main_number, primary, seconds, steps, symbol, told_findings, words,
+    worst_first,
 };
 
 /// The verdict in the first line, then each pair with its channels, failing probes, standbys, and findings with what to do.
@@ -62,7 +64,12 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
         let _ = writeln!(out, "  search index: {}", rebuild_words(rebuild));
         let _ = writeln!(out, "  its rebuild, if the standby were promoted now: {}", estimate_words(estimate));
     }
-    for finding in &pair.findings {
+    if let Some(told) = &pair.failover {
+        let standby = told.standby.as_ref().map_or("a standby", |standby| standby.as_str());
+        let _ =
+            writeln!(out, "  promote {standby} now? {}; would lose {}", answer(told.verdict), would_lose(&told.loss));
+    }
+    for finding in told_findings(&pair.findings) {
         render_finding(out, finding);
     }
 }
@@ -95,10 +102,6 @@ fn render_drift(out: &mut String, drift: &DriftDocument) {
 }
 
 fn render_finding(out: &mut String, finding: &FindingDocument) {
-    // A heartbeat of alerting says nothing about the pair.
-    if finding.severity == crate::names::Severity::None {
-        return;
-    }
     let state = match finding.state {
         FindingState::Pending => "pending",
         FindingState::Firing => "firing",

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::level::Level;
-use crate::names::{Channel, PostgresSource};
+use crate::names::{Channel, PostgresSource, Severity};
+use crate::snapshot::FindingState;
 use crate::units::{Bytes, short_duration};
-use crate::view::api::{CatchUp, ChannelDocument, PairDocument, StandbyDocument, StatusDocument};
+use crate::view::api::{CatchUp, ChannelDocument, FindingDocument, PairDocument, StandbyDocument, StatusDocument};
 
 /// What is written where nothing is known.
 pub const UNKNOWN: &str = "unknown";
@@ -214,6 +215,24 @@ fn channel_phrase(channel: &ChannelDocument) -> String {
         Some(reason) => format!("{} ({})", channel.channel, words(reason.as_str())),
         None => channel.channel.to_string(),
     }
+}
+
+/// The findings as people are told them: the worst first, and where a rule is met in two severities the worse one. A heartbeat of
+/// alerting says nothing about the pair.
+pub fn told_findings(findings: &[FindingDocument]) -> Vec<&FindingDocument> {
+    let mut told: Vec<_> = findings.iter().filter(|finding| finding.severity != Severity::None).collect();
+    told.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let mut worse: Vec<(&str, Option<Channel>)> = Vec::new();
+    told.retain(|finding| {
+        let rule = (finding.rule.as_str(), finding.channel);
+        let first = !worse.contains(&rule);
+        // What is only kept is past: what is met now, though less severe, is told beside it.
+        if finding.state != FindingState::Kept {
+            worse.push(rule);
+        }
+        first
+    });
+    told
 }
 
 /// A remedy that reads `1. … 2. …`, one step a line. A step begins where the one before has ended as a sentence.

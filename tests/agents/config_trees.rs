@@ -143,5 +143,5 @@ async fn c1_a_beacon_is_read_by_the_clock_of_the_node_that_wrote_it() -> Result<
     tells(&site.agents.alpha, &Told::ok("config"), SOON).await?;
     site.nobody_was_paged();
     site.agents.to_alpha.set(Mode::Pass);
-    tells(&site.agents.beta, &Told::ok("config"), SOON).await
+    tells(&site.agents.beta, &Told::ok("config"), SOON).await.map(drop)
 }

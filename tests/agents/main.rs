@@ -2,7 +2,11 @@
 
 mod clocks;
 mod config_trees;
+#[path = "../catalogues/dashboard.rs"]
+mod dashboard;
+mod dashboard_data;
 mod door;
+mod failover;
 mod faults;
 mod links;
 mod restarts;

@@ -40,6 +40,13 @@ pub fn expressions_in(file: &str, pair: &str) -> Vec<Panel> {
     panels
 }
 
+/// What only an agent on each node tells.
+#[allow(dead_code, reason = "only those ask it that look for data")]
+pub fn needs_agents(panel: &Panel) -> bool {
+    let of_agents = ["standby_agent_peer_", "standby_agent_clock_skew_", "standby_machine_"];
+    metrics_of(&panel.expression).iter().any(|metric| of_agents.iter().any(|prefix| metric.starts_with(prefix)))
+}
+
 /// Panels may lie in rows, which are panels themselves.
 fn collect(file: &str, holder: &Value, pair: &str, panels: &mut Vec<Panel>) {
     for panel in holder["panels"].as_array().into_iter().flatten() {
@@ -103,6 +110,43 @@ fn legends_name_labels_that_their_query_keeps() {
         for label in legend.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")) {
             let label = label.0.trim();
             assert!(!aggregates || words.contains(label), "{title}: {label} of {legend} is not in {expression}");
+        }
+    }
+}
+
+/// Of a pair each of its two agents tells all: a sum would tell it twice. Only what an agent does by itself adds up, and shares do not
+/// change when both sides are doubled.
+#[test]
+fn two_agents_double_nothing() {
+    for Panel { title, expression, .. } in expressions() {
+        if expression.starts_with("histogram_quantile(") {
+            continue;
+        }
+        for summed in expression.split("sum by (").skip(1) {
+            let metric = summed
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .find(|word| word.starts_with("standby_"));
+            let own = metric.is_some_and(|metric| metric.starts_with("standby_agent_"));
+            assert!(own, "{title}: {metric:?} comes from each agent of a pair: {expression}");
+        }
+    }
+}
+
+/// What is not known stays away: no query makes up a number where there is none.
+#[test]
+fn no_query_makes_up_a_number() {
+    for Panel { title, expression, .. } in expressions() {
+        assert!(!expression.contains("vector("), "{title}: {expression}");
+    }
+}
+
+/// A level of 3 is one agent's ignorance: it counts where no agent knows better.
+#[test]
+fn an_agent_that_sees_nothing_does_not_hide_what_another_proves() {
+    let of_level = |name: &str| matches!(name, "standby_level" | "standby_pair_level");
+    for Panel { title, expression, .. } in expressions() {
+        if metrics_of(&expression).iter().any(|name| of_level(name)) && !expression.contains("_reason") {
+            assert!(expression.contains(" < 3) or max by ("), "{title}: {expression}");
         }
     }
 }

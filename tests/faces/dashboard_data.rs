@@ -4,17 +4,11 @@ use std::time::Duration;
 
 use standbywatch_lab::{Load, Monitoring, MonitoringOptions, Need, Result, wait_until};
 
-use crate::dashboard::{Panel, expressions_in, metrics_of};
+use crate::dashboard::{Panel, expressions_in, needs_agents};
 use crate::site::{SOON, Site, wait_for_level};
 
 /// What is asked apart comes round once a minute.
 const SLOW_ROUND: Duration = Duration::from_secs(120);
-
-/// What only an agent on each node tells; `tests/agents` has those.
-fn needs_agents(panel: &Panel) -> bool {
-    let of_agents = ["standby_agent_peer_", "standby_agent_clock_skew_", "standby_machine_"];
-    metrics_of(&panel.expression).iter().any(|metric| of_agents.iter().any(|prefix| metric.starts_with(prefix)))
-}
 
 #[tokio::test]
 async fn each_query_of_each_dashboard_has_data() -> Result<()> {
@@ -36,6 +30,7 @@ async fn each_query_of_each_dashboard_has_data() -> Result<()> {
 
     let files = ["pair.json", "postgres.json", "fleet.json"];
     let mut missing = files.map(|file| expressions_in(file, "catalog")).concat();
+    // What only an agent on each node tells has data in `tests/agents`.
     missing.retain(|panel| !needs_agents(panel));
     assert!(missing.len() > 80, "only {} queries were found", missing.len());
     let all = wait_until("each query has data", SLOW_ROUND, async || {

@@ -72,6 +72,8 @@ fn answer(now: f64, tree: Arrival<TreeSummary>) -> Reading<PeerFacts> {
         tree,
         kvstore: Arrival::Absent,
         search: Arrival::Absent,
+        search_expected: std::collections::BTreeMap::new(),
+        search_memory: crate::facts::SearchMemory::default(),
         host: Arrival::Absent,
     };
     reading(now, Ok(facts))
@@ -82,7 +84,7 @@ fn of(news: Option<News>) -> Option<(bool, Reading<TreeFacts>)> {
     let (new, observation) = match news? {
         News::New(observation) => (true, observation),
         News::Again(observation) => (false, observation),
-        News::Dropped(_) => panic!("nothing is dropped without a word"),
+        other => panic!("nothing is dropped or remembered: {other:?}"),
     };
     let Observation::Tree(node, reading) = observation else { panic!("a tree") };
     assert_eq!(node, beta());

@@ -193,7 +193,7 @@ fn replaced(answer: &Value, path: &str, by: Option<&Value>) -> Value {
 /// Everything that is made of a view.
 fn render(view: &View, seconds: f64) {
     let status = StatusDocument::new([(view, true)], at(seconds), WallTime(1e9 + seconds));
-    assert!(html::render(&status, "/metrics").ends_with("</html>\n"), "a whole page");
+    assert!(html::render(&status, &BTreeMap::new(), "/metrics").ends_with("</html>\n"), "a whole page");
     let _ = table::render(&status);
     let _ = serde_json::to_string(&status).expect("JSON");
     let _ = Replication::new(&[view], at(seconds)).to_json();
@@ -292,7 +292,7 @@ fn a_lesser_machine_is_told_by_both_agents() {
         let findings = &listening.view(0.5).findings;
         assert!(findings.iter().any(|finding| finding.rule == RuleName::SpecParity.as_str()), "{own}: {findings:?}");
         let status = StatusDocument::new([(listening.view(0.5), true)], at(0.5), WallTime(1e9));
-        let page = html::render(&status, "/metrics");
+        let page = html::render(&status, &BTreeMap::new(), "/metrics");
         assert!(page.contains("processors: 1, on the primary 2"), "{own}");
         // What is read of the own server is what was recorded.
         assert_eq!(page.contains("PostgreSQL: 15.17, on the primary 15.18"), own == "alpha", "{own}");

@@ -36,6 +36,8 @@ pub struct Situation<'a> {
     pub evidence: &'a PostgresEvidence,
     /// Who was proven to be what.
     pub roles: &'a Roles,
+    /// Nodes whose own agent is out of reach, where nodes have agents.
+    pub silent: &'a [&'a Name],
     /// What follows for the other channels.
     pub beside: Beside<'a>,
     /// Now.
@@ -185,9 +187,8 @@ impl<'a> Situation<'a> {
     }
 
     /// Gone only if it cannot be reached *and* no receiver that can be asked has a fresh heartbeat from it. A server that answers
-    /// with a refusal, or is starting, lives.
+    /// with a refusal, or is starting, lives; so does a machine whose agent answers, and be it with a refusal.
     fn life_of(&self, primary: Option<&Name>) -> PrimaryLife {
-        const OUT_OF_REACH: [FailureKind; 3] = [FailureKind::Unreachable, FailureKind::Refused, FailureKind::Timeout];
         if self.evidence.primary.is_some() {
             return PrimaryLife::Answers;
         }
@@ -195,8 +196,10 @@ impl<'a> Situation<'a> {
             return PrimaryLife::Heard;
         }
         let failure = primary.and_then(|primary| self.latest.get(primary)).and_then(Latest::failure);
-        match failure {
-            Some(failure) if OUT_OF_REACH.contains(&failure.kind) => PrimaryLife::Gone,
+        let agent_is_silent = primary.is_some_and(|primary| self.silent.contains(&primary));
+        match failure.map(|failure| failure.kind) {
+            Some(kind) if kind.is_out_of_reach() => PrimaryLife::Gone,
+            Some(FailureKind::PeerUnreachable) if agent_is_silent => PrimaryLife::Gone,
             _ => PrimaryLife::Unknown,
         }
     }

@@ -107,6 +107,7 @@ struct Course {
     latest: BTreeMap<Name, Latest<PostgresFacts>>,
     kvstore: Option<KvstoreEvidence>,
     files: Option<ConfigEvidence>,
+    silent: Vec<Name>,
     told: Readiness,
 }
 
@@ -120,7 +121,7 @@ impl Course {
         let pair = config.pairs[0].clone();
         let history = PostgresHistory::new(pair.postgres.as_ref().expect("configured"));
         let latest = pair.nodes.iter().map(|node| (node.name.clone(), Latest::NeverAsked)).collect();
-        Self { pair, history, latest, kvstore: None, files: None, told: nothing() }
+        Self { pair, history, latest, kvstore: None, files: None, silent: Vec::new(), told: nothing() }
     }
 
     fn read(
@@ -157,6 +158,7 @@ impl Course {
             history: &self.history,
             evidence: &evidence,
             roles: &roles,
+            silent: &self.silent.iter().collect::<Vec<_>>(),
             beside: Beside { config: self.files.as_ref(), kvstore: self.kvstore.as_ref(), search: None },
             now,
         };
@@ -238,6 +240,21 @@ fn gone_only_if_nobody_hears_it_and_it_is_out_of_reach() {
         let told = course.read(61, Err(Failure::new(kind, "no")), Ok(standby(61, END, END, false)));
         assert_eq!((told.verdict, told.primary_life), (FailoverVerdict::PrimaryGone, PrimaryLife::Gone), "{kind}");
     }
+}
+
+#[test]
+fn an_agent_that_is_out_of_reach_takes_its_node_with_it_unless_the_standby_hears_the_primary() {
+    let told = |silent: bool, hears: bool| {
+        let mut course = Course::minute(0);
+        course.silent = if silent { vec![Name::new("alpha")] } else { Vec::new() };
+        let no_agent = Err(Failure::new(FailureKind::PeerUnreachable, "the agent of alpha: no"));
+        let told = course.read(61, no_agent, Ok(standby(61, END, END, hears)));
+        (told.verdict, told.primary_life, told.loss.wal)
+    };
+    assert_eq!(told(true, false), (FailoverVerdict::PrimaryGone, PrimaryLife::Gone, Some(Bytes(0))));
+    assert_eq!(told(true, true), (FailoverVerdict::Unknown, PrimaryLife::Heard, None));
+    // Its agent answers, and be it that it does not take our token: then its machine lives.
+    assert_eq!(told(false, false), (FailoverVerdict::Unknown, PrimaryLife::Unknown, None));
 }
 
 #[test]

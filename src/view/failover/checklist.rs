@@ -28,7 +28,8 @@ pub fn checklist(pair: &str, told: &FailoverDocument) -> String {
     text
 }
 
-const fn answer(verdict: FailoverVerdict) -> &'static str {
+/// The answer as a person reads it.
+pub(in crate::view) const fn answer(verdict: FailoverVerdict) -> &'static str {
     match verdict {
         FailoverVerdict::Ready => "READY",
         FailoverVerdict::ReadyWithLoss => "READY, WITH LOSS",
@@ -42,6 +43,9 @@ const fn answer(verdict: FailoverVerdict) -> &'static str {
 pub(in crate::view) fn would_lose(loss: &LossDocument) -> String {
     if loss.wal_bytes.is_none() {
         return UNKNOWN.to_owned();
+    }
+    if loss.wal_bytes == Some(0) && !loss.at_least {
+        return "no WAL".to_owned();
     }
     let wal = bytes(loss.wal_bytes);
     let least = if loss.at_least { "at least " } else { "" };

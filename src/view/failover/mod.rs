@@ -13,7 +13,7 @@ use crate::view::api::VERSION;
 use crate::view::document::seconds;
 
 pub use checklist::checklist;
-pub(super) use checklist::{to_replay, would_lose};
+pub(super) use checklist::{answer, to_replay, would_lose};
 
 /// The answer for one pair, as a document of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

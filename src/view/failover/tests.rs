@@ -1,5 +1,6 @@
 //! The same answers in every form.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
@@ -73,14 +74,14 @@ fn the_page_tells_it_without_making_markup_of_it() {
     let mut view = fixture::ok();
     let page = |view: &View| {
         let status = crate::view::api::StatusDocument::new([(view, true)], fixture::now(), fixture::wall());
-        crate::view::html::render(&status, "/metrics")
+        crate::view::html::render(&status, &BTreeMap::new(), "/metrics")
     };
     assert!(!page(&view).contains("Promote now?"));
     view.evidence.readiness = Some(gone());
     let page = page(&view);
     for told in [
         "Promote now?",
-        "primary gone",
+        "beta: THE PRIMARY IS GONE",
         "at least 30 KiB of WAL",
         "connection &lt;refused&gt;",
         "<li>promote beta</li>",

@@ -15,24 +15,24 @@ pub(super) fn config(config: Option<&ConfigDocument>) -> Html {
         Some(number) if drift.at_least => format!("at least {number}"),
         number => count(number),
     };
-    let row = vec![
-        value(&config.consecutive_failures.map_or_else(|| UNKNOWN.to_owned(), |failures| failures.to_string())),
-        value(&config.last_exit.map_or_else(|| UNKNOWN.to_owned(), |exit| exit.to_string())),
-        value(&seconds(config.last_took_seconds)),
+    let mut row = vec![
         value(&drifted),
         value(&count(drift.differing_files)),
         value(&count(drift.unreadable_files)),
         Html::text(drift.not_compared.as_deref().unwrap_or("")),
     ];
-    let head = [
-        "failures in a row",
-        "last exit",
-        "last run took",
-        "drifted files",
-        "differ now",
-        "unreadable",
-        "not compared because",
-    ];
+    let mut head = vec!["drifted files", "differ now", "unreadable", "not compared because"];
+    // Where the age comes from elsewhere and nobody tells of the job's runs, there is nothing to be unknown.
+    let of_runs =
+        config.consecutive_failures.is_some() || config.last_exit.is_some() || config.last_took_seconds.is_some();
+    if of_runs || config.age_seconds.is_none() {
+        head.extend(["failures in a row", "last exit", "last run took"]);
+        row.extend([
+            value(&config.consecutive_failures.map_or_else(|| UNKNOWN.to_owned(), |failures| failures.to_string())),
+            value(&config.last_exit.map_or_else(|| UNKNOWN.to_owned(), |exit| exit.to_string())),
+            value(&seconds(config.last_took_seconds)),
+        ]);
+    }
     Html::joined(&[table("Configuration", &head, &[row]), named(&drift.files)])
 }
 

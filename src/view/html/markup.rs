@@ -25,6 +25,20 @@ impl Html {
         Self(out)
     }
 
+    /// Any text as one segment of a path.
+    pub(super) fn path(text: &str) -> Self {
+        let mut out = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            match byte {
+                b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+                byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+                // Writing to a String cannot fail.
+                other => drop(write!(out, "%{other:02X}")),
+            }
+        }
+        Self(out)
+    }
+
     /// Markup that is written in this program.
     pub(super) fn trusted(markup: &'static str) -> Self {
         Self(markup.to_owned())
@@ -99,6 +113,11 @@ mod tests {
             let safe = Html::text(&text).into_string();
             prop_assert!(!safe.contains(['<', '>', '"', '\'']), "{}", safe);
         }
+    }
+
+    #[test]
+    fn a_name_stays_one_segment_of_a_path() {
+        assert_eq!(Html::path("orders <eu>/ü?").into_string(), "orders%20%3Ceu%3E%2F%C3%BC%3F");
     }
 
     #[test]
