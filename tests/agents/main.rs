@@ -5,5 +5,6 @@ mod door;
 mod faults;
 mod links;
 mod restarts;
+mod search;
 mod site;
 mod topologies;
