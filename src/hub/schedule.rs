@@ -65,7 +65,7 @@ impl Told {
     pub fn answered(&self) -> Option<Moment> {
         match self {
             Self::Observation(observation) => Some(observation.answered()),
-            Self::RoleFile(reading) => Some(reading.asked()),
+            Self::RoleFile(reading) => Some(reading.reading().asked),
             Self::Peer(_, reading) => Some(reading.answered),
             Self::Host(reading) => Some(reading.answered),
             Self::Beacon(..) => None,

@@ -59,7 +59,10 @@ pub fn evidence(
     let most_drifted = most_drifted.max_by_key(|drift| (drift.drifted_files, !drift.compared)).cloned();
     let worst = judged.into_iter().max_by_key(|evidence| (!evidence.verdict.up, evidence.age));
     let mut evidence = worst.unwrap_or_else(|| {
-        let detail = "which node is the standby is not known, so nobody can tell which copy counts";
+        let detail = format!(
+            "nobody can tell which copy counts, since which node is the standby is not known{}",
+            roles.because()
+        );
         nothing_known(Verdict::unproven(Reason::RoleUnknown, detail, None))
     });
     // a default is right: in it nothing is known.
