@@ -120,8 +120,18 @@ pub struct Roles {
     /// When that was proven last; `None` if the configuration fixes the roles or nothing was ever proven.
     #[serde(skip)]
     pub proven_at: Option<Moment>,
-    /// Two nodes answer as primary: nobody knows which counts.
+    /// Two nodes answer as primary, or two agents are told another one: nobody knows which counts.
     pub contradicted: bool,
+    /// Why no node is known to be the primary, with the cure, where that is not proven but told.
+    #[serde(skip)]
+    pub unknown_because: Option<String>,
+}
+
+impl Roles {
+    /// Why no node is known to be the primary, to be put behind a sentence that says so.
+    pub fn because(&self) -> String {
+        self.unknown_because.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+    }
 }
 
 /// Whether a channel is proven, and what keeps it from being `ok`.

@@ -41,6 +41,8 @@ pub struct OwnReadings {
     pub search_expected: BTreeMap<String, Latest<u64>>,
     /// What it remembers of the primary's indices.
     pub search_memory: SearchMemory<Age>,
+    /// The node that it is told to be the primary, where no server proves that.
+    pub role: Latest<Name>,
     /// Of its machine.
     pub host: Latest<HostFacts>,
 }
@@ -150,6 +152,7 @@ impl NodeReport {
         put(KVSTORE, carry(&own.kvstore, now));
         put(SEARCH, carry(&own.search, now));
         put(HOST, carry(&own.host, now));
+        put(ROLE, carry(&own.role, now));
         let expected = own.search_expected.iter().map(|(index, told)| Ok((index.clone(), carry(told, now)?)));
         put(SEARCH_EXPECTED, expected.collect::<Result<_, _>>().map(serde_json::Value::Object));
         put(
@@ -177,6 +180,7 @@ const TREE: &str = "tree";
 const KVSTORE: &str = "kvstore";
 const SEARCH: &str = "search";
 const HOST: &str = "host";
+const ROLE: &str = "role";
 const SEARCH_EXPECTED: &str = "search_expected";
 const SEARCH_MEMORY: &str = "search_memory";
 
@@ -241,6 +245,8 @@ pub struct PeerFacts {
     pub search_expected: BTreeMap<String, Arrived<u64>>,
     /// What it remembers of the primary's indices.
     pub search_memory: SearchMemory<Age>,
+    /// The node that it is told to be the primary. An older agent does not say.
+    pub role: Arrival<Name>,
     /// Of its machine.
     pub host: Arrival<HostFacts>,
 }
@@ -305,6 +311,7 @@ impl PeerFacts {
             kvstore: arrive.one(body.readings.get(KVSTORE)),
             search: arrive.one(body.readings.get(SEARCH)),
             host: arrive.one(body.readings.get(HOST)),
+            role: arrive.one(body.readings.get(ROLE)),
             search_expected: arrive.each(body.readings.get(SEARCH_EXPECTED)),
             search_memory: arrive.memory(body.readings.get(SEARCH_MEMORY)),
             version: version.clone(),

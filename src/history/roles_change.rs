@@ -57,7 +57,7 @@ mod tests {
     }
 
     fn roles(primary: Option<&str>, contradicted: bool) -> Roles {
-        Roles { primary: primary.map(Name::new), standbys: Vec::new(), proven_at: None, contradicted }
+        Roles { primary: primary.map(Name::new), contradicted, ..Roles::default() }
     }
 
     #[test]

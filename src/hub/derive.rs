@@ -6,8 +6,9 @@ use super::histories::Histories;
 use super::peers::Peers;
 use super::readings::Readings;
 use super::role_file::RoleFileReading;
+use super::roles;
 use crate::clock::{Moment, WallTime};
-use crate::config::{PairConfig, RoleFrom};
+use crate::config::PairConfig;
 use crate::evidence::{PairEvidence, Readiness, Roles};
 use crate::history::rules::RuleTimers;
 use crate::judge;
@@ -79,7 +80,7 @@ fn evidence(known: Known<'_>, now: Moment, wall: WallTime) -> PairEvidence {
     let Known { pair, readings, histories, .. } = known;
     let (mut changes, mut flaps) = (Vec::new(), Vec::new());
     let mut keep = |change: Option<Moment>| changes.extend(change.filter(|change| *change > now));
-    let (roles, roles_change) = roles(known, now);
+    let (roles, roles_change) = roles_of(known, now);
     keep(roles_change);
     let postgres = pair.postgres.as_ref().zip(histories.postgres.as_ref()).map(|(channel, history)| {
         let (evidence, change) = match channel.status_page.as_ref().zip(histories.status_page.as_ref()) {
@@ -168,26 +169,14 @@ fn readiness(known: Known<'_>, evidence: &PairEvidence, now: Moment) -> Option<R
 }
 
 /// Which node is what: as PostgreSQL proves it, or as the configuration says.
-fn roles(known: Known<'_>, now: Moment) -> (Roles, Option<Moment>) {
+fn roles_of(known: Known<'_>, now: Moment) -> (Roles, Option<Moment>) {
     let Known { pair, readings, histories, role_file, .. } = known;
     // A page tells nothing of roles: they are known as they are where there is no PostgreSQL.
     let servers = pair.postgres.as_ref().filter(|channel| channel.status_page.is_none());
     if let Some((channel, history)) = servers.zip(histories.postgres.as_ref()) {
         return (judge::postgres::roles(channel, pair, &readings.postgres, history, now), None);
     }
-    match &pair.role_from {
-        Some(RoleFrom::Fixed(primary)) => (fixed(pair, primary, None), None),
-        Some(RoleFrom::File(_) | RoleFrom::Exec(_)) => match role_file.and_then(|reading| reading.fresh(now)) {
-            Some((primary, until)) if pair.node(primary).is_some() => (fixed(pair, primary, Some(now)), Some(until)),
-            _ => (Roles::default(), None),
-        },
-        None => (Roles::default(), None),
-    }
-}
-
-fn fixed(pair: &PairConfig, primary: &Name, proven_at: Option<Moment>) -> Roles {
-    let standbys = pair.nodes.iter().map(|node| node.name.clone()).filter(|name| name != primary).collect();
-    Roles { primary: Some(primary.clone()), standbys, proven_at, contradicted: false }
+    roles::by_word(pair, role_file, known.peers, now)
 }
 
 /// The hub publishes a new snapshot when something runs out; until this much later, it alone decides what is shown.

@@ -11,6 +11,7 @@ mod readings;
 pub mod rehearsal;
 mod role_exec;
 mod role_file;
+mod roles;
 mod saving;
 mod schedule;
 #[cfg(test)]
@@ -303,7 +304,10 @@ impl Core {
                 self.histories.record(&observation);
                 self.readings.take(observation, now, wall);
             }
-            Told::RoleFile(reading) => self.role_file = Some(reading),
+            Told::RoleFile(reading) => {
+                self.peers.own_role(reading.reading());
+                self.role_file = Some(reading);
+            }
             Told::Beacon(node, trouble) => self.histories.config.record_beacon(&node, trouble),
             Told::Host(reading) => self.peers.own_host(reading),
             Told::PeerTree(node, fetched) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::readings::Readings;
+use super::role_file::RoleFileReading;
 use crate::clock::{self, BootId, Moment, WallTime};
 use crate::config::{PairConfig, Seat};
 use crate::evidence::{MachineEvidence, PairEvidence, PeerEvidence};
@@ -55,12 +56,15 @@ pub struct Peers {
     /// By index, what the database here said last. Bounded by the configured indices.
     expected: BTreeMap<String, Latest<u64>>,
     boot: Option<BootId>,
+    role: Latest<Name>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Peer {
     latest: Latest<Answer>,
     host: Latest<HostFacts>,
+    /// What it is told of the roles, and which reading that is. As with all readings, told again it keeps its first moment.
+    role: Option<(String, RoleFileReading)>,
     /// By index, which count of the database there is held.
     expected: BTreeMap<String, String>,
     /// By what was read: which reading is held, on the clock here as it was first told. A reading that is told again keeps its first
@@ -88,7 +92,7 @@ impl Peers {
         let all = others.map(|node| (node.name.clone(), Peer::default())).collect();
         let boot = pair.seat.as_ref().and_then(|_| clock::boot_id().ok());
         let (pulse, canary, host) = (Latest::NeverAsked, Latest::NeverAsked, Latest::NeverAsked);
-        Self { all, pulse, canary, host, expected: BTreeMap::new(), boot }
+        Self { all, pulse, canary, host, expected: BTreeMap::new(), boot, role: Latest::NeverAsked }
     }
 
     /// Takes in what this agent has read itself, where it is not kept by node.
@@ -101,6 +105,16 @@ impl Peers {
             }
             _ => {}
         }
+    }
+
+    /// Takes in what this agent was told of the roles.
+    pub fn own_role(&mut self, reading: &Reading<Name>) {
+        self.role = Latest::Have(Arc::new(reading.clone()));
+    }
+
+    /// What the other agents are told of the roles, as long as they answer.
+    pub fn roles_told(&self) -> impl Iterator<Item = (&Name, &RoleFileReading)> {
+        self.all.iter().filter_map(|(node, peer)| Some((node, &peer.role.as_ref()?.1)))
     }
 
     /// Takes in what was seen of this machine.
@@ -120,6 +134,7 @@ impl Peers {
             search: readings.search.get(node).cloned().unwrap_or_default(),
             search_expected: self.expected.clone(),
             search_memory: search.memory().clone(),
+            role: self.role.clone(),
             host: self.host.clone(),
         };
         OwnNode { node: node.clone(), readings }
@@ -140,6 +155,7 @@ impl Peers {
             Err(failure) => {
                 let told = Failure::new(FailureKind::PeerUnreachable, failure.message.clone());
                 peer.latest = Latest::Have(Arc::new(Reading { asked, answered, result: Err(failure) }));
+                peer.role = None;
                 // A canary is no word of that node alone: the last one counts until it is too old, or one is sent from here.
                 let lost = channels.into_iter().filter(|channel| *channel != Channel::Kvstore);
                 return lost.map(|channel| News::Again(failed(channel, node, asked, answered, &told))).collect();
@@ -152,6 +168,13 @@ impl Peers {
             Arrival::Here(arrived) => Latest::Have(Arc::new(arrived.reading)),
             // An older agent does not tell; then there is nothing to compare.
             _ => Latest::NeverAsked,
+        };
+        peer.role = match facts.role {
+            Arrival::Here(arrived) => match peer.role.take() {
+                Some((held, first)) if held == arrived.id => Some((held, first)),
+                _ => Some((arrived.id, RoleFileReading::told(arrived.reading))),
+            },
+            _ => None,
         };
         let mut news = Vec::new();
         for channel in channels {
@@ -196,6 +219,7 @@ impl Peers {
         self.canary = Latest::Dropped;
         self.host = Latest::Dropped;
         self.expected.clear();
+        self.role = Latest::Dropped;
     }
 
     /// The machines that are known at `now`.

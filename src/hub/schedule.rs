@@ -72,7 +72,7 @@ impl Told {
     pub fn answered(&self) -> Option<Moment> {
         match self {
             Self::Observation(observation) => Some(observation.answered()),
-            Self::RoleFile(reading) => Some(reading.asked()),
+            Self::RoleFile(reading) => Some(reading.reading().asked),
             Self::Peer(_, reading) => Some(reading.answered),
             Self::PeerTree(_, Ok(arrived)) => Some(arrived.reading.answered),
             Self::PeerTree(_, Err(reading)) => Some(reading.answered),

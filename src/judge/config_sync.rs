@@ -60,7 +60,10 @@ pub fn evidence(
     let drift = drift::of_all(judged.iter().map(|evidence| &evidence.drift));
     let worst = judged.into_iter().max_by_key(|evidence| (!evidence.verdict.up, evidence.age));
     let mut evidence = worst.unwrap_or_else(|| {
-        let detail = "which node is the standby is not known, so nobody can tell which copy counts";
+        let detail = format!(
+            "nobody can tell which copy counts, since which node is the standby is not known{}",
+            roles.because()
+        );
         nothing_known(Verdict::unproven(Reason::RoleUnknown, detail, None))
     });
     evidence.drift = drift;

@@ -113,7 +113,8 @@ impl Known<'_> {
     fn canaries(&self) -> Verdict {
         let last_ok = self.last_ok();
         let Some(primary) = self.roles.primary.as_ref().filter(|_| !self.roles.contradicted) else {
-            let detail = "which node is the primary is not known, so no canary is written";
+            let detail =
+                format!("no canary is written, since which node is the primary is not known{}", self.roles.because());
             return Verdict::unproven(Reason::RoleUnknown, detail, last_ok);
         };
         let (facts, asked) = match self.fresh {

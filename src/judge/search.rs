@@ -55,7 +55,10 @@ pub fn evidence(
         expected::drift(channel, own, rebuild.state)
     });
     let verdict = match &primary {
-        None => Verdict::unproven(Reason::RoleUnknown, "which node is the primary is not known", None),
+        None => {
+            let detail = format!("which node is the primary is not known{}", roles.because());
+            Verdict::unproven(Reason::RoleUnknown, detail, None)
+        }
         Some(primary) => {
             let reading = readings.iter().find(|(node, _)| *node == primary).map_or(&never, |(_, latest)| latest);
             let own = nodes.iter().find(|node| node.node == *primary);

@@ -11,5 +11,6 @@ mod faults;
 mod links;
 mod restarts;
 mod row;
+mod search;
 mod site;
 mod topologies;

@@ -29,6 +29,10 @@ pub struct Plan {
     pub beacon: bool,
     /// The address of a search engine, the same for both nodes, and an index on it.
     pub search: Option<(String, String)>,
+    /// The address of another one for the standby.
+    pub search_of_standby: Option<String>,
+    /// More of the channel, where SEAT stands for whose file it is; begins with a comma.
+    pub search_limits: String,
 }
 
 /// Everything of one test. Ends when dropped, the agents first.
@@ -210,6 +214,7 @@ fn configuration(
             let _ = writeln!(text, "        config: {{ root: {root}, {source} }}");
         }
         if let Some((url, _)) = &plan.search {
+            let url = plan.search_of_standby.as_ref().filter(|_| standby).unwrap_or(url);
             let _ = writeln!(text, "        search: {{ url: {url} }}");
         }
     };
@@ -220,7 +225,8 @@ fn configuration(
         let _ = writeln!(text, "    config: {{ period: {period}s, interval: 1s }}");
     }
     if let Some((_, index)) = &plan.search {
-        let _ = writeln!(text, "    search: {{ indices: [{index}], yellow_is_ok: true }}");
+        let limits = plan.search_limits.replace("SEAT", seat);
+        let _ = writeln!(text, "    search: {{ indices: [{index}], yellow_is_ok: true{limits} }}");
     }
     let held = HELD.as_secs();
     let _ = writeln!(text, "rules:\n  StandbyReplicationUnknown: {{ for: {held}s }}");

@@ -61,6 +61,7 @@ fn answer(now: f64, search: Arrival<SearchFacts>) -> Reading<PeerFacts> {
         search,
         search_expected: BTreeMap::new(),
         search_memory: SearchMemory::default(),
+        role: Arrival::Absent,
         host: Arrival::Absent,
     };
     Reading { asked: at(now), answered: at(now), result: Ok(facts) }

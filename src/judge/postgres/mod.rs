@@ -52,6 +52,7 @@ pub fn roles(
             standbys: pair.nodes.iter().map(|node| node.name.clone()).filter(|name| name != primary.name).collect(),
             proven_at: Some(primary.asked),
             contradicted: false,
+            unknown_because: None,
         },
         _ => Roles { contradicted, ..history.roles.clone() },
     }

@@ -169,6 +169,7 @@ impl Lab {
             standbys: vec![Name::new("beta")],
             proven_at: None,
             contradicted: false,
+            unknown_because: None,
         };
         Self { alpha, beta, probe, roles }
     }

@@ -210,7 +210,7 @@ async fn a_count_belongs_to_one_index_and_is_not_made_anew_for_a_failure_in_betw
     server.answers("/es/catalog/_settings", 404, gone);
     assert_eq!(documents().await, Ok(None));
     server.answers("/es/catalog/_settings", 200, r#"{"catalog-1":{"settings":{"index.uuid":"u2"}}}"#);
-    probe.timeout = Duration::from_millis(500);
+    probe.timeout = Duration::from_secs(3);
     server.silent("/es/catalog/_count");
     let facts = probe.run(true).await.result.unwrap();
     assert_eq!(facts.indices[0].documents, None, "that a count hangs hides nothing else, and no old one is shown");
