@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Mode, Result};
+use standbywatch_lab::{Load, Mode, Result};
 
 use crate::row::Row;
 use crate::site::{HELD, Plan, Site, Told, passes, tells};
@@ -80,6 +80,7 @@ async fn a2_an_agent_that_was_stopped_for_a_minute_shows_nothing_old_and_tells_n
     site.postgres.repl.set(Mode::BlackHole);
     row.fault();
     row.tells(&site.agents.alpha, &Told::unknown("postgres", silent), Duration::from_secs(40)).await?;
+    row.pages(UNKNOWN, &[("channel", "postgres")], HELD + SOON).await?;
     passes(Duration::from_secs(60)).await?;
     site.agents.beta.server.thaw()?;
     row.fault();
@@ -97,5 +98,26 @@ async fn a2_an_agent_that_was_stopped_for_a_minute_shows_nothing_old_and_tells_n
     site.postgres.repair();
     // The two servers connect again by their own timeouts.
     row.is_well_again(Duration::from_secs(90)).await?;
+    row.finish()
+}
+
+#[tokio::test]
+async fn a2_an_agent_that_was_stopped_for_a_minute_while_all_is_well_pages_nobody() -> Result<()> {
+    let Some(site) = Site::start(&Plan::default()).await? else { return Ok(()) };
+    // Some load: an idle standby replies every 10 s only, and until then neither agent believes that all of it runs again.
+    let writer = site.postgres.writer(Load::Tps(5)).await?;
+    let mut row = Row::of(&site, "A2", "the primary's agent stopped for a minute, replication runs").await?;
+    // Of an agent that was never scraped nobody knows which pairs it watches.
+    site.monitoring.prometheus.wait_for("count(standby_pair_level) == 2", SOON).await?;
+    site.agents.alpha.server.freeze()?;
+    row.fault();
+    // Its port still takes connections, and nothing answers.
+    row.tells(&site.agents.beta, &Told::warned("postgres", &["peer_unreachable"], false), SOON).await?;
+    passes(Duration::from_secs(60)).await?;
+    site.agents.alpha.server.thaw()?;
+    // The minute counts as one in which nobody looked: unknown until it has looked, then well, without a restart.
+    row.is_well_again(SOON).await?;
+    row.nobody_was_paged();
+    writer.stop().await;
     row.finish()
 }
