@@ -24,7 +24,7 @@ test: ## install what is missing, build, run every test
 truth: ## play the table of truth and print docs/truth.md from what it measured
 	@bash $(INSTALL) --tools --versions
 	@rm -rf '$(TARGET)/tmp/truth'
-	@$(CARGO) nextest run --package standbywatch --all-features --test truth --test truth_on_18
+	@$(CARGO) nextest run --package standbywatch --all-features --test truth --test truth_on_18 --test agents --test alerting
 	@$(LAB) lab-truth -- '$(TARGET)/tmp/truth' >'$(TARGET)/truth.md'
 	@mv '$(TARGET)/truth.md' docs/truth.md
 

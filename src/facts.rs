@@ -29,12 +29,26 @@ pub use status_page::StatusPageFacts;
 
 /// Why a probe brought back nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(from = "FailureAsTold")]
 #[error("{message}")]
 pub struct Failure {
     /// The kind, out of a closed list.
     pub kind: FailureKind,
     /// The cause and, where there is one, the cure; for people only.
     pub message: String,
+}
+
+/// One that another agent, or a file, tells: its text may be of any length.
+#[derive(Deserialize)]
+struct FailureAsTold {
+    kind: FailureKind,
+    message: String,
+}
+
+impl From<FailureAsTold> for Failure {
+    fn from(FailureAsTold { kind, message }: FailureAsTold) -> Self {
+        Self::new(kind, message)
+    }
 }
 
 impl Failure {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Environment, KvstoreNode, NodeConfig, PairConfig, Problems, RuleSetting, Schedule};
+use crate::serve::peer::PeerAccess;
 use crate::units::{Bytes, duration_text};
 
 /// Flags of `check-config`.
@@ -33,7 +34,10 @@ pub fn run(args: &CheckConfigArgs) -> ExitCode {
         Some(Document::Example) => print!("{}", config::example()),
         Some(Document::Reference) => print!("{}", config::reference()),
         None => match report(args, &Environment::of_process()) {
-            Ok(summary) => print!("{summary}"),
+            Ok(summary) => {
+                print!("{summary}");
+                warn_of_peer_files(args);
+            }
             Err(problems) => {
                 eprintln!("{problems}");
                 return ExitCode::from(2);
@@ -41,6 +45,15 @@ pub fn run(args: &CheckConfigArgs) -> ExitCode {
         },
     }
     ExitCode::SUCCESS
+}
+
+/// The files that agents know each other by. No fault of the configuration: it may be checked on another machine than the agent's, or by
+/// another user.
+fn warn_of_peer_files(args: &CheckConfigArgs) {
+    let Ok(config) = config::load(&args.config_file, &Environment::of_process()) else { return };
+    if let Some(Err(text)) = config.peer.as_ref().map(PeerAccess::load) {
+        eprintln!("warning: an agent started here, by this user, would end at once: {text}");
+    }
 }
 
 /// What is said of the file: a summary of what would be watched.

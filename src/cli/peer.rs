@@ -43,15 +43,17 @@ struct InitArgs {
 pub fn run(args: &PeerArgs) -> ExitCode {
     let PeerCommand::Init(InitArgs { directory }) = &args.command;
     match init(directory) {
-        Ok(fingerprint) => {
+        Ok((directory, fingerprint)) => {
             let token = directory.join(TOKEN);
             eprintln!(
-                "Copy {CERTIFICATE}, {KEY} and {TOKEN} of {} to the same place on every node, with `scp -p` or the like; \
-                 only the user that runs standbywatch may read {KEY} and {TOKEN}.\n\
-                 Name each node's `agent: https://ADDRESS:19517` in the configuration, and add to it, on every node alike:\n",
+                "Made {CERTIFICATE}, {KEY} and {TOKEN} in {0}.\n\
+                 1. Copy the three to the same place on every other node, with `scp -p` or the like.\n\
+                 2. On every node, give them to the user that runs standbywatch, who alone may read {KEY} and {TOKEN}:\n   \
+                    chown standbywatch: {0}/peer.*\n\
+                 3. Name each node's `agent: https://ADDRESS:19517` in the configuration, and add to it, on every node alike:\n",
                 directory.display()
             );
-            println!("peer:\n  token_file: {}\n  fingerprint: {fingerprint}", token.display());
+            println!("peer:\n  token_file: {}\n  fingerprint: {fingerprint}", in_yaml(&token));
             ExitCode::SUCCESS
         }
         Err(text) => {
@@ -65,10 +67,13 @@ const CERTIFICATE: &str = "peer.crt";
 const KEY: &str = "peer.key";
 const TOKEN: &str = "peer.token";
 
-fn init(directory: &Path) -> Result<Fingerprint, String> {
+/// Makes the files; returns where they are, from `/` on, as the configuration wants it.
+fn init(directory: &Path) -> Result<(PathBuf, Fingerprint), String> {
     let (certificate, key, fingerprint) = certificate().map_err(|error| format!("no certificate: {error}"))?;
     let token = token()?;
-    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let wrong = |error: io::Error| format!("{}: {error}", directory.display());
+    fs::create_dir_all(directory).map_err(wrong)?;
+    let directory = std::path::absolute(directory).map_err(wrong)?;
     let files = [(KEY, 0o600, key), (TOKEN, 0o600, token), (CERTIFICATE, 0o644, certificate)];
     if let Some((name, ..)) = files.iter().find(|(name, ..)| directory.join(name).exists()) {
         return Err(format!(
@@ -81,7 +86,16 @@ fn init(directory: &Path) -> Result<Fingerprint, String> {
         let path = directory.join(name);
         write_new(&path, mode, &text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    Ok(fingerprint)
+    Ok((directory, fingerprint))
+}
+
+/// A path as it may stand in the configuration: quoted if it has more in it than paths usually have.
+fn in_yaml(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Certificate and key in PEM. It does not run out before the year 4096: nothing but its fingerprint counts, and a certificate that
@@ -119,7 +133,7 @@ mod tests {
     fn what_is_made_fits_together_is_hidden_and_is_never_overwritten() {
         let directory = std::env::temp_dir().join(format!("standbywatch-peer-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
-        let fingerprint = init(&directory).unwrap();
+        let (_, fingerprint) = init(&directory).unwrap();
         let peer = |fingerprint| PeerConfig {
             token: SecretSource::File(directory.join(TOKEN)),
             fingerprint: Some(fingerprint),
@@ -135,6 +149,17 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(directory.join(TOKEN)).unwrap().trim().len(), 2 * TOKEN_BYTES);
         assert!(init(&directory).unwrap_err().contains("is there already"));
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_is_printed_can_stand_in_the_configuration() {
+        assert_eq!(in_yaml(Path::new("/etc/standbywatch/peer.token")), "/etc/standbywatch/peer.token");
+        assert_eq!(in_yaml(Path::new("/srv/it's: here #1/peer.token")), "'/srv/it''s: here #1/peer.token'");
+        let directory = std::env::temp_dir().join(format!("standbywatch-peer-dots-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        let (told, _) = init(&directory.join("./in")).unwrap();
+        assert_eq!(told, directory.join("in"), "no dots");
         fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -228,8 +228,11 @@ impl PeerFacts {
         let body: Body = serde_json::from_slice(text)
             .map_err(|error| format!("the answer of its version {version} is not understood: {error}"))?;
         if body.pair != pair.as_str() || body.node != node.as_str() {
-            let them = body.node.chars().take(80).collect::<String>();
-            return Err(format!("it is the agent of {them}, not of {node}: check the agents' URLs and --node"));
+            let short = |name: &str| name.chars().take(80).collect::<String>();
+            let (its_node, its_pair) = (short(&body.node), short(&body.pair));
+            return Err(format!(
+                "it is the agent of {its_node} of pair {its_pair}, not of {node} of pair {pair}: check the agents' URLs and --node"
+            ));
         }
         let arrive = Arrive { run: &body.run, version: &version, asked, answered };
         Ok(Self {
@@ -270,6 +273,12 @@ impl Arrive<'_> {
         let [Ok(asked_ago), Ok(answered_ago)] = ages else {
             return Arrival::NotUnderstood(format!("its version {} tells an age that is none", self.version));
         };
+        if answered_ago > asked_ago {
+            return Arrival::NotUnderstood(format!(
+                "its version {} tells an answer that is older than its question",
+                self.version
+            ));
+        }
         if asked_ago >= self.asked.since_boot() {
             // From before this machine booted: no moment here says how old it is.
             return Arrival::Dropped;

@@ -23,7 +23,7 @@ pub struct Aged<T> {
 impl<T> Aged<T> {
     /// The answer, if it still counts where the reading that carries it is `reading_age` old.
     pub fn fresh(&self, reading_age: Duration) -> Option<&T> {
-        (self.age + reading_age < SLOW_STALE_AFTER).then_some(&self.value)
+        (self.age.saturating_add(reading_age) < SLOW_STALE_AFTER).then_some(&self.value)
     }
 }
 

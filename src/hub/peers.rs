@@ -9,7 +9,9 @@ use super::readings::Readings;
 use crate::clock::{self, Moment, WallTime};
 use crate::config::{PairConfig, Seat};
 use crate::evidence::{MachineEvidence, PairEvidence, PeerEvidence};
-use crate::facts::{Arrival, Failure, HostFacts, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading};
+use crate::facts::{
+    Arrival, CanaryTracker, Failure, HostFacts, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading,
+};
 use crate::names::{Channel, FailureKind, Name};
 use crate::snapshot::OwnNode;
 use crate::units::Lsn;
@@ -142,7 +144,9 @@ impl Peers {
                     peer.news(what, node, at, facts.postgres.clone(), |r| Observation::Postgres(name, r))
                 }
                 Channel::Config => peer.news(what, node, at, facts.config.clone(), |r| Observation::Config(name, r)),
-                Channel::Kvstore => peer.news(what, node, at, facts.kvstore.clone(), Observation::Kvstore),
+                Channel::Kvstore => {
+                    peer.news(what, node, at, facts.kvstore.clone(), |r| Observation::Kvstore(of_another(r)))
+                }
                 Channel::Search => peer.news(what, node, at, facts.search.clone(), |r| Observation::Search(name, r)),
             });
         }
@@ -241,6 +245,15 @@ impl Peer {
             }
         }
     }
+}
+
+/// A canary that another agent sent. What that agent remembers of its canaries is its own: their keys bear its name, and its moments are
+/// another machine's. Kept here, this agent would go on under that name after a restart, and both would write the same keys.
+fn of_another(mut reading: Reading<KvstoreFacts>) -> Reading<KvstoreFacts> {
+    if let Ok(facts) = &mut reading.result {
+        facts.more.tracker = CanaryTracker::default();
+    }
+    reading
 }
 
 fn failed(channel: Channel, node: &Name, asked: Moment, answered: Moment, failure: &Failure) -> Observation {

@@ -107,7 +107,7 @@ fn of_standby(
     };
     let age = proven_age(facts, Some(primary));
     let wrapper = facts.wrapper.filter(|wrapper| wrapper.any_finished);
-    let aged = age.map(|age| age + now.since(asked));
+    let aged = age.map(|age| age.saturating_add(now.since(asked)));
     let evidence = ConfigEvidence {
         verdict: match aged {
             Some(aged) => warned(channel, node, facts, aged, asked),

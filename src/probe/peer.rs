@@ -15,8 +15,8 @@ use crate::names::{FailureKind, Name};
 use crate::probe::password::password_of;
 use crate::units::duration_text;
 
-/// An answer is this long at most, in bytes.
-const MAX_BODY: usize = 4 << 20;
+/// An answer is this long at most, in bytes: some thousand connections or indices. Reading more would keep other probes waiting.
+const MAX_BODY: usize = 1 << 20;
 
 /// Asks one other agent.
 pub struct PeerProbe {
@@ -60,8 +60,11 @@ impl PeerProbe {
         if understood.is_err() {
             self.held = None;
         }
-        let result = understood
-            .map_err(|Failure { kind, message }| Failure::new(kind, format!("the agent of {}: {message}", self.node)));
+        let result = understood.map_err(|Failure { kind, message }| {
+            // The cure comes first to mind; a long message would push it out.
+            let message: String = message.chars().take(300).collect();
+            Failure::new(kind, format!("the agent of {}: {message}{}", self.node, cure(kind, &message)))
+        });
         Reading { asked, answered, result }
     }
 
@@ -101,7 +104,26 @@ impl PeerProbe {
                 FailureKind::Protocol,
                 format!("it is no agent of a node of pair {}, or an older version: check its configuration", self.pair),
             ),
+            300..=399 => wrong(
+                FailureKind::Protocol,
+                "it answers with a redirect, which is not followed: write its own address in `agent`".to_owned(),
+            ),
             status => wrong(FailureKind::Protocol, format!("it answers with status {status}; look at its log")),
         }
+    }
+}
+
+/// What helps against failures on the way there, which do not say it themselves.
+fn cure(kind: FailureKind, message: &str) -> &'static str {
+    match kind {
+        FailureKind::Unreachable | FailureKind::Refused | FailureKind::Timeout => {
+            "; is it running, and is the way to it open? check `agent` and the firewall"
+        }
+        FailureKind::Tls => {
+            "; the same peer.crt, peer.key and peer.fingerprint belong on every node, and `agent` must name the agent's port"
+        }
+        FailureKind::TooLarge => "; check the URL in `agent`",
+        FailureKind::Protocol if message.starts_with("asking ") => "; check the URL in `agent`",
+        _ => "",
     }
 }

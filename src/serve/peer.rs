@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto, version};
 
@@ -61,11 +61,16 @@ impl PeerAccess {
 }
 
 fn acceptor(certificate: &Path, key: &Path, fingerprint: Fingerprint) -> Result<TlsAcceptor, String> {
-    const CURE: &str = "`standbywatch peer init` makes both";
-    let wrong = |file: &Path, what: String| format!("{}: {what}; {CURE}", file.display());
+    let wrong = |file: &Path, what: String| format!("{}: {what}; `standbywatch peer init` makes both", file.display());
+    let unread = |file: &Path, error: pem::Error| match error {
+        pem::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            format!("{}: {error}; let the user that runs standbywatch read it (chown, mode 0600)", file.display())
+        }
+        error => wrong(file, error.to_string()),
+    };
     let chain: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(certificate).and_then(|certificates| certificates.collect());
-    let chain = chain.map_err(|error| wrong(certificate, error.to_string()))?;
+    let chain = chain.map_err(|error| unread(certificate, error))?;
     let Some(own) = chain.first() else { return Err(wrong(certificate, "holds no certificate".to_owned())) };
     let is = Fingerprint(sha256(own));
     if is != fingerprint {
@@ -75,7 +80,7 @@ fn acceptor(certificate: &Path, key: &Path, fingerprint: Fingerprint) -> Result<
             certificate.display()
         ));
     }
-    let key_of = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
+    let key_of = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_protocol_versions(&[&version::TLS13])
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key_of))

@@ -81,7 +81,7 @@ pub(super) fn age(since: Option<Moment>, now: Moment) -> Option<f64> {
 /// Time since the start of the last good run, counted on to `now`.
 pub(super) fn config_age(config: &ConfigEvidence, now: Moment) -> Option<f64> {
     let passed = config.verdict.as_of.map_or(Duration::ZERO, |as_of| now.since(as_of));
-    config.age.map(|age| ((age + passed).as_secs_f64() * 1e3).round() / 1e3)
+    config.age.map(|age| (age.saturating_add(passed).as_secs_f64() * 1e3).round() / 1e3)
 }
 
 fn channel_document(view: &ChannelView, now: Moment) -> ChannelDocument {

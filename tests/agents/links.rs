@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use standbywatch_lab::{Mode, Result, Way};
 
-use crate::site::{HELD, Plan, Site, Told, passes, tells};
+use crate::row::Row;
+use crate::site::{HELD, Plan, Site, Told, passes};
 
 const SOON: Duration = Duration::from_secs(12);
 const ALONE: &[&str] = &["peer_unreachable"];
@@ -30,39 +31,46 @@ async fn both_agents_tell_the_same_and_each_shows_its_own_node_only() -> Result<
 #[tokio::test]
 async fn a3_the_link_cut_leaves_each_agent_its_own_half_of_the_proof_and_nobody_is_paged() -> Result<()> {
     let Some(site) = Site::start(&Plan::default()).await? else { return Ok(()) };
-    site.well().await?;
-    for mode in [Mode::Refuse, Mode::BlackHole] {
+    for (mode, fault) in [
+        (Mode::Refuse, "the way between the agents refused, replication runs"),
+        (Mode::BlackHole, "the way between the agents in a black hole, replication runs"),
+    ] {
+        let mut row = Row::of(&site, "A3", fault).await?;
         for cable in [&site.agents.to_alpha, &site.agents.to_beta] {
             cable.set(mode);
         }
+        row.fault();
         // The walsender's positions are the primary's own; a standby alone knows only that it receives.
-        tells(&site.agents.alpha, &Told::warned("postgres", ALONE, true), SOON).await?;
-        tells(&site.agents.beta, &Told::warned("postgres", ALONE, false), SOON).await?;
+        row.tells(&site.agents.alpha, &Told::warned("postgres", ALONE, true), SOON).await?;
+        row.tells(&site.agents.beta, &Told::warned("postgres", ALONE, false), SOON).await?;
         let unreachable = "StandbyAgentPeerUnreachable";
-        site.monitoring.alertmanager.wait_for_alert(unreachable, &[("pair", "catalog")], HELD + SOON).await?;
+        row.pages(unreachable, &[("pair", "catalog")], HELD + SOON).await?;
         for cable in [&site.agents.to_alpha, &site.agents.to_beta] {
             cable.set(Mode::Pass);
         }
-        site.well().await?;
+        row.is_well_again(Duration::from_secs(60)).await?;
         site.monitoring.alertmanager.wait_until_gone(unreachable, &[], SOON).await?;
+        row.nobody_was_paged();
+        row.finish()?;
     }
-    site.nobody_was_paged();
     Ok(())
 }
 
 #[tokio::test]
 async fn a3_a_link_that_carries_one_way_blinds_one_agent_only() -> Result<()> {
     let Some(site) = Site::start(&Plan::default()).await? else { return Ok(()) };
-    site.well().await?;
+    let fault = "the way between the agents carries one way, replication runs";
+    let mut row = Row::of(&site, "A3", fault).await?;
     // Alpha's questions arrive, their answers do not.
     site.agents.to_beta.set(Mode::OneWay(Way::ToServer));
-    tells(&site.agents.alpha, &Told::warned("postgres", ALONE, true), SOON).await?;
-    tells(&site.agents.beta, &Told::ok("postgres"), SOON).await?;
+    row.fault();
+    row.tells(&site.agents.alpha, &Told::warned("postgres", ALONE, true), SOON).await?;
+    row.tells(&site.agents.beta, &Told::ok("postgres"), SOON).await?;
     let metrics = site.agents.beta.metrics().await?;
     assert_eq!(metrics.value("standby_agent_peer_up", &[("peer", "alpha")])?, Some(1.0));
     passes(HELD).await?;
     site.agents.to_beta.set(Mode::Pass);
-    site.well().await?;
-    site.nobody_was_paged();
-    Ok(())
+    row.is_well_again(Duration::from_secs(60)).await?;
+    row.nobody_was_paged();
+    row.finish()
 }

@@ -5,5 +5,6 @@ mod door;
 mod faults;
 mod links;
 mod restarts;
+mod row;
 mod site;
 mod topologies;

@@ -142,8 +142,8 @@ impl Told {
     }
 }
 
-/// Awaits that page and metrics of the agent tell this, both at once.
-pub async fn tells(agent: &Agent, told: &Told, within: Duration) -> Result<()> {
+/// Awaits that page and metrics of the agent tell this, both at once; returns the reason that is given.
+pub async fn tells(agent: &Agent, told: &Told, within: Duration) -> Result<Option<String>> {
     let mut last = String::new();
     let (key, series, up_series) = told.names();
     let labels: &[(&str, &str)] = if told.channel == "search" { &[] } else { &[("channel", told.channel)] };
@@ -153,14 +153,15 @@ pub async fn tells(agent: &Agent, told: &Told, within: Duration) -> Result<()> {
         let up = metrics.value(up_series, labels)?;
         let channel = &page["channels"][told.channel];
         last = format!("{page} up={up:?}");
-        let reason = match channel["reason"].as_str() {
+        let given = channel["reason"].as_str();
+        let reason = match given {
             None => told.reasons.is_empty(),
             Some(reason) => told.reasons.contains(&reason),
         };
         let number = page[key].is_number() == told.number_known
             && (series.is_empty() || metrics.has(series) == told.number_known);
         let fits = channel["status"] == told.level && reason && number;
-        Ok((fits && up == Some(f64::from(u8::from(told.up)))).then_some(()))
+        Ok((fits && up == Some(f64::from(u8::from(told.up)))).then(|| given.map(str::to_owned)))
     });
     found.await.with_context(|| format!("{}: {told:?}, but last {last}", agent.server.name()))
 }

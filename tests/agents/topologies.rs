@@ -87,5 +87,6 @@ async fn canaries_go_on_when_the_primary_s_agent_is_gone() -> Result<()> {
     stores.kv.set(Mode::BlackHole);
     tells(&site.agents.beta, &Told::unknown("kvstore", &["blocked"]), WITHIN).await?;
     stores.kv.set(Mode::Pass);
-    tells(&site.agents.beta, &Told::ok("kvstore"), WITHIN).await
+    tells(&site.agents.beta, &Told::ok("kvstore"), WITHIN).await?;
+    Ok(())
 }

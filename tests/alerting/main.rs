@@ -7,6 +7,7 @@ mod history;
 
 mod outages;
 mod reload;
+mod rows;
 
 mod site;
 mod state;

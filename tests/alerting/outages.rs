@@ -1,15 +1,19 @@
 //! Row A4: Alertmanagers that are down, refuse, fail, or never answer. Nothing is lost, and nothing else waits.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
-use standbywatch::clock;
-use standbywatch_lab::{Alertmanager, AlertmanagerPlan, Authority, Lab, Need, Result, wait_until};
+use standbywatch_lab::{Alertmanager, AlertmanagerPlan, Authority, Lab, Need, Record, Result, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::site::{HELD, PAIR, SOON, UNKNOWN, agent, pushing_to};
 
 const NOBODY: &[(&str, &str)] = &[];
+
+/// How long [`UNKNOWN`] is held here, and by the product.
+const LAB_HOLD: Duration = Duration::from_secs(1);
+const USUAL_HOLD: Duration = Duration::from_secs(60);
 
 /// Answers every request so, or never.
 async fn answering(answer: Option<&'static str>) -> Result<String> {
@@ -44,10 +48,13 @@ async fn whatever_others_do_the_one_that_works_is_told_at_once_and_probes_go_on(
         "http://127.0.0.1:1".to_owned(),
         alertmanager.url(),
     ];
-    let begun = clock::now();
+    let mut record = Record::of(
+        "A4",
+        "of five Alertmanagers one is down, one silent, one answers 400, one 500; nothing of the pair answers",
+    );
     let agent = agent(&lab, "", pushing_to(&urls), &[]).await?;
     alertmanager.wait_for_alert(UNKNOWN, &[("source", "agent")], SOON).await?;
-    println!("told {:.1} s after the start", clock::now().since(begun).as_secs_f64());
+    record.paged(UNKNOWN, LAB_HOLD, USUAL_HOLD, true);
     for outcome in ["ok", "refused", "failed"] {
         wait_until(outcome, SOON, async || {
             let count = agent.metrics().await?.value("standby_agent_pushes_total", &[("outcome", outcome)])?;
@@ -67,7 +74,8 @@ async fn whatever_others_do_the_one_that_works_is_told_at_once_and_probes_go_on(
         assert!(said.count() <= 1, "once when it begins, not once a push: {log}");
     }
     assert_eq!(agent.stop().await?.code(), Some(0), "it stops while a push hangs");
-    Ok(())
+    record.holds("probes go on meanwhile");
+    record.finish(env!("CARGO_TARGET_TMPDIR"))
 }
 
 #[tokio::test]
@@ -81,9 +89,13 @@ async fn what_began_while_alertmanager_was_down_is_told_when_it_is_back() -> Res
         Ok((metrics.value("standby_agent_pushes_total", &[("outcome", "failed")])? > Some(1.0)).then_some(()))
     })
     .await?;
+    let mut record = Record::of("A4", "the only Alertmanager was down when the alert began, and comes back");
     alertmanager.restart_process().await?;
     alertmanager.wait_for_alert(UNKNOWN, NOBODY, SOON).await?;
-    wait_until("said", SOON, async || Ok(agent.server.log().contains("alerts are taken again").then_some(()))).await
+    // It had been held long before.
+    record.paged(UNKNOWN, LAB_HOLD, LAB_HOLD, true);
+    wait_until("said", SOON, async || Ok(agent.server.log().contains("alerts are taken again").then_some(()))).await?;
+    record.finish(env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// Behind TLS, a password and a path prefix, as many sites have it. The password may change while it runs.

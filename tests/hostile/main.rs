@@ -6,6 +6,7 @@ mod answers;
 mod faces;
 mod files;
 mod impostor;
+mod peers;
 mod postgres;
 mod reload;
 mod round_trips;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 const OLDER: &str = include_str!("older.json");
 const NEWER: &str = include_str!("newer.json");
 const TOO_NEW: &str = include_str!("too_new.json");
+/// What two agents of version 0.1.0 answered on a pair with all four channels: the primary's, and the standby's.
+const PRIMARY: &str = include_str!("primary.json");
+const STANDBY: &str = include_str!("standby.json");
 
 fn at(seconds: f64) -> Moment {
     Moment::after_boot(Duration::from_secs_f64(seconds))
@@ -123,4 +126,82 @@ fn what_is_no_answer_of_an_agent_is_told() {
         let told = read(text).unwrap_err();
         assert!(told.contains("no answer of an agent") || told.contains("not understood"), "{text}: {told}");
     }
+}
+
+#[test]
+fn what_both_agents_of_the_first_version_answered_is_understood_whole() {
+    for (text, node) in [(PRIMARY, "alpha"), (STANDBY, "beta")] {
+        let facts =
+            PeerFacts::read(text.as_bytes(), &Name::new("catalog"), &Name::new(node), at(1000.0), at(1000.5)).unwrap();
+        let Arrival::Here(server) = &facts.postgres else { panic!("{node}: {:?}", facts.postgres) };
+        let role = &server.reading.facts().unwrap().role;
+        assert_eq!(matches!(role, PostgresRole::Primary(own) if own.walsenders.len() == 1), node == "alpha");
+        assert_eq!(matches!(role, PostgresRole::Standby(own) if own.receiver.is_some()), node == "beta");
+        assert!(matches!(&facts.config, Arrival::Here(copy) if copy.reading.facts().is_some()), "{:?}", facts.config);
+        let Arrival::Here(engine) = &facts.search else { panic!("{node}: {:?}", facts.search) };
+        assert_eq!(engine.reading.facts().unwrap().indices.len(), 1);
+        let Arrival::Here(machine) = &facts.host else { panic!("{node}: {:?}", facts.host) };
+        assert!(machine.reading.facts().unwrap().cpus.is_some());
+        // The primary's agent sends the canaries.
+        let canary = matches!(&facts.kvstore, Arrival::Here(canary) if canary.reading.facts().is_some());
+        assert!(canary || node == "beta", "{:?}", facts.kvstore);
+    }
+}
+
+#[test]
+fn ages_that_are_none_spoil_the_reading() {
+    for (asked, answered) in
+        [("-1.0", "0.0"), ("-1e-9", "-1.0"), ("1e300", "0.1"), ("2.0", "1e300"), ("1.0", "1.5"), ("2.0", "-0.5")]
+    {
+        let text = sent(&own())
+            .replace("\"asked_ago\":2.0", &format!("\"asked_ago\":{asked}"))
+            .replace("\"answered_ago\":1.75", &format!("\"answered_ago\":{answered}"));
+        assert!(text.contains(&format!("\"answered_ago\":{answered}")), "{text}");
+        let facts = read(&text).unwrap();
+        assert!(matches!(facts.postgres, Arrival::NotUnderstood(_)), "{asked} {answered}: {:?}", facts.postgres);
+    }
+    // What is no number in JSON at all spoils the answer.
+    for age in ["NaN", "Infinity", "1e999", "\"1\"", "null"] {
+        let text = sent(&own()).replace("\"asked_ago\":2.0", &format!("\"asked_ago\":{age}"));
+        let told = read(&text).map(|facts| matches!(facts.postgres, Arrival::NotUnderstood(_)));
+        assert!(!matches!(told, Ok(false)), "{age}");
+    }
+}
+
+#[test]
+fn an_age_from_before_this_machine_booted_is_no_reading() {
+    let facts = read(&sent(&own()).replace("\"asked_ago\":2.0", "\"asked_ago\":1000.0")).unwrap();
+    assert!(matches!(facts.postgres, Arrival::Dropped), "{:?}", facts.postgres);
+}
+
+#[test]
+fn what_may_read_an_answer_is_said_by_it_and_not_guessed() {
+    let with =
+        |head: &str| read(&sent(&own()).replace("\"protocol\":1,\"readable_by\":1", head)).map(|facts| facts.version);
+    for readable in ["\"protocol\":1", "\"protocol\":1,\"readable_by\":null", "\"protocol\":999,\"readable_by\":1"] {
+        assert!(with(readable).is_ok(), "{readable}: {:?}", with(readable));
+    }
+    for (newer, cure) in [
+        ("\"protocol\":2", "update this one"),
+        ("\"protocol\":2,\"readable_by\":2", "update this one"),
+        ("\"protocol\":999", "update this one"),
+        ("\"protocol\":1,\"readable_by\":4294967295", "update this one"),
+        ("\"protocol\":0,\"readable_by\":0", "update it"),
+        ("\"protocol\":0,\"readable_by\":1", "update it"),
+        ("\"protocol\":-1", "check the URL"),
+        ("\"protocol\":1,\"readable_by\":1.5", "check the URL"),
+        ("\"protocol\":4294967296", "check the URL"),
+    ] {
+        let told = with(newer).expect_err(newer);
+        assert!(told.contains(cure), "{newer}: {told}");
+    }
+}
+
+#[test]
+fn a_failure_of_any_length_is_cut() {
+    let failure = Failure { kind: FailureKind::Protocol, message: "x".repeat(1 << 20) };
+    let reading = Reading { asked: at(50.0), answered: at(50.1), result: Err(failure) };
+    let own = OwnReadings { postgres: Latest::Have(Arc::new(reading)), ..own() };
+    let Arrival::Here(arrived) = read(&sent(&own)).unwrap().postgres else { panic!("a failure") };
+    assert!(arrived.reading.failure().is_some_and(|failure| failure.message.len() < 600));
 }

@@ -139,6 +139,26 @@ fn canaries_of_the_other_are_of_no_interest_while_own_ones_are_sent() {
 }
 
 #[test]
+fn what_another_agent_remembers_of_its_canaries_stays_its_own() {
+    let (pair, mut peers) = (pair(), Peers::new(&pair()));
+    let mut told = canary();
+    told.more.tracker.agent = "the-other-one".to_owned();
+    told.more.tracker.at_risk_since = Some(at(0.5));
+    let mut reading = answer(1.0, Arrival::Dropped);
+    if let Ok(facts) = &mut reading.result {
+        facts.kvstore = arrived("k", 1.0, Ok(told));
+    }
+    let news = peers.take(&pair, &beta(), reading, false);
+    let arrived = news.iter().find_map(|news| match news {
+        News::New(Observation::Kvstore(reading)) => reading.facts(),
+        _ => None,
+    });
+    let facts = arrived.expect("its canary is told");
+    assert_eq!(facts.more.tracker, CanaryTracker::default(), "this agent goes on under its own name");
+    assert_eq!(facts.outcome, Outcome::Ok);
+}
+
+#[test]
 fn the_primary_s_agent_sends_canaries_and_the_other_one_while_that_is_away() {
     let pair = pair();
     let mut evidence = nothing_known();

@@ -87,7 +87,7 @@ pub(super) fn log_shipping(view: &Surroundings<'_>, name: &Name, own: Own<'_>) -
     };
     // a default is right: no declared delay excuses nothing.
     let delay = standby::apply_delay(view, name, Some(own)).unwrap_or_default();
-    let period = view.channel.archive_period + delay;
+    let period = view.channel.archive_period.saturating_add(delay);
     match shipped_ago(view, name, primary, replayed, period) {
         Shipped::Yes => Verdict::proven(primary.asked),
         Shipped::Late(wanted) => unproven(

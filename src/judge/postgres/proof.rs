@@ -30,7 +30,7 @@ pub(super) fn reply_limit(standby: Option<&PostgresSettings>, primary: &Postgres
     let on = |setting: Option<Duration>| setting.filter(|value| !value.is_zero());
     on(standby.and_then(|settings| settings.wal_receiver_status_interval))
         .or_else(|| on(primary.wal_sender_timeout).map(|timeout| timeout / 2))
-        .map(|interval| interval + MARGIN)
+        .map(|interval| interval.saturating_add(MARGIN))
 }
 
 /// How long the standby may hear nothing from its primary.

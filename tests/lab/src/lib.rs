@@ -34,6 +34,7 @@
 //! | [`compare`] | what the usual formula says beside it |
 //! | [`http`] | a small client |
 //! | [`Machine`] | what measured figures depend on |
+//! | [`Record`] | what a row of truth measured |
 //! | [`wait_until`] | waiting for a condition under a deadline |
 //!
 //! Variables: `LAB_REQUIRE_ALL=1` fails a test whose server is missing instead of skipping it;
@@ -57,6 +58,7 @@ mod monitoring;
 mod ports;
 mod postgres;
 mod process;
+mod record;
 mod redis;
 mod rsync;
 mod rsync_daemon;
@@ -82,6 +84,7 @@ pub use postgres::{
     Authority, Certificate, Load, OpenTransaction, PgPair, PgPairBuilder, PgServer, Rows, Spoken, Taker, Wire, Writer,
 };
 pub use process::Server;
+pub use record::Record;
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{How, Runs, SyncLoop};
 pub use rsync_daemon::RsyncDaemon;

@@ -46,15 +46,21 @@ pub(super) const DOWN: Rule = Rule {
     name: RuleName::AgentDown,
     severity: Severity::Critical,
     about: About::Agent,
-    condition: Condition::PrometheusOnly("absent(standby_build_info) or count(up{job=\"standbywatch\"} == 0)"),
+    // Not the agent whose pairs another one watches: that one proves, or says that it cannot, and warns of its peer. Which pairs an agent had is
+    // remembered for a day; where that is not known, it counts.
+    condition: Condition::PrometheusOnly(
+        "absent(standby_build_info) or count(up{job=\"standbywatch\"} == 0 unless on (instance) \
+         (last_over_time(standby_pair_level[1d]) unless on (instance) \
+         (last_over_time(standby_pair_level[1d]) unless on (pair) standby_pair_level)))",
+    ),
     threshold: None,
     hold: minutes(1),
     keep: AT_ONCE,
-    summary: "An agent of standbywatch is not scraped: nobody watches.",
+    summary: "An agent of standbywatch is not scraped, and nobody else watches its pairs.",
     description: &[
         Part::Text("Prometheus gets no numbers from standbywatch"),
         Part::PrometheusOnly("{{ range query \"up{job=\\\"standbywatch\\\"} == 0\" }} {{ .Labels.instance }}{{ end }}"),
-        Part::Text(". Until it does, no other rule can fire."),
+        Part::Text(". Of a pair that no other agent tells of, no rule can fire until it does."),
     ],
     remedy: "1. systemctl status standbywatch on its machine. 2. journalctl -u standbywatch. 3. Check that Prometheus \
              reaches its port.",

@@ -9,9 +9,10 @@ use standbywatch_lab::{Context, Machine, Result};
 const HEAD: &str = "\
 # What is told, and how fast
 
-Printed from what the rows of `tests/truth` measured on real servers; `make truth` plays them and prints this again. Each row of a fault waits
-until all is well, breaks one thing, and asserts level, reason, the number in the JSON and the series in `/metrics`; then it repairs,
-and all must be well again without a restart. Times count from the fault (`ok again`: from the repair), at default intervals.
+Printed from what the rows of `tests/truth`, `tests/agents` (an agent on each node) and `tests/alerting` (alerts on their way out, state and
+reloads) measured on real servers; `make truth` plays them and prints this again. Each row of a fault waits until all is well, breaks one
+thing, and asserts level, reason, the number in the JSON and the series in `/metrics`; then it repairs, and all must be well again without a
+restart. Times count from the fault (`ok again`: from the repair), at default intervals. A row that was not played says so.
 
 An alert's time is measured until it stands in Alertmanager. Rules hold for a shorter time in the laboratory: the last column adds the
 difference to the product's own hold time. \"(pushed)\": brought by the agent itself, without a Prometheus.
@@ -22,6 +23,50 @@ own. A single time was measured on 15.
 
 /// Rows of what must stay silent: that they were played to their end says that it did.
 const BENIGN: char = 'B';
+
+/// Letters of ids in the order of the table: faults by channel, then those of the agent itself, then what is benign. Others come last.
+const LETTERS: [&str; 6] = ["P", "C", "K", "S", "A", "B"];
+
+/// Rows that must be there, with what they are of.
+const ROWS: [(&str, &str); 37] = [
+    ("P1", "standby stopped, killed, unreachable"),
+    ("P2", "receiver, standby or primary frozen"),
+    ("P2b", "the standby's postmaster frozen"),
+    ("P3", "replay paused or stuck"),
+    ("P4", "network slow under load"),
+    ("P5", "slot invalidated"),
+    ("P6", "standby promoted while the primary lives"),
+    ("P7", "failover and rejoin"),
+    ("P8", "standby of another cluster"),
+    ("P9", "rights, password, certificate, connections"),
+    ("P10", "restarts"),
+    ("P11", "synchronous standby gone"),
+    ("P12", "our standby down while others are up"),
+    ("P13", "both nodes are one server"),
+    ("P14", "one server cannot be asked, replication runs"),
+    ("C1", "the synchronisation stopped or fails"),
+    ("C2", "files differ"),
+    ("K1", "link cut"),
+    ("K2", "stores differ"),
+    ("K3", "a write that lands later"),
+    ("S1", "index or engine in trouble"),
+    ("S2", "rebuild after a promotion"),
+    ("A1", "agent killed while an alert is pending or fires"),
+    ("A2", "agent stopped for a minute"),
+    ("A3", "the other agent gone, or the way to it; one agent blind"),
+    ("A4", "Alertmanager down, refusing, failing or silent"),
+    ("A5", "broken configuration, state that cannot be kept"),
+    ("B1", "idle pair"),
+    ("B2", "bulk load"),
+    ("B3", "backups and other replicas"),
+    ("B4", "clocks that differ"),
+    ("B5", "lost samples, reloads, restarts of agents"),
+    ("B6", "copies in flight"),
+    ("B7", "the standby's index empty before a failover"),
+    ("B8", "maintenance and long queries"),
+    ("B9", "busy pair"),
+    ("B10", "odd names"),
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -42,7 +87,7 @@ fn main() -> ExitCode {
 }
 
 fn document(directory: &Path) -> Result<String> {
-    let rows = rows(directory)?;
+    let rows = with_missing(rows(directory)?);
     let measured = Machine::here()?.line();
     Ok(format!("{HEAD}\nMeasured: {measured}.\n\n{}", table(&rows)))
 }
@@ -87,6 +132,19 @@ fn rows(directory: &Path) -> Result<Vec<Row>> {
     Ok(side_by_side(rows))
 }
 
+/// The rows, and a line for each of [`ROWS`] that was not played: left out, it would look as if nobody had promised it.
+fn with_missing(mut rows: Vec<Row>) -> Vec<Row> {
+    for (id, fault) in ROWS {
+        if !rows.iter().any(|row| row.id == id) {
+            let line = Line { told: "**not played**".to_owned(), ..Line::default() };
+            rows.push(Row { id: id.to_owned(), fault: fault.to_owned(), versions: Vec::new(), lines: vec![line] });
+        }
+    }
+    // Those that were played keep their order.
+    rows.sort_by_cached_key(|row| order(&row.id));
+    rows
+}
+
 /// Rows of one fault that told the same on several versions become one row. Where they differ, each names its version.
 fn side_by_side(rows: Vec<Row>) -> Vec<Row> {
     let mut together: Vec<Row> = Vec::new();
@@ -123,11 +181,12 @@ impl Row {
 }
 
 /// Letters first, then the number as a number: P2, P2b, P12.
-fn order(id: &str) -> (String, u32, String) {
+fn order(id: &str) -> (usize, String, u32, String) {
     let (letters, rest) = id.split_at(id.find(|letter: char| letter.is_ascii_digit()).unwrap_or(id.len()));
     let (digits, tail) = rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len()));
     // An id without a number goes before those that have one.
-    (letters.to_owned(), digits.parse().unwrap_or(0), tail.to_owned())
+    let place = LETTERS.iter().position(|letter| *letter == letters).unwrap_or(LETTERS.len());
+    (place, letters.to_owned(), digits.parse().unwrap_or(0), tail.to_owned())
 }
 
 fn row(path: &Path) -> Result<Row> {
@@ -150,14 +209,25 @@ fn row(path: &Path) -> Result<Row> {
 }
 
 fn told(measured: &Value) -> Result<Line> {
+    if let Some(said) = measured["said"].as_str() {
+        let line = Line { told: said.to_owned(), ..Line::default() };
+        if measured["seconds"].is_null() {
+            return Ok(line);
+        }
+        return Ok(Line { after: vec![number(measured, "seconds")?], bound: bound(measured)?, ..line });
+    }
     let (channel, says) = (text(measured, "channel")?, text(measured, "says")?);
     let reason = match measured["reason"].as_str() {
         Some(reason) if !reason.is_empty() => format!(": {reason}"),
         _ => String::new(),
     };
-    let bound = format!(" (≤ {} s)", number(measured, "within")?);
-    let after = vec![number(measured, "seconds")?];
-    Ok(Line { told: format!("{channel} {says}{reason}"), after, bound, ..Line::default() })
+    let by = measured["by"].as_str().filter(|by| !by.is_empty()).map(|by| format!(" ({by})")).unwrap_or_default();
+    let (after, bound) = (vec![number(measured, "seconds")?], bound(measured)?);
+    Ok(Line { told: format!("{channel} {says}{reason}{by}"), after, bound, ..Line::default() })
+}
+
+fn bound(measured: &Value) -> Result<String> {
+    Ok(format!(" (≤ {} s)", number(measured, "within")?))
 }
 
 /// The line with an alert in it.
@@ -237,11 +307,11 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "| C1 | x | config warning | 1.0 s (≤ 5 s) |  |  |  |",
                 "| P1 | standby killed | postgres unknown: not_connected | 0.9 s (≤ 2 s) | StandbyReplicationUnknown | 4.3 s | 62 s |",
                 "|  |  |  |  | Other (pushed) | 5.0 s | 5 s |",
                 "|  |  | postgres ok again | 6.5 s (≤ 30 s) |  |  |  |",
                 "| P12 | x | config warning | 1.0 s (≤ 5 s) |  |  |  |",
+                "| C1 | x | config warning | 1.0 s (≤ 5 s) |  |  |  |",
             ]
         );
         Ok(())
@@ -264,6 +334,30 @@ mod tests {
             text.contains("| cut (PostgreSQL 15) | postgres unknown: timeout | 1.0 s")
                 && text.contains("18) | postgres unknown: stale")
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_row_that_was_not_played_stands_in_its_place() -> Result<()> {
+        let lab = written(&[("c.json", killed())])?;
+        let lines: Vec<String> = table(&with_missing(rows(lab.dir())?)).lines().skip(2).map(str::to_owned).collect();
+        assert!(lines[0].starts_with("| P1 | standby killed"), "{lines:?}");
+        assert!(lines[3].starts_with("| P2 |") && lines[3].contains("| **not played** |"), "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line.contains("not played")).count(), ROWS.len() - 1);
+        Ok(())
+    }
+
+    #[test]
+    fn who_of_several_tells_it_and_what_is_no_channel_s_stand_in_words() -> Result<()> {
+        let row = json!({ "row": "A3", "fault": "cut", "postgres": null, "measured": [
+            { "by": "agent of beta", "channel": "postgres", "says": "warning", "reason": "stale", "seconds": 1, "within": 5 },
+            { "said": "the page says so", "seconds": 2.04, "within": 9 },
+            { "said": "nobody is paged" } ] });
+        let lab = written(&[("a.json", row)])?;
+        assert!(table(&rows(lab.dir())?).ends_with(
+            "| A3 | cut | postgres warning: stale (agent of beta) | 1.0 s (≤ 5 s) |  |  |  |\n\
+             |  |  | the page says so | 2.0 s (≤ 9 s) |  |  |  |\n|  |  | nobody is paged |  |  |  |  |\n"
+        ));
         Ok(())
     }
 
