@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const LEAST: Duration = Duration::from_secs(20);
 const WATCHDOG: &str = "StandbyWatchdog";
 /// Prometheus scrapes and judges each second; a restart of the agent takes some of them.
-const SEEN: f64 = 0.7;
+const SEEN: f64 = 0.5;
 
 /// How long the lab holds what the product holds for so long: a tenth, at least 20 s. It is written here and nowhere else.
 pub fn held(usual: Duration) -> Duration {

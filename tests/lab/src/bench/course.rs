@@ -10,12 +10,13 @@ use super::exporters;
 use super::phase::{self, Cost, Subject};
 use super::report;
 use super::scraper::{Scraper, Timings};
-use super::stage::{SETTLED, Stage};
+use super::stage::Stage;
 use super::usage::{Usage, usage};
 use crate::demo::Watched;
 use crate::{Agent, Machine, Mode};
 
 const SCRAPES: usize = 5000;
+const MINUTE: Duration = Duration::from_secs(60);
 /// What is scraped each second is as fresh as the agent; this is the usual pace.
 pub(super) const PACES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 
@@ -57,9 +58,9 @@ pub(super) async fn section(stage: &Stage) -> Result<String> {
     let slow = scraped(&subjects, PACES[1], half).await?;
     let after = usage(pid)?;
     let beside = subjects.iter().find(|subject| subject.name == exporters::ON_PRIMARY).context("that exporter")?;
-    let sessions = cost_to_primary(&agent, watched, beside, half.min(2 * SETTLED)).await?;
+    let sessions = cost_to_primary(&agent, watched, beside, half.min(2 * MINUTE)).await?;
     let scrapes = many_scrapes(&agent).await?;
-    let cadences = black_hole(&agent, watched, half.min(SETTLED)).await?;
+    let cadences = black_hole(&agent, watched, half.min(MINUTE)).await?;
     let measured = Measured {
         machine: Machine::here()?,
         load: load()?,
