@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Environment, KvstoreNode, NodeConfig, PairConfig, Problems, RuleSetting, Schedule};
+use crate::judge::rules::doubts;
 use crate::units::{Bytes, duration_text};
 
 /// Flags of `check-config`.
@@ -48,7 +49,8 @@ pub fn run(args: &CheckConfigArgs) -> ExitCode {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn report(args: &CheckConfigArgs, environment: &Environment) -> Result<String, Problems> {
-    let config = config::load(&args.config_file, environment)?;
+    let mut config = config::load(&args.config_file, environment)?;
+    config.warnings.extend(doubts(&config));
     Ok(format!("{}: ok\n{}", args.config_file.display(), summary(&config)))
 }
 
