@@ -146,6 +146,10 @@ impl App {
         let samples = agent.clone();
         let state = ServeState::new(options.web.clone(), receivers(&hubs), move || samples.samples())
             .with_findings(agent.rules.found())
+            .with_notes({
+                let writes = agent.writes.clone();
+                move || writes.troubles(clock::now())
+            })
             .with_reload(options.lifecycle.clone());
         state.replace_days(days(&hubs));
         let state = Arc::new(state);
@@ -347,6 +351,7 @@ impl Agent {
             snapshots: self.costs.read().unwrap_or_else(PoisonError::into_inner).iter().map(|cost| cost()).collect(),
             pushes: self.pushes.totals(),
             state_writes: vec![(WriteOutcome::Ok, written), (WriteOutcome::Failed, failed)],
+            state_not_loaded: self.writes.not_loaded(),
             process,
         })
     }

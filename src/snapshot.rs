@@ -83,6 +83,8 @@ pub struct Finding {
     pub remedy: &'static str,
     /// The reason that stands for this rule where the channel has no other.
     pub reason: Option<Reason>,
+    /// The rule of another finding that fires and explains this one: Alertmanager mutes it meanwhile, where it is set up as shipped.
+    pub explained_by: Option<&'static str>,
 }
 
 /// A channel's level with its reason.

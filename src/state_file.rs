@@ -101,6 +101,11 @@ impl StateFile {
         Self { path: directory.join(format!("{}.json", file_name(pair.as_str()))), pair: pair.clone() }
     }
 
+    /// Whose it is.
+    pub const fn pair(&self) -> &Name {
+        &self.pair
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{self, Moment, WallTime};
 use crate::history::rules::RuleTimers;
-use crate::judge::rules::RuleBook;
+use crate::judge::rules::{RuleBook, explained_by};
 use crate::snapshot::{Finding, Sample, Snapshot};
 
 /// Between two looks, where no hold time runs out earlier. Their rules speak of minutes.
@@ -57,6 +57,8 @@ impl AgentRules {
                 samples.extend(pair.borrow().at(now).samples.iter().cloned());
             }
             let (found, next) = book.evaluate_agent(&samples, &mut timers, now, wall);
+            let others: Vec<_> = pairs.iter().flat_map(|pair| pair.borrow().at(now).findings.clone()).collect();
+            let found = found.into_iter().map(|one| Finding { explained_by: explained_by(&one, &others), ..one });
             let all: Vec<_> = book.watchdog(self.began.0, self.began.1).into_iter().chain(found).collect();
             self.found.send_if_modified(|before| {
                 let changed = **before != all;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Environment, KvstoreNode, NodeConfig, PairConfig, Problems, RuleSetting, Schedule};
+use crate::judge::rules::doubts;
 use crate::serve::peer::PeerAccess;
 use crate::units::{Bytes, duration_text};
 
@@ -61,7 +62,8 @@ fn warn_of_peer_files(args: &CheckConfigArgs) {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn report(args: &CheckConfigArgs, environment: &Environment) -> Result<String, Problems> {
-    let config = config::load(&args.config_file, environment)?;
+    let mut config = config::load(&args.config_file, environment)?;
+    config.warnings.extend(doubts(&config));
     Ok(format!("{}: ok\n{}", args.config_file.display(), summary(&config)))
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::{self, Config, Environment, Problems};
+use crate::judge::rules::doubts;
 
 /// `--config.file`, or `--primary` and `--standby`.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,10 +27,12 @@ impl SourceArgs {
     /// Everything that is wrong with it.
     pub fn load(&self) -> Result<Config, Problems> {
         let environment = Environment::of_process();
-        match self.urls() {
+        let mut config = match self.urls() {
             Some((primary, standby)) => config::from_urls(primary, standby, &environment),
             None => config::load(&self.config_file, &environment),
-        }
+        }?;
+        config.warnings.extend(doubts(&config));
+        Ok(config)
     }
 
     /// Both URLs, if they are given.

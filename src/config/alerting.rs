@@ -11,6 +11,7 @@ use super::secrets::{Environment, secret_file};
 use super::section::Section;
 use super::status_page;
 use super::value::{self, Wrong};
+use super::wording::shown;
 use crate::secret::Secret;
 
 /// Where alerts are pushed to.
@@ -63,7 +64,7 @@ pub struct AlertingAccess {
 
 /// `watchdog`: the rule that always fires is switched on.
 pub(super) fn read(section: &Section<'_>, watchdog: bool, environment: &Environment) -> Alerting {
-    let alertmanagers = section.texts("alertmanagers", value::http_url);
+    let alertmanagers = section.texts("alertmanagers", base_url);
     let on_resolve = match section.choice("on_resolve").as_deref() {
         Some("send") => OnResolve::Send,
         _ => OnResolve::Expire,
@@ -76,6 +77,18 @@ pub(super) fn read(section: &Section<'_>, watchdog: bool, environment: &Environm
     let access = section.given("access");
     let access = access.map_or_else(AlertingAccess::default, |access| access_of(&access, &alertmanagers, environment));
     Alerting { alertmanagers, external_labels: section.labels("external_labels"), on_resolve, heartbeat, access }
+}
+
+/// The path of the API is put behind it.
+fn base_url(text: &str) -> Result<String, Wrong> {
+    let url = value::http_url(text)?;
+    match url.find("/api/v") {
+        Some(api) => {
+            let cure = format!("write {}: the path of the API is put behind it", shown(&url[..api]));
+            Err(Wrong::new(format!("{} leads into the API", shown(text)), cure))
+        }
+        None => Ok(url),
+    }
 }
 
 fn heartbeat(text: &str) -> Result<Heartbeat, Wrong> {

@@ -286,7 +286,7 @@ impl<'a> Section<'a> {
         for entry in self.map_at(name) {
             let (place, key) = (entry.key.place, value::label_name(&entry.key.value));
             let text = match &entry.value.value {
-                Value::Scalar(text) => Ok(text.clone()),
+                Value::Scalar(text) => value::label_text(text),
                 other => {
                     Err(Wrong::new(format!("{} stands where a text is expected", described(other)), "write a text"))
                 }

@@ -203,6 +203,16 @@ pub(super) fn label_name(key: &Value) -> Result<String, Wrong> {
     Ok(text.clone())
 }
 
+/// What a label says: sent as it stands.
+pub(super) fn label_text(written: &str) -> Result<String, Wrong> {
+    let text = text(written)?;
+    if text.contains("{{") || text.contains("${") {
+        let cure = "write the text itself: nothing is filled in here";
+        return Err(Wrong::new(format!("{} is a template", shown(&text)), cure));
+    }
+    Ok(text)
+}
+
 impl Kind {
     /// What is expected at a key of this kind, for messages and documents.
     pub(super) fn expected(self) -> String {

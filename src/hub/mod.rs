@@ -94,7 +94,7 @@ impl Hub {
         let file = StateFile::new(&common.state_directory, &pair.name);
         let saved = match (before, &common.keeping) {
             (Some(before), _) => before,
-            (None, Some(keeping)) => saving::load(file.clone(), keeping.boot.clone()).await,
+            (None, Some(keeping)) => saving::load(file.clone(), keeping).await,
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());

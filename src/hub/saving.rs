@@ -1,13 +1,16 @@
 //! Writes a pair's state file from time to time, beside the hub: a slow or full disk delays no verdict.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::{self, BootId};
+use super::Keeping;
+use crate::clock::{self, BootId, Moment};
 use crate::history::rules::RuleTimers;
+use crate::names::Name;
 use crate::state_file::{Present, Saved, StateFile};
 
 /// Between two writes.
@@ -16,11 +19,21 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// last write and a crash counts as not observed.
 const REFRESH: Duration = Duration::from_secs(15);
 
-/// How often state files were written, over all pairs.
+/// So long is it shown that a file could not be used.
+const SHOWN_FOR: Duration = Duration::from_hours(24);
+/// More of them are counted, not shown.
+const MOST_SHOWN: usize = 100;
+
+/// How often state files were written, over all pairs, and what is wrong with them.
 #[derive(Debug, Default)]
 pub struct StateWrites {
     ok: AtomicU64,
     failed: AtomicU64,
+    not_loaded: AtomicU64,
+    /// Of each pair whose file cannot be written now, why not.
+    failing: Mutex<BTreeMap<Name, String>>,
+    /// Files that could not be used, and when that was.
+    unused: Mutex<Vec<(Moment, String)>>,
 }
 
 impl StateWrites {
@@ -28,16 +41,52 @@ impl StateWrites {
     pub fn counts(&self) -> (u64, u64) {
         (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
+
+    /// Files that were there and could not be used.
+    pub fn not_loaded(&self) -> u64 {
+        self.not_loaded.load(Ordering::Relaxed)
+    }
+
+    /// What is wrong with state files, as sentences for people.
+    pub fn troubles(&self, now: Moment) -> Vec<String> {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let cannot = failing.iter().map(|(pair, why)| {
+            format!("The state of pair {pair} cannot be saved ({why}): a restart would forget pending alerts.")
+        });
+        let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = unused.iter().filter(|(when, _)| now.since(*when) < SHOWN_FOR);
+        let lost = recent.map(|(_, why)| format!("State was not used, pending alerts began anew: {why}."));
+        cannot.chain(lost).collect()
+    }
+
+    /// Whether that is news.
+    fn note(&self, pair: &Name, result: &std::io::Result<()>) -> bool {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) => failing.remove(pair).is_some(),
+            Err(error) => failing.insert(pair.clone(), error.to_string()).is_none(),
+        }
+    }
+
+    fn note_unused(&self, why: String) {
+        self.not_loaded.fetch_add(1, Ordering::Relaxed);
+        let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
+        if unused.len() < MOST_SHOWN {
+            unused.push((clock::now(), why));
+        }
+    }
 }
 
 /// What was saved of a pair; nothing if it cannot be used, which is said.
-pub async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
+pub async fn load(file: StateFile, keeping: &Keeping) -> Saved {
+    let boot = keeping.boot.clone();
     let loaded =
         tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
     match loaded.await {
         Ok(Ok(saved)) => saved.unwrap_or_default(),
         Ok(Err(error)) => {
             tracing::error!(%error, "state is not used; pending alerts begin anew");
+            keeping.writes.note_unused(error.to_string());
             Saved::default()
         }
         Err(_) => Saved::default(),
@@ -46,7 +95,6 @@ pub async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
 
 /// Keeps the file like the newest state until the sender is gone; then writes it a last time.
 pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Receiver<Saved>, writes: Arc<StateWrites>) {
-    let mut failing = false;
     loop {
         let idle = states.borrow_and_update().timers == RuleTimers::default();
         let closed = tokio::select! {
@@ -58,18 +106,17 @@ pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Rece
         let counter = if result.is_ok() { &writes.ok } else { &writes.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         // One line per transition: a full disk says so once.
-        match result {
-            Err(error) if !failing => {
-                tracing::error!(file = %file.path().display(), %error, "state cannot be saved; a restart would forget pending alerts");
-                failing = true;
+        if writes.note(file.pair(), &result) {
+            match result {
+                Err(error) => {
+                    tracing::error!(file = %file.path().display(), %error, "state cannot be saved; a restart would forget pending alerts");
+                }
+                Ok(()) => tracing::info!(file = %file.path().display(), "state is saved again"),
             }
-            Ok(()) if failing => {
-                tracing::info!(file = %file.path().display(), "state is saved again");
-                failing = false;
-            }
-            _ => {}
         }
         if closed {
+            // Nobody writes it any more, so nothing is wrong with it now.
+            let _ = writes.note(file.pair(), &Ok(()));
             return;
         }
         // Ends early when the hub does.

@@ -87,6 +87,7 @@ mod tests {
             description: "far behind".to_owned(),
             remedy: "",
             reason: Some(Reason::LagHigh),
+            explained_by: None,
         }
     }
 

@@ -36,11 +36,13 @@ pub struct AgentStatus {
     pub pushes: Vec<(PushOutcome, u64)>,
     /// Writes of state files.
     pub state_writes: Vec<(WriteOutcome, u64)>,
+    /// State files that were there and could not be used.
+    pub state_not_loaded: u64,
     /// From [`super::process::read`], called for each scrape.
     pub process: ProcessUsage,
 }
 
-pub(super) static METRICS: [Metric; 13] = [
+pub(super) static METRICS: [Metric; 14] = [
     Metric {
         name: "standby_build_info",
         kind: Kind::Gauge,
@@ -119,6 +121,15 @@ pub(super) static METRICS: [Metric; 13] = [
                 emit.put([outcome.as_str().into()], count(*number));
             }
         }),
+    },
+    Metric {
+        name: "standby_agent_state_not_loaded_total",
+        kind: Kind::Counter,
+        help: "State files that could not be read, or were another version's, and were set aside: pending alerts began anew.",
+        labels: &[],
+        unit: Unit::Count,
+        presence: Always,
+        read: Read::Agent(|status, emit| emit.put([], count(status.state_not_loaded))),
     },
     Metric {
         name: "process_cpu_seconds_total",

@@ -324,6 +324,7 @@ pub(crate) fn agent() -> AgentStatus {
         snapshots: vec![SnapshotCost { pair: name("catalog"), made: 3, took: Duration::from_micros(90) }],
         pushes: vec![(PushOutcome::Ok, 1)],
         state_writes: vec![(WriteOutcome::Ok, 1)],
+        state_not_loaded: 0,
         process: process::read(),
     }
 }

@@ -4,6 +4,7 @@
 //! with an end three minutes ahead; what is sent no more ends by itself. An explicit "resolved" of one agent would hide the alert
 //! that another still fires.
 
+mod ahead;
 mod alert;
 mod heartbeat;
 mod resolved;

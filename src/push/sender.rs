@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::Method;
 use tokio::sync::watch;
 
+use super::ahead::ahead;
 use super::alert::body;
 use super::{Batch, PushCounters, Timing};
 use crate::clock;
@@ -32,6 +33,9 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// So much of an answer stands in the log.
 const EXCERPT: usize = 300;
 
+/// Between two answers dates differ by a second, and clocks drift.
+const AS_GOOD_AS_EQUAL: Duration = Duration::from_secs(10);
+
 /// One Alertmanager: its address, with a form that may be shown, and how it is asked.
 pub(super) struct Target {
     path: &'static str,
@@ -39,6 +43,8 @@ pub(super) struct Target {
     shown: String,
     access: AlertingAccess,
     external_url: String,
+    /// By how much its clock is ahead of ours.
+    ahead: Duration,
     /// It took what was sent to it last.
     pub(super) takes: Arc<AtomicBool>,
 }
@@ -50,7 +56,15 @@ impl Target {
             _ => base_url.to_owned(),
         };
         let (base_url, external_url) = (base_url.to_owned(), external_url.to_owned());
-        Self { path: "/api/v2/alerts", base_url, shown, access, external_url, takes: Arc::default() }
+        Self {
+            path: "/api/v2/alerts",
+            base_url,
+            shown,
+            access,
+            external_url,
+            ahead: Duration::ZERO,
+            takes: Arc::default(),
+        }
     }
 
     /// Password, token and certificates are read anew each time, so that changed ones are found.
@@ -75,9 +89,28 @@ impl Target {
         Ok(connection.send(Method::POST, self.path, &headers, body, MAX_ANSWER).await?)
     }
 
-    async fn push(&self, batch: &Batch, timing: Timing) -> Pushed {
-        let body = body(batch, &self.external_url, clock::wall(), timing.lives);
-        match tokio::time::timeout(timing.deadline, self.post(body)).await {
+    /// Pushes once, and a second time if the answer tells that the ends were written in the wrong time.
+    async fn push(&mut self, batch: &Batch, timing: Timing) -> Pushed {
+        let (pushed, ahead) = self.push_once(batch, timing).await;
+        let differs = ahead.is_some_and(|ahead| ahead.abs_diff(self.ahead) >= AS_GOOD_AS_EQUAL);
+        let Some(ahead) = ahead.filter(|_| differs) else { return pushed };
+        let (alertmanager, ahead_by) = (&self.shown, duration_text(Duration::from_secs(ahead.as_secs())));
+        tracing::warn!(
+            alertmanager,
+            ahead_by,
+            "its clock is ahead of this machine's; ends of alerts are told in its time"
+        );
+        self.ahead = ahead;
+        self.push_once(batch, timing).await.0
+    }
+
+    /// What became of it, and by how much the clock there is ahead.
+    async fn push_once(&self, batch: &Batch, timing: Timing) -> (Pushed, Option<Duration>) {
+        let body = body(batch, &self.external_url, clock::wall(), timing.lives + self.ahead);
+        let posted = tokio::time::timeout(timing.deadline, self.post(body)).await;
+        let ahead =
+            posted.as_ref().ok().and_then(|posted| posted.as_ref().ok()).map(|answer| ahead(answer, clock::wall()));
+        let pushed = match posted {
             Ok(Ok(answer)) if answer.is_success() => Pushed::Taken,
             Ok(Ok(answer)) => {
                 let text = format!("status {}: {}", answer.status, answer.excerpt(EXCERPT));
@@ -89,13 +122,14 @@ impl Target {
             }
             Ok(Err(failure)) => Pushed::Failed(failure.to_string()),
             Err(_) => Pushed::Failed(format!("no complete answer within {}", duration_text(timing.deadline))),
-        }
+        };
+        (pushed, ahead)
     }
 }
 
 /// Sends each batch to one Alertmanager, as long as there are any.
 pub(super) async fn send_all(
-    target: Target,
+    mut target: Target,
     mut batches: watch::Receiver<Batch>,
     counters: Arc<PushCounters>,
     timing: Timing,

@@ -72,6 +72,7 @@ pub struct ServeState {
     pairs: RwLock<Pairs>,
     agent_samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
     agent_findings: watch::Receiver<Arc<Vec<Finding>>>,
+    agent_notes: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     reload: Option<mpsc::Sender<ReloadRequest>>,
     peer: RwLock<Option<Arc<PeerAccess>>>,
     days: RwLock<BTreeMap<Name, SharedDay>>,
@@ -89,6 +90,7 @@ impl ServeState {
             pairs: RwLock::new(pairs.into()),
             agent_samples: Box::new(agent_samples),
             agent_findings: watch::channel(Arc::default()).1,
+            agent_notes: Box::new(Vec::new),
             reload: None,
             peer: RwLock::default(),
             days: RwLock::default(),
@@ -99,6 +101,12 @@ impl ServeState {
     #[must_use]
     pub fn with_findings(self, agent_findings: watch::Receiver<Arc<Vec<Finding>>>) -> Self {
         Self { agent_findings, ..self }
+    }
+
+    /// Shows what else is wrong with the agent, each a sentence; called at each look, and must not block.
+    #[must_use]
+    pub fn with_notes(self, agent_notes: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self { agent_notes: Box::new(agent_notes), ..self }
     }
 
     /// Who reloads when asked to by `POST /-/reload`; nobody, unless it is enabled.

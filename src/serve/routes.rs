@@ -334,7 +334,8 @@ fn page(state: &ServeState, shown: &Shown, now: Moment) -> Answer {
 
 fn status_document(state: &ServeState, shown: &Shown, now: Moment) -> StatusDocument {
     let views = shown.snapshots().map(|snapshot| (snapshot.at(now), snapshot.complete));
-    StatusDocument::new(views, now, clock::wall()).with_agent_findings(&state.agent_findings.borrow(), now)
+    let document = StatusDocument::new(views, now, clock::wall());
+    document.with_agent_findings(&state.agent_findings.borrow(), now).with_agent_notes((state.agent_notes)())
 }
 
 fn as_json(document: &impl serde::Serialize) -> Answer {

@@ -39,6 +39,9 @@ pub struct StatusDocument {
     /// What fires in the agent itself, whatever becomes of pairs; the dead-man's switch is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agent_findings: Vec<FindingDocument>,
+    /// What else is wrong with the agent, each a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_notes: Vec<String>,
 }
 
 /// Everything known of one pair, as a document of its own.
@@ -432,4 +435,7 @@ pub struct FindingDocument {
     pub remedy: String,
     /// The reason that stands for it.
     pub reason: Option<Reason>,
+    /// The rule of another finding that fires and explains this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained_by: Option<String>,
 }

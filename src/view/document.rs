@@ -31,6 +31,7 @@ impl StatusDocument {
             level: pairs.iter().map(|pair| pair.level).max().unwrap_or(Level::Unknown),
             pairs,
             agent_findings: Vec::new(),
+            agent_notes: Vec::new(),
         }
     }
 
@@ -41,6 +42,12 @@ impl StatusDocument {
         let fires = |finding: &&Finding| finding.severity != Severity::None && finding.state != FindingState::Pending;
         let told = findings.iter().filter(fires);
         Self { agent_findings: told.map(|finding| finding_document(finding, now)).collect(), ..self }
+    }
+
+    /// The same with what else is wrong with the agent.
+    #[must_use]
+    pub fn with_agent_notes(self, agent_notes: Vec<String>) -> Self {
+        Self { agent_notes, ..self }
     }
 }
 
@@ -264,6 +271,7 @@ fn finding_document(finding: &Finding, now: Moment) -> FindingDocument {
         description: finding.description.clone(),
         remedy: finding.remedy.to_owned(),
         reason: finding.reason,
+        explained_by: finding.explained_by.map(str::to_owned),
     }
 }
 

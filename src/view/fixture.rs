@@ -334,6 +334,7 @@ fn finding(rule: &'static str, severity: Severity, channel: Option<Channel>, sta
         description: String::new(),
         remedy: "",
         reason: None,
+        explained_by: None,
     }
 }
 

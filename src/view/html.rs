@@ -51,7 +51,7 @@ pub fn render(status: &StatusDocument, days: &BTreeMap<Name, PairDay>, metrics_p
             ("time", Html::text(&status.time)),
             ("evidence", Html::text(&oldest_evidence(status))),
             ("contents", contents(&worst_first)),
-            ("agent", agent(&status.agent_findings)),
+            ("agent", agent(status)),
             ("pairs", Html::joined(&pairs)),
             ("version", Html::text(&status.agent_version)),
             ("metrics", Html::text(metrics_path)),
@@ -137,12 +137,14 @@ fn channels(pair: &PairDocument) -> Html {
 }
 
 /// What is wrong with whoever tells all this.
-fn agent(told: &[FindingDocument]) -> Html {
-    if told.is_empty() {
+fn agent(status: &StatusDocument) -> Html {
+    if status.agent_findings.is_empty() && status.agent_notes.is_empty() {
         return Html::default();
     }
-    let inside = [("findings", findings(told))];
-    Html::fill("<section>\n<h2>The agent itself</h2>\n{{findings}}</section>\n", &inside)
+    let note = |note: &String| Html::fill("<p>{{note}}</p>\n", &[("note", Html::text(note))]);
+    let notes: Vec<_> = status.agent_notes.iter().map(note).collect();
+    let inside = [("notes", Html::joined(&notes)), ("findings", findings(&status.agent_findings))];
+    Html::fill("<section>\n<h2>The agent itself</h2>\n{{notes}}{{findings}}</section>\n", &inside)
 }
 
 /// What to do comes right after what is wrong.
@@ -172,8 +174,14 @@ fn finding(finding: &FindingDocument) -> Html {
             ("state", Html::text(state)),
             ("for", Html::text(&seconds(Some(finding.for_seconds)))),
             ("since", Html::text(&finding.since)),
+            ("explained", Html::text(&explained(finding))),
         ],
     )
+}
+
+/// Two alerts of one cause are one piece of news.
+fn explained(finding: &FindingDocument) -> String {
+    finding.explained_by.as_ref().map_or_else(String::new, |rule| format!(", explained by {rule}"))
 }
 
 fn nodes(pair: &PairDocument, nodes: &[PostgresNodeDocument]) -> Html {
@@ -314,6 +322,18 @@ mod tests {
         assert!(!page.contains("{{"), "{page}");
         assert!(page.contains("orders &lt;eu&gt; &amp; &quot;more&quot;") && !page.contains("<eu>"), "{page}");
         assert!(page.contains("is a firewall &lt;between&gt;?"));
+    }
+
+    #[test]
+    fn a_finding_that_another_explains_says_so_and_notes_of_the_agent_are_shown() {
+        let mut view = fixture::warned();
+        view.findings[0].explained_by = Some("StandbyPostgresSplitBrain");
+        let status = StatusDocument::new([(&view, true)], fixture::now(), fixture::wall());
+        assert!(!render(&status, "/metrics").contains("The agent itself"));
+        let page = render(&status.with_agent_notes(vec!["The disk is <full>.".to_owned()]), "/metrics");
+        assert!(page.contains("), explained by StandbyPostgresSplitBrain</p>"), "{page}");
+        assert_eq!(page.matches("explained by").count(), 1, "{page}");
+        assert!(page.contains("The agent itself") && page.contains("The disk is &lt;full&gt;."), "{page}");
     }
 
     #[test]

@@ -18,7 +18,22 @@ pub fn render(status: &StatusDocument) -> String {
         out.push('\n');
         render_pair(&mut out, pair);
     }
+    render_agent(&mut out, status);
     out
+}
+
+/// What is wrong with whoever tells all this.
+fn render_agent(out: &mut String, status: &StatusDocument) {
+    if status.agent_findings.is_empty() && status.agent_notes.is_empty() {
+        return;
+    }
+    out.push_str("\nthe agent itself\n");
+    for note in &status.agent_notes {
+        let _ = writeln!(out, "  {note}");
+    }
+    for finding in &status.agent_findings {
+        render_finding(out, finding);
+    }
 }
 
 fn level_word(level: crate::level::Level) -> String {
@@ -107,9 +122,10 @@ fn render_finding(out: &mut String, finding: &FindingDocument) {
         FindingState::Firing => "firing",
         FindingState::Kept => "kept firing",
     };
+    let explained = finding.explained_by.as_ref().map_or_else(String::new, |rule| format!(", explained by {rule}"));
     let _ = writeln!(
         out,
-        "  {} ({}, {state} since {}): {}",
+        "  {} ({}, {state} since {}{explained}): {}",
         finding.rule, finding.severity, finding.since, finding.description
     );
     for line in steps(&finding.remedy).lines() {
@@ -159,6 +175,17 @@ mod tests {
         let (ok, warned, unknown) = (fixture::ok(), fixture::warned(), fixture::unknown());
         let views = [(&ok, true), (&warned, true), (&unknown, false)];
         insta::assert_snapshot!(render(&StatusDocument::new(views, fixture::now(), fixture::wall())));
+    }
+
+    #[test]
+    fn a_finding_that_another_explains_and_what_is_wrong_with_the_agent_are_told() {
+        let mut view = fixture::warned();
+        view.findings[0].explained_by = Some("StandbyPostgresSplitBrain");
+        let status = StatusDocument::new([(&view, true)], fixture::now(), fixture::wall());
+        assert!(!render(&status).contains("the agent itself"));
+        let table = render(&status.with_agent_notes(vec!["The disk is full.".to_owned()]));
+        assert!(table.contains(", explained by StandbyPostgresSplitBrain): "), "{table}");
+        assert!(table.ends_with("\nthe agent itself\n  The disk is full.\n"), "{table}");
     }
 
     #[test]

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cluster;
+mod doors;
 mod history;
 
 mod outages;
 mod reload;
+mod reload_pairs;
 mod rows;
 
 mod site;

@@ -1,5 +1,6 @@
 //! Row A5: state that is written while the process is killed, and a disk that takes nothing.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -102,4 +103,93 @@ async fn where_no_file_may_grow_the_agent_lives_and_says_so() -> Result<()> {
     assert_eq!(agent.get("/-/healthy").await?.status, 200);
     assert_eq!(agent.metrics().await?.value("standby_replication_up", &[("pair", "catalog")])?, Some(0.0));
     agent.server.kill().await
+}
+
+/// What a page for people says of the agent itself.
+async fn page_says(agent: &Agent, text: &str) -> Result<()> {
+    wait_until(text, SOON, async || Ok(agent.get("/").await?.text.contains(text).then_some(()))).await
+}
+
+async fn state_writes(agent: &Agent, outcome: &str) -> Result<f64> {
+    let metrics = agent.metrics().await?;
+    Ok(metrics.value("standby_agent_state_writes_total", &[("outcome", outcome)])?.unwrap_or_default())
+}
+
+/// As a service runs: by a user who may not write there.
+#[tokio::test]
+async fn in_a_read_only_directory_an_unprivileged_agent_lives_and_says_so() -> Result<()> {
+    let lab = Lab::bare()?;
+    let directory = lab.dir().join("agent/state");
+    std::fs::create_dir_all(&directory)?;
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o555))?;
+    let unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+    let root = rustix::process::geteuid().is_root();
+    let wrapper = unprivileged.map(str::to_owned).into_iter().filter(|_| root).collect();
+    let options =
+        AgentOptions { program: PROGRAM.into(), config: Some(PAIR.to_owned()), wrapper, ..AgentOptions::default() };
+    let agent = Agent::start(&lab, options).await?;
+    wait_until("a write has failed", SOON, async || Ok((state_writes(&agent, "failed").await? >= 1.0).then_some(())))
+        .await?;
+    page_says(&agent, "The state of pair catalog cannot be saved (Permission denied").await?;
+    let status = agent.json("/api/v1/status").await?;
+    assert!(status["agent_notes"][0].as_str().is_some_and(|note| note.contains("catalog")), "{status}");
+    assert!(agent.server.log().contains("state cannot be saved"), "{}", agent.server.log());
+    assert_eq!(agent.metrics().await?.value("standby_replication_up", &[("pair", "catalog")])?, Some(0.0));
+    assert_eq!(agent.get("/-/healthy").await?.status, 200);
+
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777))?;
+    wait_until("it is saved again", SOON, async || Ok((state_writes(&agent, "ok").await? >= 1.0).then_some(())))
+        .await?;
+    wait_until("the page tells no more", SOON, async || {
+        Ok((!agent.get("/").await?.text.contains("cannot be saved")).then_some(()))
+    })
+    .await?;
+    assert_eq!(agent.stop().await?.code(), Some(0));
+    Ok(())
+}
+
+/// Truncated, of a newer version, another pair's: set aside, and said on every face.
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_said_on_every_face() -> Result<()> {
+    let lab = Lab::bare()?;
+    let file = file(&lab.dir().join("agent/state"));
+    file.save(&saved(3), &present())?;
+    let whole = std::fs::read_to_string(file.path())?;
+    let cases = [
+        (whole[..whole.len() / 2].to_owned(), "EOF"),
+        (whole.replace("\"version\":1", "\"version\":2"), "version 2, wanted 1"),
+        (whole.replace("\"catalog\"", "\"orders\""), "it is pair orders"),
+    ];
+    for (text, cause) in cases {
+        std::fs::write(file.path(), &text)?;
+        let options =
+            AgentOptions { program: PROGRAM.into(), config: Some(PAIR.to_owned()), ..AgentOptions::default() };
+        let agent = Agent::start(&lab, options).await?;
+        page_says(&agent, "State was not used, pending alerts began anew").await?;
+        page_says(&agent, cause).await?;
+        assert_eq!(agent.metrics().await?.value("standby_agent_state_not_loaded_total", &[])?, Some(1.0), "{cause}");
+        assert!(agent.server.log().contains("state is not used"), "{}", agent.server.log());
+        assert_eq!(std::fs::read_to_string(file.path().with_added_extension("corrupt"))?, text);
+        wait_until("a new one is written", SOON, async || Ok(file.path().exists().then_some(()))).await?;
+        assert_eq!(agent.stop().await?.code(), Some(0));
+        std::fs::remove_file(lab.dir().join("agent.log"))?;
+    }
+    Ok(())
+}
+
+/// Moments of another boot count for nothing: what fired then is not told before it is seen, and no trouble is made of it.
+#[tokio::test]
+async fn a_file_of_another_boot_is_read_and_its_moments_are_not_believed() -> Result<()> {
+    let lab = Lab::bare()?;
+    let file = file(&lab.dir().join("agent/state"));
+    let other = standbywatch::clock::BootId("another boot".to_owned());
+    file.save(&saved(3), &Present { boot: Some(other), ..present() })?;
+    let options = AgentOptions { program: PROGRAM.into(), config: Some(PAIR.to_owned()), ..AgentOptions::default() };
+    let agent = Agent::start(&lab, options).await?;
+    let status = agent.json("/api/v1/status").await?;
+    let findings = status["pairs"][0]["findings"].as_array().cloned().unwrap_or_default();
+    assert!(findings.iter().all(|finding| finding["state"] == "pending"), "{findings:?}");
+    assert_eq!(agent.metrics().await?.value("standby_agent_state_not_loaded_total", &[])?, Some(0.0));
+    assert!(status["agent_notes"].is_null(), "{status}");
+    Ok(())
 }

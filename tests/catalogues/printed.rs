@@ -33,6 +33,15 @@ fn printed_alerts() {
     assert_printed("docs/alerts.md", &rules::document(&default_book()));
 }
 
+/// Routes and receivers are an example to write over; which alert explains which other comes from the code.
+#[test]
+fn printed_inhibitions() {
+    let path = "alerts/alertmanager.example.yml";
+    let example = std::fs::read_to_string(repository(path)).expect("the example");
+    let (head, _) = example.split_once("inhibit_rules:\n").expect("inhibitions come last");
+    assert_printed(path, &format!("{head}{}", rules::inhibitions()));
+}
+
 #[test]
 fn printed_rules() {
     assert_printed("alerts/standbywatch.rules.yml", &rules::print(&default_book(), PrometheusVersion::COMPLETE));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::catalogue::{RULES, Rule};
 use super::condition::About;
 use super::description::{Filling, render};
+use super::explains::explain;
 use crate::clock::{Moment, WallTime};
 use crate::config::{PairConfig, RuleSetting};
 use crate::history::rules::{AlertKey, Instant, RuleTimers, Timer};
@@ -72,6 +73,7 @@ impl RuleBook {
                 findings.push(booked.finding(&pair.name, &timer));
             }
         }
+        explain(&mut findings);
         (findings, next)
     }
 
@@ -164,6 +166,7 @@ impl BookedRule {
             },
             remedy: self.rule.remedy,
             reason: self.rule.reason,
+            explained_by: None,
         }
     }
 }
