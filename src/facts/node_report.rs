@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts};
+use super::{
+    ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, ObservedFacts, PostgresFacts, Reading, SearchFacts,
+};
 use crate::clock::{Moment, WallTime};
 use crate::names::Name;
 use crate::units::Lsn;
@@ -30,6 +32,8 @@ pub struct OwnReadings {
     pub config: Latest<ConfigFacts>,
     /// The newest canary that this agent sent.
     pub kvstore: Latest<KvstoreFacts>,
+    /// The newest comparison that this agent made.
+    pub observed: Latest<ObservedFacts>,
     /// Of its search engine.
     pub search: Latest<SearchFacts>,
     /// Of its machine.
@@ -98,6 +102,7 @@ impl NodeReport {
         put(PULSE, carry(&own.pulse, now));
         put(CONFIG, carry(&own.config, now));
         put(KVSTORE, carry(&own.kvstore, now));
+        put(OBSERVED, carry(&own.observed, now));
         put(SEARCH, carry(&own.search, now));
         put(HOST, carry(&own.host, now));
         Self {
@@ -117,6 +122,7 @@ const POSTGRES: &str = "postgres";
 const PULSE: &str = "pulse";
 const CONFIG: &str = "config";
 const KVSTORE: &str = "kvstore";
+const OBSERVED: &str = "observed";
 const SEARCH: &str = "search";
 const HOST: &str = "host";
 
@@ -180,6 +186,8 @@ pub struct PeerFacts {
     pub config: Arrival<ConfigFacts>,
     /// The newest canary that it sent.
     pub kvstore: Arrival<KvstoreFacts>,
+    /// The newest comparison that it made.
+    pub observed: Arrival<ObservedFacts>,
     /// Of its search engine.
     pub search: Arrival<SearchFacts>,
     /// Of its machine.
@@ -238,6 +246,7 @@ impl PeerFacts {
             pulse: arrive.one(body.readings.get(PULSE)),
             config: arrive.one(body.readings.get(CONFIG)),
             kvstore: arrive.one(body.readings.get(KVSTORE)),
+            observed: arrive.one(body.readings.get(OBSERVED)),
             search: arrive.one(body.readings.get(SEARCH)),
             host: arrive.one(body.readings.get(HOST)),
             version: version.clone(),

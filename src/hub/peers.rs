@@ -9,7 +9,9 @@ use super::readings::Readings;
 use crate::clock::{self, Moment, WallTime};
 use crate::config::{PairConfig, Seat};
 use crate::evidence::{MachineEvidence, PairEvidence, PeerEvidence};
-use crate::facts::{Arrival, Failure, HostFacts, KvstoreFacts, Latest, Observation, OwnReadings, PeerFacts, Reading};
+use crate::facts::{
+    Arrival, Failure, HostFacts, KvstoreFacts, Latest, Observation, ObservedFacts, OwnReadings, PeerFacts, Reading,
+};
 use crate::names::{Channel, FailureKind, Name};
 use crate::snapshot::OwnNode;
 use crate::units::Lsn;
@@ -45,6 +47,7 @@ pub struct Peers {
     all: BTreeMap<Name, Peer>,
     pulse: Latest<Lsn>,
     canary: Latest<KvstoreFacts>,
+    observed: Latest<ObservedFacts>,
     host: Latest<HostFacts>,
 }
 
@@ -67,6 +70,7 @@ struct Answer {
 enum What {
     Channel(Channel),
     Pulse,
+    Observed,
 }
 
 impl Peers {
@@ -74,7 +78,13 @@ impl Peers {
     pub fn new(pair: &PairConfig) -> Self {
         let others = pair.nodes.iter().filter(|node| !pair.probes(&node.name));
         let all = others.map(|node| (node.name.clone(), Peer::default())).collect();
-        Self { all, pulse: Latest::NeverAsked, canary: Latest::NeverAsked, host: Latest::NeverAsked }
+        Self {
+            all,
+            pulse: Latest::NeverAsked,
+            canary: Latest::NeverAsked,
+            observed: Latest::NeverAsked,
+            host: Latest::NeverAsked,
+        }
     }
 
     /// Takes in what this agent has read itself, where it is not kept by node.
@@ -82,6 +92,7 @@ impl Peers {
         match observation {
             Observation::Pulse(_, reading) => self.pulse = Latest::Have(Arc::new(reading.clone())),
             Observation::Kvstore(reading) => self.canary = Latest::Have(Arc::new(reading.clone())),
+            Observation::Observed(reading) => self.observed = Latest::Have(Arc::new(reading.clone())),
             _ => {}
         }
     }
@@ -99,6 +110,7 @@ impl Peers {
             pulse: self.pulse.clone(),
             config: readings.config.get(node).cloned().unwrap_or_default(),
             kvstore: self.canary.clone(),
+            observed: self.observed.clone(),
             search: readings.search.get(node).cloned().unwrap_or_default(),
             host: self.host.clone(),
         };
@@ -146,6 +158,11 @@ impl Peers {
                 Channel::Search => peer.news(what, node, at, facts.search.clone(), |r| Observation::Search(name, r)),
             });
         }
+        // One agent compares, as one sends the canaries.
+        if !acting && pair.kvstore.is_some() {
+            let observed = facts.observed;
+            news.extend(peer.news(What::Observed, node, (asked, answered), observed, Observation::Observed));
+        }
         if let Arrival::Here(_) = &facts.pulse {
             // Only ever of use to history, beside the readings around it.
             let name = node.clone();
@@ -162,6 +179,7 @@ impl Peers {
         }
         self.pulse = Latest::NeverAsked;
         self.canary = Latest::Dropped;
+        self.observed = Latest::Dropped;
         self.host = Latest::Dropped;
     }
 

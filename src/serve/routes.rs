@@ -16,6 +16,7 @@ use crate::level::Level;
 use crate::names::{Channel, FailoverVerdict};
 use crate::serve::answer::{self, Answer};
 use crate::serve::openness::{HOW_TO_OPEN, is_this_machine};
+use crate::serve::peer::PeerAccess;
 use crate::serve::{Caller, Pairs, ServeState};
 use crate::snapshot::Snapshot;
 use crate::view::api::{OnePairDocument, PairDocument, StatusDocument, VERSION};
@@ -116,23 +117,40 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
 
 /// What another node's agent asks for. Whoever does not show the token learns nothing, not even which pairs there are.
 fn node<B>(request: &Request<B>, caller: Caller, state: &ServeState) -> Answer {
-    let Some(access) = state.peer() else {
-        return answer::json_error(StatusCode::NOT_FOUND, "This agent is not one of a pair's.");
+    let access = match let_agent_in(request, caller, state) {
+        Ok(access) => access,
+        Err(refused) => return *refused,
     };
-    if !caller.encrypted && !caller.address.ip().to_canonical().is_loopback() {
-        return answer::json_error(StatusCode::FORBIDDEN, "Other agents are answered over TLS only.");
-    }
-    if !access.admits(request.headers()) {
-        return answer::json_error(StatusCode::UNAUTHORIZED, "The peer token is missing or wrong.");
-    }
     let (now, wall) = (clock::now(), clock::wall());
     let shown = Shown::new(&state.pairs());
-    let wanted = parameter(request.uri().query().unwrap_or_default(), "pair");
-    let snapshot = wanted.and_then(|name| shown.named(&name, now));
+    let snapshot = pair_asked_for(request).and_then(|name| shown.named(&name, now));
     match snapshot.and_then(|snapshot| Some((&snapshot.at(now).pair, snapshot.own()?))) {
         Some((pair, own)) => as_json(&NodeReport::new(pair, &own.node, access.run(), &own.readings, now, wall)),
         None => no_such_pair(),
     }
+}
+
+/// Whoever asks for what only agents are told must show the token, over TLS (plain only on loopback).
+pub(super) fn let_agent_in<B>(
+    request: &Request<B>,
+    caller: Caller,
+    state: &ServeState,
+) -> Result<Arc<PeerAccess>, Box<Answer>> {
+    let Some(access) = state.peer() else {
+        return Err(Box::new(answer::json_error(StatusCode::NOT_FOUND, "This agent is not one of a pair's.")));
+    };
+    if !caller.encrypted && !caller.address.ip().to_canonical().is_loopback() {
+        return Err(Box::new(answer::json_error(StatusCode::FORBIDDEN, "Other agents are answered over TLS only.")));
+    }
+    if !access.admits(request.headers()) {
+        return Err(Box::new(answer::json_error(StatusCode::UNAUTHORIZED, "The peer token is missing or wrong.")));
+    }
+    Ok(access)
+}
+
+/// The pair that another agent asks about.
+pub(super) fn pair_asked_for<B>(request: &Request<B>) -> Option<String> {
+    parameter(request.uri().query().unwrap_or_default(), "pair")
 }
 
 /// Whether this is for [`reload`].

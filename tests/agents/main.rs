@@ -4,6 +4,7 @@ mod clocks;
 mod door;
 mod faults;
 mod links;
+mod own_stores;
 mod restarts;
 mod site;
 mod topologies;

@@ -55,6 +55,7 @@ fn answer(now: f64, search: Arrival<SearchFacts>) -> Reading<PeerFacts> {
         pulse: Arrival::Absent,
         config: Arrival::Absent,
         kvstore: arrived("k", now, Ok(canary())),
+        observed: Arrival::Absent,
         search,
         host: Arrival::Absent,
     };
