@@ -21,8 +21,10 @@ use crate::judge::rules::RuleBook;
 use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
 use crate::names::{Name, Reason, WriteOutcome};
+use crate::probe::kvstore::exchange::OwnStore;
 use crate::push::{self, Push, PushCounters};
 use crate::serve::peer::PeerAccess;
+use crate::serve::peer_store::OwnStores;
 use crate::serve::{ReloadRequest, ServeState, WebSettings, serve};
 use crate::snapshot::{ChannelView, Sample, Snapshot};
 use agent_rules::AgentRules;
@@ -154,6 +156,7 @@ impl App {
         state.replace_days(days(&hubs));
         let state = Arc::new(state);
         state.let_in(access);
+        state.replace_stores(own_stores(&hubs));
         let (stop_serving, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         for listener in listeners {
@@ -225,6 +228,7 @@ impl App {
         // Shown together: who sees the new pairs sees that the reload succeeded.
         self.state.replace_pairs(receivers(&hubs));
         self.state.replace_days(days(&hubs));
+        self.state.replace_stores(own_stores(&hubs));
         self.agent.reloaded(true);
         if let Some(pushing) = self.pushing.take() {
             pushing.stop().await;
@@ -276,6 +280,12 @@ fn receivers(hubs: &[Hub]) -> Arc<[watch::Receiver<Arc<Snapshot>>]> {
 
 fn days(hubs: &[Hub]) -> BTreeMap<Name, SharedDay> {
     hubs.iter().map(|hub| (hub.pair().name.clone(), hub.day().clone())).collect()
+}
+
+/// What other agents may ask of this node's stores.
+fn own_stores(hubs: &[Hub]) -> OwnStores {
+    let of = |hub: &Hub| Some((hub.pair().name.clone(), Arc::new(OwnStore::of(hub.pair())?)));
+    hubs.iter().filter_map(of).collect()
 }
 
 /// `:PORT` listens on every address: on IPv6's, which takes IPv4 in as well, else on IPv4's.

@@ -272,6 +272,7 @@ impl Channel {
                 R::Flapping,
             ],
             Self::Kvstore => &[
+                R::SameServer,
                 R::NotSeenYet,
                 R::Blocked,
                 R::Rejected,

@@ -154,7 +154,7 @@ pub(super) fn channel(pair: &Section<'_>, nodes: &[NodeRead<'_>], environment: &
     let stores: Vec<_> = nodes.iter().filter_map(|node| Some((node, node.config.kvstore.as_ref()?))).collect();
     let lanes = section.child("lanes");
     let observe = section.child("observe");
-    let channel = KvstoreChannel {
+    let mut channel = KvstoreChannel {
         schedule: super::pair::schedule(&section)?,
         order: order(&section),
         sla: section.duration("sla")?,
@@ -166,6 +166,7 @@ pub(super) fn channel(pair: &Section<'_>, nodes: &[NodeRead<'_>], environment: &
             keys: observe.texts("key", value::text),
             sample: observe.count("sample").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
         },
+        own_only: nodes.iter().filter(|node| is_own_only(node)).map(|node| node.config.name.clone()).collect(),
     };
     if channel.lanes.slow <= channel.lanes.medium {
         lanes.problem("slow", "slow: not longer than the medium lane", "write for example 6 times the medium one");
@@ -178,6 +179,7 @@ pub(super) fn channel(pair: &Section<'_>, nodes: &[NodeRead<'_>], environment: &
         section.problem("canaries", "canaries: without them and without observe nothing is proven", cure);
     }
     check_ports(&section, &channel, &stores);
+    check_own_only(&section, &mut channel, &stores);
     let not_redis = stores.iter().find(|(_, store)| !matches!(store, KvstoreNode::Redis(_)));
     if let Some((node, _)) = not_redis.filter(|_| channel.observe.sample > 0) {
         let said =
@@ -208,6 +210,50 @@ fn order(section: &Section<'_>) -> WriteOrder {
         None if native => WriteOrder::PrimaryFirst,
         None => WriteOrder::StandbyFirst,
     }
+}
+
+/// Whether nobody but the node's own agent reaches its store.
+pub(super) fn is_own_only(node: &NodeRead<'_>) -> bool {
+    let Some(store) = &node.config.kvstore else { return false };
+    let said = node.section.child("kvstore").flag("local");
+    node.has_agent() && said.unwrap_or_else(|| store.is_on_loopback())
+}
+
+/// Where no agent reaches both stores, none can write to both: what it would reach under the other one's address may be its own.
+fn check_own_only(section: &Section<'_>, channel: &mut KvstoreChannel, stores: &[(&NodeRead<'_>, &KvstoreNode)]) {
+    for (node, _) in stores.iter().filter(|(node, _)| !node.has_agent()) {
+        let part = node.section.child("kvstore");
+        if part.flag("local") == Some(true) {
+            let said = format!("local: {} has no agent that could read its store", node.config.name);
+            part.problem("local", said, "add `agent:` to the node, or remove it");
+        }
+    }
+    let Some((node, store)) = stores.iter().find(|(node, _)| channel.own_only.contains(&node.config.name)) else {
+        return;
+    };
+    let alone = format!("only its own agent reaches the store of {} ({})", node.config.name, store.summary());
+    const OR_ELSE: &str =
+        "name an address that every node reaches, or write `local: false` at each store if this one does";
+    if is_port(store) {
+        let cure = format!("a port is looked at from the primary: {OR_ELSE}");
+        return node.section.problem("kvstore", format!("kvstore: {alone}"), cure);
+    }
+    if !channel.canaries || channel.write_via.is_some() || channel.order == WriteOrder::PrimaryFirst {
+        return;
+    }
+    if channel.observe.any() {
+        channel.canaries = false;
+        section.found.warning(format!(
+            "kvstore: {alone}, so no canaries are written and the proof is `observed`; with `write_via:` the application's write \
+             path it is `round_trip`, too"
+        ));
+        return;
+    }
+    let cure = format!(
+        "write `write_via:` the application's own write path, or compare what it wrote by `observe: {{ sample: 50 }}` or \
+         `observe: {{ key: NAME }}`; or else {OR_ELSE}"
+    );
+    node.section.problem("kvstore", format!("kvstore: {alone}, so no agent can write to both"), cure);
 }
 
 /// A port proves that it can be reached and nothing else, so nothing else can be asked of it.

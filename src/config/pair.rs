@@ -104,9 +104,10 @@ fn check_sides(section: &Section<'_>, nodes: &[NodeRead<'_>]) {
 fn check_addresses(nodes: &[NodeRead<'_>]) {
     for (index, node) in nodes.iter().enumerate() {
         for other in &nodes[..index] {
-            // With agents of their own, an address is looked at from the node that it stands at; but one of them writes to both stores.
+            // With agents of their own, an address is looked at from the node that it stands at. A store may be looked at from both.
             let agents = node.has_agent() || other.has_agent();
-            let matters = |(channel, _): &(Channel, String)| !agents || *channel == Channel::Kvstore;
+            let own_stores = kvstore::is_own_only(node) && kvstore::is_own_only(other);
+            let matters = |(channel, _): &(Channel, String)| !agents || *channel == Channel::Kvstore && !own_stores;
             for (channel, address) in addresses(&node.config).into_iter().filter(matters) {
                 if !addresses(&other.config).contains(&(channel, address.clone())) {
                     continue;

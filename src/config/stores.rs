@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::checked::{Schedule, SecretSource, duration_as_text};
-use crate::names::Proof;
+use crate::names::{Name, Proof};
 use crate::secret::Secret;
 
 /// A key-value store, or the gateway in front of both.
@@ -35,6 +35,17 @@ impl KvstoreNode {
         }
     }
 
+    /// Its address means another server on each machine. Where commands ask, they know.
+    pub fn is_on_loopback(&self) -> bool {
+        let host = match self {
+            Self::Redis(store) => store.address.rsplit_once(':').map(|(host, _)| host.to_owned()),
+            Self::Tcp(store) => store.address.rsplit_once(':').map(|(host, _)| host.to_owned()),
+            Self::Http(store) => url::Url::parse(&store.url).ok().and_then(|url| url.host_str().map(str::to_owned)),
+            Self::Exec(_) => None,
+        };
+        host.is_some_and(|host| names_loopback(&host))
+    }
+
     /// Where its secret comes from.
     pub const fn password(&self) -> Option<&SecretSource> {
         match self {
@@ -53,6 +64,13 @@ impl KvstoreNode {
             Self::Tcp(store) => format!("port {}", store.address),
         }
     }
+}
+
+/// Every address of 127.0.0.0/8 is this machine's own, in IPv6's clothes too, and so is what all call by that name.
+fn names_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    let local = |address: std::net::IpAddr| address.to_canonical().is_loopback() || address.is_unspecified();
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(local)
 }
 
 /// How to reach one Redis.
@@ -161,6 +179,8 @@ pub struct KvstoreChannel {
     /// The application's own write path, instead of a write to each store.
     pub write_via: Option<KvstoreNode>,
     pub observe: Observe,
+    /// Nodes whose store nobody reaches but their own agent; the others ask that one.
+    pub own_only: Vec<Name>,
 }
 
 impl KvstoreChannel {
@@ -175,6 +195,7 @@ impl KvstoreChannel {
             lanes: Lanes { medium: Duration::from_mins(10), slow: Duration::from_hours(1) },
             write_via: None,
             observe: Observe::default(),
+            own_only: Vec::new(),
         }
     }
 
@@ -224,4 +245,28 @@ pub enum WriteOrder {
     StandbyFirst,
     /// The primary's, which replicates by itself.
     PrimaryFirst,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_loopback;
+
+    #[test]
+    fn what_means_another_server_on_each_machine() {
+        for own in [
+            "127.0.0.1",
+            "127.8.9.1",
+            "localhost",
+            "LOCALHOST",
+            "kv.localhost",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+        ] {
+            assert!(names_loopback(own), "{own}");
+        }
+        for other in ["10.0.0.1", "127.0.0.1.example", "kv.example", "localhost.example", "[::2]", "128.0.0.1"] {
+            assert!(!names_loopback(other), "{other}");
+        }
+    }
 }

@@ -49,6 +49,9 @@ pub struct CycleFacts {
     pub at_risk: Option<AtRisk>,
     /// How long it took to connect to the standby's port; only where ports are all there is.
     pub connect: Option<Duration>,
+    /// Both stores are one server by two names: what it holds once looks as if both had it.
+    #[serde(default)]
+    pub same_server: bool,
     /// What must be remembered.
     pub tracker: CanaryTracker,
 }
@@ -152,6 +155,9 @@ pub struct ObservedFacts {
     pub sizes: Vec<(Name, u64)>,
     /// Keys that differed before and were looked at again: they still do.
     pub still_differing: u64,
+    /// Both stores are one server by two names: nothing was compared.
+    #[serde(default)]
+    pub same_server: bool,
     /// Configured keys that are on neither side.
     pub absent_keys: u64,
     /// Why a store could not be asked.

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Age, BeaconTime, ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, PostgresFacts, Reading, SearchFacts,
-    SearchMemory, TreeFacts, TreeSummary, summary_of,
+    Age, BeaconTime, ConfigFacts, Failure, HostFacts, KvstoreFacts, Latest, ObservedFacts, PostgresFacts, Reading,
+    SearchFacts, SearchMemory, TreeFacts, TreeSummary, summary_of,
 };
 use crate::clock::{Moment, WallTime};
 use crate::names::Name;
@@ -35,6 +35,8 @@ pub struct OwnReadings {
     pub tree: Latest<TreeFacts>,
     /// The newest canary that this agent sent.
     pub kvstore: Latest<KvstoreFacts>,
+    /// The newest comparison that this agent made.
+    pub observed: Latest<ObservedFacts>,
     /// Of its search engine.
     pub search: Latest<SearchFacts>,
     /// By index, how many documents its database says that there should be.
@@ -150,6 +152,7 @@ impl NodeReport {
         put(CONFIG, carry(&own.config, now));
         put(TREE, carry(&summary_of(&own.tree), now));
         put(KVSTORE, carry(&own.kvstore, now));
+        put(OBSERVED, carry(&own.observed, now));
         put(SEARCH, carry(&own.search, now));
         put(HOST, carry(&own.host, now));
         put(ROLE, carry(&own.role, now));
@@ -178,6 +181,7 @@ const PULSE: &str = "pulse";
 const CONFIG: &str = "config";
 const TREE: &str = "tree";
 const KVSTORE: &str = "kvstore";
+const OBSERVED: &str = "observed";
 const SEARCH: &str = "search";
 const HOST: &str = "host";
 const ROLE: &str = "role";
@@ -239,6 +243,8 @@ pub struct PeerFacts {
     pub tree: Arrival<TreeSummary>,
     /// The newest canary that it sent.
     pub kvstore: Arrival<KvstoreFacts>,
+    /// The newest comparison that it made.
+    pub observed: Arrival<ObservedFacts>,
     /// Of its search engine.
     pub search: Arrival<SearchFacts>,
     /// By index, how many documents its database says that there should be. An older agent tells none.
@@ -309,6 +315,7 @@ impl PeerFacts {
             config: arrive.one(body.readings.get(CONFIG)),
             tree: arrive.one(body.readings.get(TREE)),
             kvstore: arrive.one(body.readings.get(KVSTORE)),
+            observed: arrive.one(body.readings.get(OBSERVED)),
             search: arrive.one(body.readings.get(SEARCH)),
             host: arrive.one(body.readings.get(HOST)),
             role: arrive.one(body.readings.get(ROLE)),

@@ -28,7 +28,9 @@ pub struct Compared {
 impl ObservedHistory {
     /// Takes in one comparison. One that failed half-way counts for nothing.
     pub fn record(&mut self, reading: &Reading<ObservedFacts>) {
-        let Some(facts) = reading.facts().filter(|facts| facts.failures.is_empty()) else { return };
+        let Some(facts) = reading.facts().filter(|facts| facts.failures.is_empty() && !facts.same_server) else {
+            return;
+        };
         self.last.push_back(facts.clone());
         if self.last.len() > WINDOW {
             self.last.pop_front();

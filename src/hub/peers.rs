@@ -12,7 +12,7 @@ use crate::config::{PairConfig, Seat};
 use crate::evidence::{MachineEvidence, PairEvidence, PeerEvidence};
 use crate::facts::{
     Age, Arrival, Arrived, BeaconClocks, BeaconTime, CanaryTracker, Failure, HostFacts, KvstoreFacts, Latest,
-    NodeClock, Observation, OwnReadings, PeerFacts, Reading, SearchMemory,
+    NodeClock, Observation, ObservedFacts, OwnReadings, PeerFacts, Reading, SearchMemory,
 };
 use crate::history::search::SearchHistory;
 use crate::names::{Channel, FailureKind, Name, Reason};
@@ -52,6 +52,7 @@ pub struct Peers {
     all: BTreeMap<Name, Peer>,
     pulse: Latest<Lsn>,
     canary: Latest<KvstoreFacts>,
+    observed: Latest<ObservedFacts>,
     host: Latest<HostFacts>,
     /// By index, what the database here said last. Bounded by the configured indices.
     expected: BTreeMap<String, Latest<u64>>,
@@ -83,6 +84,7 @@ struct Answer {
 enum What {
     Channel(Channel),
     Pulse,
+    Observed,
 }
 
 impl Peers {
@@ -91,8 +93,9 @@ impl Peers {
         let others = pair.nodes.iter().filter(|node| !pair.probes(&node.name));
         let all = others.map(|node| (node.name.clone(), Peer::default())).collect();
         let boot = pair.seat.as_ref().and_then(|_| clock::boot_id().ok());
-        let (pulse, canary, host) = (Latest::NeverAsked, Latest::NeverAsked, Latest::NeverAsked);
-        Self { all, pulse, canary, host, expected: BTreeMap::new(), boot, role: Latest::NeverAsked }
+        let (pulse, canary, observed, host) =
+            (Latest::NeverAsked, Latest::NeverAsked, Latest::NeverAsked, Latest::NeverAsked);
+        Self { all, pulse, canary, observed, host, expected: BTreeMap::new(), boot, role: Latest::NeverAsked }
     }
 
     /// Takes in what this agent has read itself, where it is not kept by node.
@@ -103,6 +106,7 @@ impl Peers {
             Observation::SearchExpected(index, reading) => {
                 self.expected.insert(index.clone(), Latest::Have(Arc::new(reading.clone())));
             }
+            Observation::Observed(reading) => self.observed = Latest::Have(Arc::new(reading.clone())),
             _ => {}
         }
     }
@@ -131,6 +135,7 @@ impl Peers {
             config: readings.config.get(node).cloned().unwrap_or_default(),
             tree: readings.trees.get(node).cloned().unwrap_or_default(),
             kvstore: self.canary.clone(),
+            observed: self.observed.clone(),
             search: readings.search.get(node).cloned().unwrap_or_default(),
             search_expected: self.expected.clone(),
             search_memory: search.memory().clone(),
@@ -195,6 +200,11 @@ impl Peers {
             news.extend(peer.news_of_search(pair, facts.search_expected));
             news.push(News::Memory(facts.search_memory));
         }
+        // One agent compares, as one sends the canaries.
+        if !acting && pair.kvstore.is_some() {
+            let observed = facts.observed;
+            news.extend(peer.news(What::Observed, node, (asked, answered), observed, Observation::Observed));
+        }
         if let Arrival::Here(_) = &facts.pulse {
             // Only ever of use to history, beside the readings around it.
             let name = node.clone();
@@ -217,6 +227,7 @@ impl Peers {
         }
         self.pulse = Latest::NeverAsked;
         self.canary = Latest::Dropped;
+        self.observed = Latest::Dropped;
         self.host = Latest::Dropped;
         self.expected.clear();
         self.role = Latest::Dropped;

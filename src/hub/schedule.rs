@@ -155,11 +155,9 @@ pub fn start(
         let probe = KvstoreProbe::new(pair, channel).resuming(canaries.tracker);
         let probe = if canaries.fleeting { probe.fleeting() } else { probe };
         if channel.observe.any() {
-            let (mut observer, roles) = (KvstoreObserver::new(pair, channel), roles.clone());
-            tasks.spawn(beat(channel.schedule.interval, inbox.clone(), async move || {
-                let now = roles.borrow().clone();
-                Told::Observation(Observation::Observed(observer.run(&now).await))
-            }));
+            let observer = KvstoreObserver::new(pair, channel);
+            let (roles, acting) = (roles.clone(), acting.clone());
+            tasks.spawn(observed(observer, channel.schedule.interval, roles, acting, inbox.clone()));
         }
         let acting = acting.clone();
         tasks.spawn(kvstore(probe, channel.schedule.interval, roles.clone(), acting, inbox.clone()));
@@ -241,6 +239,27 @@ async fn kvstore(
         }
         let reading = probe.run(&now).await;
         if inbox.send(Told::Observation(Observation::Kvstore(reading))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Compares what the application wrote. One agent of those that watch a pair does: two would read twice as much.
+async fn observed(
+    mut observer: KvstoreObserver,
+    interval: Duration,
+    roles: watch::Receiver<Roles>,
+    acting: watch::Receiver<bool>,
+    inbox: mpsc::Sender<Told>,
+) {
+    let mut ticks = Ticks::new(interval);
+    loop {
+        ticks.next().await;
+        if !*acting.borrow() {
+            continue;
+        }
+        let now = roles.borrow().clone();
+        if inbox.send(Told::Observation(Observation::Observed(observer.run(&now).await))).await.is_err() {
             return;
         }
     }

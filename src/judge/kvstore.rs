@@ -128,6 +128,9 @@ impl Known<'_> {
             let detail = "the roles have changed; the next canary goes the other way";
             return Verdict::unproven(Reason::NotSeenYet, detail, Some(asked));
         }
+        if facts.more.same_server {
+            return Verdict::unproven(Reason::SameServer, observed::ONE_SERVER, Some(asked));
+        }
         // An `ok` canary proves the way until it is stale. One after it that proves nothing, and against nothing, leaves that.
         let proven = last_ok.filter(|ok| self.now.since(*ok) < self.channel.schedule.stale_after);
         let nothing_against = match facts.outcome {

@@ -114,7 +114,11 @@ pub(super) fn only_post() -> Answer {
 
 /// No request here has a body; the connection is closed instead of reading it.
 pub(super) fn body_refused() -> Answer {
-    let mut answer = text(StatusCode::PAYLOAD_TOO_LARGE, "No request here takes a body.");
+    closing(text(StatusCode::PAYLOAD_TOO_LARGE, "No request here takes a body."))
+}
+
+/// The connection ends with this answer, whatever of the request was not read.
+pub(super) fn closing(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }

@@ -1,10 +1,11 @@
 //! HTTP: which path answers what (`routes`), who may ask (`openness`), how answers look (`answer`), and the limits here.
 //!
-//! A request only renders published snapshots: it touches no server and waits for nothing. (One waits: `POST /-/reload`.)
+//! A request only renders published snapshots: it touches no server and waits for nothing. (Two wait: `POST /-/reload`, and `POST /api/v1/node/store` for the store.)
 
 mod answer;
 mod openness;
 pub mod peer;
+pub mod peer_store;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use self::peer::PeerAccess;
+use self::peer_store::OwnStores;
 use crate::history::day::SharedDay;
 use crate::names::Name;
 use crate::snapshot::{Finding, Sample, Snapshot};
@@ -75,6 +77,7 @@ pub struct ServeState {
     agent_notes: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     reload: Option<mpsc::Sender<ReloadRequest>>,
     peer: RwLock<Option<Arc<PeerAccess>>>,
+    stores: RwLock<OwnStores>,
     days: RwLock<BTreeMap<Name, SharedDay>>,
 }
 
@@ -93,6 +96,7 @@ impl ServeState {
             agent_notes: Box::new(Vec::new),
             reload: None,
             peer: RwLock::default(),
+            stores: RwLock::default(),
             days: RwLock::default(),
         }
     }
@@ -127,6 +131,15 @@ impl ServeState {
 
     fn peer(&self) -> Option<Arc<PeerAccess>> {
         self.peer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The stores that other nodes' agents may ask for from now on.
+    pub fn replace_stores(&self, stores: OwnStores) {
+        *self.stores.write().unwrap_or_else(PoisonError::into_inner) = stores;
+    }
+
+    fn own_store(&self, pair: &str) -> Option<Arc<crate::probe::kvstore::exchange::OwnStore>> {
+        self.stores.read().unwrap_or_else(PoisonError::into_inner).get(&Name::new(pair)).cloned()
     }
 
     /// Where the last day of each pair is read from.
@@ -235,6 +248,7 @@ async fn exchange<S>(
         let response = match routes::asks_to_reload(&request) {
             _ if over_limit => answer::too_many_connections(),
             true => routes::reload(&request, caller.address, state).await,
+            false if peer_store::asks_for_store(&request) => peer_store::store(request, caller, state).await,
             false => routes::respond(&request, caller, state),
         };
         Ok::<_, Infallible>(response)

@@ -129,19 +129,13 @@ fn node<B>(
     state: &ServeState,
     tell: fn(&PeerAccess, &Name, &OwnNode) -> Answer,
 ) -> Answer {
-    let Some(access) = state.peer() else {
-        return answer::json_error(StatusCode::NOT_FOUND, "This agent is not one of a pair's.");
+    let access = match let_agent_in(request, caller, state) {
+        Ok(access) => access,
+        Err(refused) => return *refused,
     };
-    if !caller.encrypted && !caller.address.ip().to_canonical().is_loopback() {
-        return answer::json_error(StatusCode::FORBIDDEN, "Other agents are answered over TLS only.");
-    }
-    if !access.admits(request.headers()) {
-        return answer::json_error(StatusCode::UNAUTHORIZED, "The peer token is missing or wrong.");
-    }
     let now = clock::now();
     let shown = Shown::new(&state.pairs());
-    let wanted = parameter(request.uri().query().unwrap_or_default(), "pair");
-    let snapshot = wanted.and_then(|name| shown.named(&name, now));
+    let snapshot = pair_asked_for(request).and_then(|name| shown.named(&name, now));
     match snapshot.and_then(|snapshot| Some((&snapshot.at(now).pair, snapshot.own()?))) {
         Some((pair, own)) => tell(&access, pair, own),
         None => no_such_pair(),
@@ -158,6 +152,29 @@ fn tree(access: &PeerAccess, pair: &Name, own: &OwnNode) -> Answer {
         Some((head, manifest)) => answer::manifest(&head, manifest),
         None => answer::json_error(StatusCode::SERVICE_UNAVAILABLE, "The tree has not been read, or cannot be."),
     }
+}
+
+/// Whoever asks for what only agents are told must show the token, over TLS (plain only on loopback).
+pub(super) fn let_agent_in<B>(
+    request: &Request<B>,
+    caller: Caller,
+    state: &ServeState,
+) -> Result<Arc<PeerAccess>, Box<Answer>> {
+    let Some(access) = state.peer() else {
+        return Err(Box::new(answer::json_error(StatusCode::NOT_FOUND, "This agent is not one of a pair's.")));
+    };
+    if !caller.encrypted && !caller.address.ip().to_canonical().is_loopback() {
+        return Err(Box::new(answer::json_error(StatusCode::FORBIDDEN, "Other agents are answered over TLS only.")));
+    }
+    if !access.admits(request.headers()) {
+        return Err(Box::new(answer::json_error(StatusCode::UNAUTHORIZED, "The peer token is missing or wrong.")));
+    }
+    Ok(access)
+}
+
+/// The pair that another agent asks about.
+pub(super) fn pair_asked_for<B>(request: &Request<B>) -> Option<String> {
+    parameter(request.uri().query().unwrap_or_default(), "pair")
 }
 
 /// Whether this is for [`reload`].

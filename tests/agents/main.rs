@@ -9,6 +9,7 @@ mod door;
 mod failover;
 mod faults;
 mod links;
+mod own_stores;
 mod restarts;
 mod row;
 mod search;

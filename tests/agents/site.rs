@@ -204,7 +204,8 @@ fn configuration(
         );
         if let Some(stores) = stores {
             let address = if standby { stores.standby_address() } else { stores.primary_address() };
-            let _ = writeln!(text, "        kvstore: {{ redis: {{ address: {address} }} }}");
+            // Both nodes are this machine: either one's agent reaches either one's store by its loopback address.
+            let _ = writeln!(text, "        kvstore: {{ redis: {{ address: {address} }}, local: false }}");
         }
         if let Some(sync) = sync {
             let root = if standby { sync.destination() } else { sync.source() };

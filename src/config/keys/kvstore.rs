@@ -13,6 +13,13 @@ pub(super) const NODE: SectionKeys = SectionKeys {
         Key::new("http", Kind::Section, "A store that is asked over HTTP: etcd's gateway, Consul, a vendor's API."),
         Key::new("exec", Kind::Section, "Commands that write and read a key, for any other store."),
         Key::new("tcp", Kind::Section, "Only the port of a store whose protocol is closed. Proves no replication."),
+        Key::new(
+            "local",
+            Kind::Flag,
+            "Nobody but this node's own agent reaches the store; the other agents ask that one. `false` where a loopback address \
+             leads to this very store on every node, for example through a tunnel.",
+        )
+        .described_default("true where the node has an `agent` and the store's address is loopback"),
     ],
 };
 

@@ -58,6 +58,7 @@ fn answer(now: f64, search: Arrival<SearchFacts>) -> Reading<PeerFacts> {
         config: Arrival::Absent,
         tree: Arrival::Absent,
         kvstore: arrived("k", now, Ok(canary())),
+        observed: Arrival::Absent,
         search,
         search_expected: BTreeMap::new(),
         search_memory: SearchMemory::default(),

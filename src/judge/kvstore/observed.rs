@@ -12,6 +12,10 @@ use crate::names::{Name, Reason};
 /// The moment that a comparison counts from, or why there is none and in words.
 pub(super) type Since = Result<Moment, (Reason, String)>;
 
+/// What is told where two names lead to one server.
+pub(super) const ONE_SERVER: &str = "both nodes' stores are one and the same server (it tells the same run_id), so nothing is proven: \
+     give each node the address of its own store";
+
 /// A comparison takes its time, since it may read only so much in a second.
 pub(super) fn stale_after(channel: &KvstoreChannel) -> Duration {
     channel.schedule.stale_after + Duration::from_secs(30)
@@ -34,6 +38,9 @@ pub(super) fn evidence(
     };
     if let Some((_, failure)) = facts.failures.first() {
         return (ObservedEvidence::default(), Err((failure.kind.into(), failure.message.clone())));
+    }
+    if facts.same_server {
+        return (ObservedEvidence::default(), Err((Reason::SameServer, ONE_SERVER.to_owned())));
     }
     // a default is right: with the primary unknown, no missing key is known to be the primary's.
     let on = |node: Option<&Name>| node.map_or(0, |node| history.observed.missing_on(node));

@@ -3,6 +3,7 @@
 
 mod bounded;
 mod canary;
+pub mod exchange;
 mod exec;
 mod http;
 mod indeterminate;
@@ -46,6 +47,8 @@ pub struct KvstoreProbe {
     /// One look only: nothing is kept, and what was written is taken away.
     fleeting: bool,
     indeterminate: Indeterminate,
+    /// The two stores were found to be one server, and have not been found to be two since.
+    one_server: bool,
 }
 
 /// One cycle's deadlines. A part of the time is kept for reading, so that the other side is looked at whatever happens to the
@@ -74,16 +77,12 @@ struct Attempt {
 impl KvstoreProbe {
     /// A probe of the pair's stores. Connects when it is first run.
     pub fn new(pair: &PairConfig, channel: &KvstoreChannel) -> Self {
-        let stores = pair.nodes.iter().filter_map(|node| {
-            let store = Store::new(&node.name, node.kvstore.as_ref()?);
-            Some((node.name.clone(), store))
-        });
         let configured: Vec<&KvstoreNode> = pair.nodes.iter().filter_map(|node| node.kvstore.as_ref()).collect();
         let writer = Writer::this_process();
         Self {
             pair: pair.name.clone(),
             proof: channel.proofs(&configured).first().copied().unwrap_or(Proof::Path),
-            stores: stores.collect(),
+            stores: Store::all(pair),
             gateway: channel.write_via.as_ref().map(|gateway| Store::new(&Name::new("the gateway"), gateway)),
             tracker: CanaryTracker { agent: writer.agent().to_owned(), ..CanaryTracker::default() },
             writer,
@@ -91,6 +90,7 @@ impl KvstoreProbe {
             bad_since: BTreeMap::new(),
             fleeting: false,
             indeterminate: Indeterminate::default(),
+            one_server: false,
             channel: channel.clone(),
         }
     }
@@ -121,7 +121,7 @@ impl KvstoreProbe {
         let facts = if self.proof == Proof::Reachability {
             self.ports(direction.unwrap_or([1, 0]), deadlines).await
         } else {
-            match direction.filter(|_| self.channel.canaries) {
+            match direction.filter(|direction| self.channel.canaries && self.may_write(*direction)) {
                 Some(direction) => self.cycle(direction, deadlines).await,
                 None => self.look(direction.unwrap_or([1, 0]), deadlines).await,
             }
@@ -148,6 +148,16 @@ impl KvstoreProbe {
         }
     }
 
+    /// Whether the way of the writes begins here. One that begins at a store which only its own agent reaches begins there.
+    fn may_write(&self, [standby, primary]: [usize; 2]) -> bool {
+        let takes = |place: usize| self.stores.get(place).is_some_and(|(_, store)| store.takes_writes());
+        match self.way() {
+            Way::Gateway => true,
+            Way::Primary => takes(primary),
+            Way::Both => takes(standby) && takes(primary),
+        }
+    }
+
     fn key(&self, lane: Lane) -> String {
         self.writer.key(&self.channel.prefix, self.pair.as_str(), lane)
     }
@@ -162,6 +172,11 @@ impl KvstoreProbe {
             // Both stores take writes; what lies in one of them is an old canary of ours that came late. No proof, no alarm.
             facts.outcome = Outcome::Unknown;
             facts.round_trip = None;
+        }
+        if facts.outcome == Outcome::Ok && self.is_one_server(direction, deadlines.all).await? {
+            facts.outcome = Outcome::Unknown;
+            facts.round_trip = None;
+            facts.more.same_server = true;
         }
         if facts.outcome == Outcome::Ok {
             self.indeterminate.passed();
@@ -243,6 +258,15 @@ impl KvstoreProbe {
             more,
         };
         Ok(Attempt { overtaken: overtaken && ack == Ack::Yes, facts })
+    }
+
+    /// Whether both stores are one server by two names: then a canary that was written once is found twice.
+    async fn is_one_server(&mut self, direction: [usize; 2], deadline: Instant) -> Result<bool, Failure> {
+        let [(_, one), (_, other)] = pick(&mut self.stores, direction)?;
+        if let Some(same) = store::are_one(one, other, deadline).await {
+            self.one_server = same;
+        }
+        Ok(self.one_server)
     }
 
     /// Takes away what was written, where it would not expire soon by itself or the store knows how.

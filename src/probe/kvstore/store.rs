@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::canary::Mark;
+use super::exchange::PeerStore;
 use super::exec::ExecStore;
 use super::http::HttpStore;
 use super::redis::RedisStore;
 use super::tcp::TcpStore;
-use crate::config::KvstoreNode;
+use crate::config::{KvstoreNode, NodeConfig, PairConfig};
 use crate::facts::Failure;
 use crate::names::Name;
 
@@ -20,6 +21,15 @@ pub(super) enum Store {
     Http(HttpStore),
     Exec(ExecStore),
     Tcp(TcpStore),
+    /// Read by its own node's agent.
+    Peer(PeerStore),
+}
+
+/// Whether two stores are one server; `None` where that cannot be told.
+pub(super) async fn are_one(one: &mut Store, other: &mut Store, deadline: Instant) -> Option<bool> {
+    let (one, other) = tokio::join!(one.identity(deadline), other.identity(deadline));
+    // A server makes up another run id at each start, so that no two have the same.
+    Some(one.ok()??.run_id == other.ok()??.run_id)
 }
 
 /// A write that was not acknowledged.
@@ -50,6 +60,24 @@ pub(super) struct Identity {
 }
 
 impl Store {
+    /// The stores of a pair that this process looks at, each by the way that leads there.
+    pub(super) fn all(pair: &PairConfig) -> Vec<(Name, Self)> {
+        let own_only = |name: &Name| pair.kvstore.as_ref().is_some_and(|channel| channel.own_only.contains(name));
+        let here = |name: &Name| pair.seat.as_ref().is_some_and(|seat| seat.node == *name);
+        let store = |node: &NodeConfig| {
+            let (name, settings) = (node.name.clone(), node.kvstore.as_ref()?);
+            let by_its_agent = own_only(&name) && !here(&name);
+            let store = if by_its_agent { Self::Peer(PeerStore::new(pair, &name)) } else { Self::new(&name, settings) };
+            Some((name, store))
+        };
+        pair.nodes.iter().filter_map(store).collect()
+    }
+
+    /// Whether this process may write to it.
+    pub(super) const fn takes_writes(&self) -> bool {
+        !matches!(self, Self::Peer(_))
+    }
+
     pub(super) fn new(name: &Name, node: &KvstoreNode) -> Self {
         match node {
             KvstoreNode::Redis(settings) => Self::Redis(RedisStore::new(name.clone(), settings.clone())),
@@ -64,7 +92,7 @@ impl Store {
         match self {
             Self::Redis(store) => store.connect(deadline).await,
             Self::Tcp(store) => store.connect(deadline).await,
-            Self::Http(_) | Self::Exec(_) => Ok(()),
+            Self::Http(_) | Self::Exec(_) | Self::Peer(_) => Ok(()),
         }
     }
 
@@ -80,6 +108,7 @@ impl Store {
             Self::Http(store) => store.put(deadline, key, value, ttl).await,
             Self::Exec(store) => store.put(deadline, key, value, ttl).await,
             Self::Tcp(store) => Err(WriteFailure::not_sent(store.cannot())),
+            Self::Peer(store) => Err(store.no_write()),
         }
     }
 
@@ -90,10 +119,14 @@ impl Store {
             Self::Http(store) => store.get(deadline, key).await,
             Self::Exec(store) => store.get(deadline, key).await,
             Self::Tcp(store) => Err(store.cannot()),
+            Self::Peer(store) => Err(store.no_write().failure),
         }
     }
 
     pub(super) async fn mark(&mut self, deadline: Instant, key: &str) -> Result<Option<Mark>, Failure> {
+        if let Self::Peer(store) = self {
+            return store.mark(deadline, key).await;
+        }
         self.get(deadline, key).await.map(|value| value.as_deref().and_then(Mark::read))
     }
 
@@ -103,7 +136,8 @@ impl Store {
             Self::Redis(store) => store.delete(deadline, key).await,
             Self::Http(store) => store.delete(deadline, key).await,
             Self::Exec(store) => store.delete(deadline, key).await,
-            Self::Tcp(_) => Ok(()),
+            // What lies there expires, or is taken away by the gateway.
+            Self::Tcp(_) | Self::Peer(_) => Ok(()),
         }
     }
 
@@ -111,6 +145,7 @@ impl Store {
     pub(super) async fn identity(&mut self, deadline: Instant) -> Result<Option<Identity>, Failure> {
         match self {
             Self::Redis(store) => store.identity(deadline).await.map(Some),
+            Self::Peer(store) => store.identity(deadline).await,
             Self::Http(_) | Self::Exec(_) | Self::Tcp(_) => Ok(None),
         }
     }

@@ -35,6 +35,7 @@ struct Inner {
     values: HashMap<String, String>,
     held: Vec<(String, String)>,
     sets: usize,
+    run_id: String,
 }
 
 struct FakeStore {
@@ -47,7 +48,8 @@ impl FakeStore {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let inner = Inner { mood: Mood::Fine, values: HashMap::new(), held: Vec::new(), sets: 0 };
+        let inner =
+            Inner { mood: Mood::Fine, values: HashMap::new(), held: Vec::new(), sets: 0, run_id: address.clone() };
         let inner = Arc::new(Mutex::new(inner));
         let mut server = JoinSet::new();
         let state = inner.clone();
@@ -141,7 +143,8 @@ fn answer_to(command: &[String], inner: &mut Inner) -> Option<String> {
             None => "$-1\r\n".to_owned(),
         }),
         (_, ["INFO"]) => {
-            let told = "run_id:r1\r\nuptime_in_seconds:900\r\nmaxmemory_policy:noeviction\r\nevicted_keys:0\r\n";
+            let told = "uptime_in_seconds:900\r\nmaxmemory_policy:noeviction\r\nevicted_keys:0\r\n";
+            let told = format!("run_id:{}\r\n{told}", inner.run_id);
             Some(format!("${}\r\n{told}\r\n", told.len()))
         }
         (_, ["PING"]) => Some("+PONG\r\n".to_owned()),
@@ -414,4 +417,16 @@ async fn a_store_that_was_restarted_between_two_cycles_costs_no_canary() {
     drop(old);
     store.moved_to(settings).await;
     assert_eq!(lab.cycle().await.outcome, Outcome::Ok);
+}
+
+#[tokio::test]
+async fn one_server_behind_two_names_proves_nothing() {
+    let mut lab = Lab::start().await;
+    // Both hold what is written to them, and each looks like the other: as where both addresses lead to one server.
+    lab.beta.lock().run_id = lab.alpha.lock().run_id.clone();
+    let facts = lab.cycle().await;
+    assert_eq!((facts.outcome, facts.round_trip, facts.more.same_server), (Outcome::Unknown, None, true));
+    lab.beta.lock().run_id = "its own".to_owned();
+    let facts = lab.cycle().await;
+    assert_eq!((facts.outcome, facts.more.same_server), (Outcome::Ok, false));
 }

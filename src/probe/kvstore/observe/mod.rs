@@ -8,9 +8,13 @@ mod typed;
 
 use std::time::Duration;
 
-use self::pace::Pace;
-use self::typed::{Side, together};
-use super::store::Store;
+use tokio::time::Instant;
+
+pub(super) use self::pace::Pace;
+pub use self::typed::Seen;
+pub(super) use self::typed::Side;
+use self::typed::together;
+use super::store::{Store, are_one};
 use crate::clock;
 use crate::config::{KvstoreChannel, PairConfig};
 use crate::evidence::Roles;
@@ -46,6 +50,8 @@ pub struct KvstoreObserver {
     stores: Vec<(Name, Store)>,
     pace: Pace,
     drifted: Vec<Key>,
+    /// The two stores were found to be one server, and have not been found to be two since.
+    one_server: bool,
 }
 
 /// A key that differed, and what was seen of it so far.
@@ -67,11 +73,13 @@ enum Fate {
 impl KvstoreObserver {
     /// An observer of the pair's stores, with connections of its own.
     pub fn new(pair: &PairConfig, channel: &KvstoreChannel) -> Self {
-        let stores = pair.nodes.iter().filter_map(|node| {
-            let store = Store::new(&node.name, node.kvstore.as_ref()?);
-            Some((node.name.clone(), store))
-        });
-        Self { stores: stores.collect(), pace: Pace::default(), drifted: Vec::new(), channel: channel.clone() }
+        Self {
+            stores: Store::all(pair),
+            pace: Pace::default(),
+            drifted: Vec::new(),
+            one_server: false,
+            channel: channel.clone(),
+        }
     }
 
     /// One comparison. Takes as long as its reads do at the allowed pace; each exchange with a store has the channel's timeout.
@@ -94,6 +102,14 @@ impl KvstoreObserver {
             return facts;
         };
         let names = [one.clone(), other.clone()];
+        // Whatever is compared with itself is equal.
+        let deadline = Instant::now() + self.channel.schedule.timeout;
+        if let Some(same) = are_one(one_store, other_store, deadline).await {
+            self.one_server = same;
+        }
+        if self.one_server {
+            return ObservedFacts { same_server: true, ..facts };
+        }
         let mut sides =
             Both { stores: [one_store, other_store], pace: &mut self.pace, timeout: self.channel.schedule.timeout };
         let told = sides.all(&self.channel, &self.drifted, &names, &mut facts).await;

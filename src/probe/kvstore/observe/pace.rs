@@ -9,14 +9,14 @@ const PER_SECOND: f64 = 180.0;
 
 /// Spends reads.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub struct Pace {
     /// When the reads so far are paid for.
     paid: Option<Instant>,
 }
 
 impl Pace {
     /// Waits until the reads before are paid for, and owes `reads` more.
-    pub(super) async fn spend(&mut self, reads: usize) {
+    pub async fn spend(&mut self, reads: usize) {
         sleep_until(self.from(Instant::now(), reads)).await;
     }
 

@@ -20,6 +20,9 @@ const LARGEST: u64 = 64 << 10;
 /// The same for the elements of a collection.
 const MOST_ELEMENTS: u64 = 1024;
 
+/// No single question to another agent costs more reads.
+const MOST_OWED: usize = 256;
+
 /// A type that is compared: its name, how its length is asked, how its value.
 struct Type {
     name: &'static str,
@@ -108,6 +111,13 @@ impl Side<'_> {
         count: usize,
         own: &[u8],
     ) -> Result<(Option<u64>, Vec<Key>), Failure> {
+        if let Store::Peer(store) = self.store {
+            self.pace.spend(0).await;
+            let (size, mut keys, reads) = store.sample(Instant::now() + self.timeout, count).await?;
+            keys.retain(|key| !key.starts_with(own));
+            self.owe(reads).await;
+            return Ok((size, keys));
+        }
         let asked = std::iter::once(cmd("DBSIZE")).chain((0..count).map(|_| cmd("RANDOMKEY")));
         let (mut size, mut keys) = (None, Vec::new());
         for answer in self.ask(asked.collect()).await? {
@@ -122,6 +132,11 @@ impl Side<'_> {
 
     /// Whether the key goes away by itself.
     pub(in crate::probe::kvstore) async fn expires(&mut self, key: &[u8]) -> Result<bool, Failure> {
+        if let Store::Peer(store) = self.store {
+            let (expires, reads) = store.expires(Instant::now() + self.timeout, key).await?;
+            self.owe(reads).await;
+            return Ok(expires);
+        }
         if !matches!(self.store, Store::Redis(_)) {
             return Ok(false);
         }
@@ -134,6 +149,13 @@ impl Side<'_> {
     pub(in crate::probe::kvstore) async fn seen(&mut self, keys: &[Key]) -> Result<Vec<Seen>, Failure> {
         let mut seen = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
+            if let Store::Peer(store) = self.store {
+                self.pace.spend(0).await;
+                let (told, reads) = store.seen(Instant::now() + self.timeout, batch).await?;
+                seen.extend(told);
+                self.owe(reads).await;
+                continue;
+            }
             if matches!(self.store, Store::Redis(_)) {
                 let sizes = self.measured(batch).await?;
                 seen.extend(self.valued(batch, sizes).await?);
@@ -144,6 +166,13 @@ impl Side<'_> {
             }
         }
         Ok(seen)
+    }
+
+    /// What another agent says that it has read for this one. Told by somebody else, so bounded.
+    async fn owe(&mut self, reads: usize) {
+        let reads = reads.min(MOST_OWED);
+        self.reads += reads;
+        self.pace.spend(reads).await;
     }
 
     /// A key of a store without types.

@@ -89,10 +89,12 @@ impl Watched {
             ("alpha", self.postgres.primary_address(), self.stores.primary_address(), self.sync.source())
         };
         let replica = if standby { ", replica: { slot: beta }" } else { "" };
+        // Both nodes are this machine: either one's agent reaches either one's store by its loopback address.
+        let shared = if meet.is_some() { ", local: false" } else { "" };
         let _ = writeln!(
             text,
             "      {node}:\n        postgres: {{ host: {}, port: {}, user: {}, password_file: {}{replica} }}\n        \
-             kvstore: {{ redis: {{ address: \"{store}\" }} }}\n        \
+             kvstore: {{ redis: {{ address: \"{store}\" }}{shared} }}\n        \
              config: {{ root: {}, timestamp_file: {} }}",
             postgres.ip(),
             postgres.port(),
