@@ -277,6 +277,27 @@ struct Body {
 }
 
 impl PeerFacts {
+    /// An answer that tells nothing of anything.
+    #[cfg(test)]
+    pub fn of_nothing() -> Self {
+        Self {
+            version: "1.0.0".to_owned(),
+            wall: WallTime(0.0),
+            clock: None,
+            postgres: Arrival::Absent,
+            pulse: Arrival::Absent,
+            config: Arrival::Absent,
+            tree: Arrival::Absent,
+            kvstore: Arrival::Absent,
+            observed: Arrival::Absent,
+            search: Arrival::Absent,
+            search_expected: BTreeMap::new(),
+            search_memory: SearchMemory::default(),
+            role: Arrival::Absent,
+            host: Arrival::Absent,
+        }
+    }
+
     /// Reads an answer about `node` of `pair` whose request left at `asked` and which came at `answered`.
     ///
     /// # Errors

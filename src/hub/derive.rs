@@ -15,7 +15,7 @@ use crate::judge;
 use crate::judge::readiness::{Beside, Situation};
 use crate::judge::rules::RuleBook;
 use crate::metrics;
-use crate::names::{Name, Reason};
+use crate::names::Reason;
 use crate::snapshot::View;
 
 /// All that a view is derived from, but for the timers, which evaluation advances.

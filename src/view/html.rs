@@ -329,8 +329,9 @@ mod tests {
         let mut view = fixture::warned();
         view.findings[0].explained_by = Some("StandbyPostgresSplitBrain");
         let status = StatusDocument::new([(&view, true)], fixture::now(), fixture::wall());
-        assert!(!render(&status, "/metrics").contains("The agent itself"));
-        let page = render(&status.with_agent_notes(vec!["The disk is <full>.".to_owned()]), "/metrics");
+        assert!(!render(&status, &BTreeMap::new(), "/metrics").contains("The agent itself"));
+        let page =
+            render(&status.with_agent_notes(vec!["The disk is <full>.".to_owned()]), &BTreeMap::new(), "/metrics");
         assert!(page.contains("), explained by StandbyPostgresSplitBrain</p>"), "{page}");
         assert_eq!(page.matches("explained by").count(), 1, "{page}");
         assert!(page.contains("The agent itself") && page.contains("The disk is &lt;full&gt;."), "{page}");

@@ -1,7 +1,6 @@
 //! Alpha's agent hears of beta's tree.
 
 use super::*;
-use crate::clock::WallTime;
 use crate::config::{Environment, Sitting, parse};
 use crate::facts::manifest::{Builder, EntryKind, Print};
 
@@ -62,20 +61,7 @@ fn told(id: &str, asked: f64, content: u8) -> Arrival<TreeSummary> {
 }
 
 fn answer(now: f64, tree: Arrival<TreeSummary>) -> Reading<PeerFacts> {
-    let facts = PeerFacts {
-        version: "1.0.0".to_owned(),
-        wall: WallTime(0.0),
-        clock: None,
-        postgres: Arrival::Absent,
-        pulse: Arrival::Absent,
-        config: Arrival::Absent,
-        tree,
-        kvstore: Arrival::Absent,
-        search: Arrival::Absent,
-        search_expected: std::collections::BTreeMap::new(),
-        search_memory: crate::facts::SearchMemory::default(),
-        host: Arrival::Absent,
-    };
+    let facts = PeerFacts { tree, ..PeerFacts::of_nothing() };
     reading(now, Ok(facts))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{Environment, Sitting, parse};
-use crate::facts::{Arrival, Arrived, Failure, PeerFacts, Reading, SearchMemory};
+use crate::facts::{Arrival, Arrived, Failure, PeerFacts, Reading};
 use crate::names::FailureKind;
 
 const CONFIG: &str = "pairs:
@@ -42,19 +42,8 @@ impl Words {
     fn beta_tells(&mut self, seconds: u64, id: &str, word: Result<&str, &str>) {
         let result = word.map(Name::new).map_err(|why| Failure::new(FailureKind::Protocol, why));
         let reading = Reading { asked: at(seconds), answered: at(seconds), result };
-        let facts = PeerFacts {
-            version: "1".to_owned(),
-            wall: crate::clock::WallTime(0.0),
-            postgres: Arrival::Absent,
-            pulse: Arrival::Absent,
-            config: Arrival::Absent,
-            kvstore: Arrival::Absent,
-            search: Arrival::NotYet,
-            search_expected: std::collections::BTreeMap::new(),
-            search_memory: SearchMemory::default(),
-            role: Arrival::Here(Arrived { id: id.to_owned(), reading }),
-            host: Arrival::Absent,
-        };
+        let role = Arrival::Here(Arrived { id: id.to_owned(), reading });
+        let facts = PeerFacts { search: Arrival::NotYet, role, ..PeerFacts::of_nothing() };
         self.answer(seconds, Ok(facts));
     }
 
