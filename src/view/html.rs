@@ -104,6 +104,7 @@ fn pair_section(index: usize, pair: &PairDocument, day: Option<&PairDay>, status
             ("day", plots::day(day)),
             ("findings", findings(&pair.findings)),
             ("failover", failover::failover(pair.pair.as_str(), pair.failover.as_ref())),
+            ("changes", plots::changes(day)),
             ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
             ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),

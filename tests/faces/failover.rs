@@ -25,6 +25,13 @@ async fn everywhere(agent: &Agent, strict: u16, code: i32, text: &str) -> Result
     let said = standbywatch(&["failover", "catalog", "--url", &agent.url("")?], &[]).await?;
     assert_eq!(said.code, Some(code));
     assert!(said.out.contains(text), "{text} is not in\n{}", said.out);
+    let said = standbywatch(&["status", "--url", &agent.url("")?], &[]).await?.out;
+    let line = said.lines().find(|line| line.trim_start().starts_with("promote beta now?"));
+    assert!(line.is_some_and(|line| line.contains(text)), "{text} is not in\n{said}");
+    let page = agent.get("/").await?.text;
+    for told in ["Promote now?", text, "<svg role=\"img\" aria-label=\"postgres, the last 1 h"] {
+        assert!(page.contains(told), "{told} is not on the page:\n{page}");
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::facts::{StandbyFacts, Walsender};
 use crate::history::catch_up::Course;
 use crate::history::lsn_ring::Passed;
 use crate::history::postgres::{Held, NodeMemory};
-use crate::names::Name;
+use crate::names::{Name, ReplayState};
 use crate::units::Bytes;
 
 use super::nodes::Primary;
@@ -68,11 +68,18 @@ pub(super) fn measure(
     let course = view.history.catch_ups.get(&evidence.node).and_then(|catch_up| catch_up.course(view.now, undelayed));
     evidence.catch_up_seconds = match course {
         _ if undelayed.0 == 0 => Some(0.0),
+        // The course of the last minutes says nothing of a replay that stands still now.
+        _ if evidence.replay_state.is_some_and(stands_still) => Some(f64::INFINITY),
         Some(Course::Shrinks(rate)) => Some(undelayed.as_f64() / rate),
         // Small lags come and go with each write; only a large one that does not shrink is never caught up.
         Some(Course::Stays) => (undelayed > view.channel.lag_large).then_some(f64::INFINITY),
         None => None,
     };
+}
+
+/// It does not go on by itself.
+const fn stands_still(replay: ReplayState) -> bool {
+    matches!(replay, ReplayState::Paused | ReplayState::BlockedBySettings | ReplayState::Stuck)
 }
 
 /// An upper bound of the lag in seconds, while the agent has not known this primary for long (it was restarted): the last transaction

@@ -1,4 +1,4 @@
-//! The last day on the page: a plot of each channel, and what changed.
+//! The last day on the page: a plot of each channel; what changed.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,6 @@ use super::level;
 use super::markup::{Html, table};
 use crate::level::Level;
 use crate::names::Channel;
-use crate::units::short_duration;
 use crate::view::history::TransitionDocument;
 use crate::view::plots::{PairDay, Plot};
 use crate::view::wording::{UNKNOWN, bytes, seconds, words};
@@ -20,14 +19,13 @@ const HEIGHT: f64 = 28.0;
 pub(super) fn day(day: Option<&PairDay>) -> Html {
     let Some(day) = day.filter(|day| !day.plots.is_empty()) else { return Html::default() };
     let plots: Vec<_> = day.plots.iter().map(plot).collect();
-    let inside = [("plots", Html::joined(&plots)), ("changes", changes(&day.changes))];
-    Html::fill("<h3>How it was</h3>\n<div class=\"plots\">\n{{plots}}</div>\n{{changes}}", &inside)
+    Html::fill("<h3>How it was</h3>\n<div class=\"plots\">\n{{plots}}</div>\n", &[("plots", Html::joined(&plots))])
 }
 
 fn plot(plot: &Plot) -> Html {
     let number = number(plot);
     let worst = plot.steps.iter().filter_map(|slot| slot.level).max().unwrap_or(Level::Unknown);
-    let span = short_duration(plot.span);
+    let span = format!("{} h", plot.span.as_secs() / 3600);
     let label = format!("{}, the last {span}: at worst {worst}; {number}", plot.channel);
     Html::fill(
         PLOT,
@@ -108,7 +106,8 @@ fn height(number: f64, top: f64) -> f64 {
     if top > 0.0 { HEIGHT * (number / top).clamp(0.0, 1.0) } else { 0.0 }
 }
 
-fn changes(changes: &[TransitionDocument]) -> Html {
+/// The last changes of a level, those before a restart too.
+pub(super) fn changes(day: Option<&PairDay>) -> Html {
     let row = |change: &TransitionDocument| {
         let was = change.was.map_or_else(|| Html::text("the agent's start"), level);
         let reason = change.reason.map_or_else(String::new, |reason| words(reason.as_str()));
@@ -120,7 +119,7 @@ fn changes(changes: &[TransitionDocument]) -> Html {
             Html::text(&reason),
         ]
     };
-    let rows: Vec<_> = changes.iter().map(row).collect();
+    let rows: Vec<_> = day.iter().flat_map(|day| &day.changes).map(row).collect();
     table("Last changes", &["when", "channel", "from", "to", "reason"], &rows)
 }
 
@@ -145,7 +144,7 @@ mod tests {
         for wanted in [
             "<rect class=\"ok\" x=\"0\" y=\"33\" width=\"4\"",
             "<rect class=\"unknown\" x=\"4\" y=\"33\" width=\"8\"",
-            "aria-label=\"postgres, the last 1h 0m: at worst unknown; lag up to 2 KiB\"",
+            "aria-label=\"postgres, the last 1 h: at worst unknown; lag up to 2 KiB\"",
         ] {
             assert!(page.contains(wanted), "{wanted} in\n{page}");
         }

@@ -15,6 +15,7 @@ fn a_replay_that_stands_still_is_running_with_lag() {
         let evidence = watch.tick(Ok(primary(n * 100, vec![row])), Ok(beta));
         assert_eq!(told(&evidence), (true, Some(Reason::ReplayPaused)));
         assert_eq!(evidence.lag, Some(Bytes(n * 100 - 500)));
+        assert_eq!(evidence.standbys[0].catch_up_seconds, Some(f64::INFINITY), "not by itself");
         assert_eq!(evidence.standbys[0].bottleneck, Some(Stage::Replay));
         let seconds = evidence.lag_seconds.unwrap();
         assert!((seconds - (n as f64 - 5.0)).abs() < 1.1, "{seconds} at {n}");
