@@ -110,7 +110,9 @@ fn agents_that_do_not_understand_each_other_say_which_is_to_be_updated() {
 #[test]
 fn the_agent_of_another_node_is_not_believed() {
     let told = read(&sent(&own()).replace("\"node\":\"beta\"", "\"node\":\"alpha\"")).unwrap_err();
-    assert!(told.contains("it is the agent of alpha, not of beta"), "{told}");
+    assert!(told.contains("it is the agent of alpha of pair catalog, not of beta of pair catalog"), "{told}");
+    let told = read(&sent(&own()).replace("\"pair\":\"catalog\"", "\"pair\":\"orders\"")).unwrap_err();
+    assert!(told.contains("it is the agent of beta of pair orders, not of beta of pair catalog"), "{told}");
 }
 
 #[test]
@@ -206,12 +208,6 @@ fn ages_that_are_none_spoil_the_reading() {
         let told = read(&text).map(|facts| matches!(facts.postgres, Arrival::NotUnderstood(_)));
         assert!(!matches!(told, Ok(false)), "{age}");
     }
-}
-
-#[test]
-fn an_age_from_before_this_machine_booted_is_no_reading() {
-    let facts = read(&sent(&own()).replace("\"asked_ago\":2.0", "\"asked_ago\":1000.0")).unwrap();
-    assert!(matches!(facts.postgres, Arrival::Dropped), "{:?}", facts.postgres);
 }
 
 #[test]

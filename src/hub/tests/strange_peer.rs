@@ -54,13 +54,22 @@ impl Listening {
 
     /// One round: the own servers are as they were recorded, and the other agent gives this answer.
     fn hears(&mut self, seconds: f64, answer: &Value) {
+        let result = read(answer, self.other, seconds).map_err(|text| Failure::new(FailureKind::Protocol, text));
+        self.round(seconds, result);
+    }
+
+    /// One round in which the other agent does not answer.
+    fn hears_nothing(&mut self, seconds: f64) {
+        self.round(seconds, Err(Failure::new(FailureKind::Timeout, "no answer")));
+    }
+
+    fn round(&mut self, seconds: f64, result: Result<PeerFacts, Failure>) {
         let mut all = Vec::new();
         for (name, observe) in readings(recorded(self.own), self.own, seconds) {
             if !(name == "kvstore" && self.own == "beta") {
                 all.push(Told::Observation(observe));
             }
         }
-        let result = read(answer, self.other, seconds).map_err(|text| Failure::new(FailureKind::Protocol, text));
         let reading = Reading { asked: at(seconds - 0.01), answered: at(seconds), result };
         all.push(Told::Peer(Name::new(self.other), reading));
         self.timeline.advance(seconds, all);
@@ -305,4 +314,36 @@ fn a_lesser_machine_is_told_by_both_agents() {
         }
         assert_eq!(differs(&listening, 199.0), None, "{own}: what is not known is no parity");
     }
+}
+
+/// The primary's agent is stopped for a minute and goes on: what it then tells first is a minute old.
+#[test]
+fn an_agent_that_goes_on_after_a_minute_takes_nothing_from_what_the_other_proves() {
+    let mut listening = Listening::new("beta");
+    let answer = recorded("alpha");
+    for second in 0..5 {
+        listening.hears(f64::from(second), &fresh(answer.clone(), f64::from(second)));
+    }
+    assert_eq!(listening.level(4.0, Channel::Postgres), Level::Ok);
+    for second in 5..65 {
+        listening.hears_nothing(f64::from(second));
+    }
+    assert_eq!(listening.level(64.0, Channel::Postgres), Level::Warning, "its own half of the proof");
+    // One answer from before, then that its readings are dropped, then new ones.
+    let mut old = fresh(answer.clone(), 5.0);
+    for reading in ["postgres", "search", "config"] {
+        let facts = &mut old["readings"][reading]["facts"];
+        (facts["asked_ago"], facts["answered_ago"]) = (json!(60.02), json!(60.01));
+    }
+    let mut dropped = old.clone();
+    dropped["readings"]["postgres"] = json!("dropped");
+    for (second, answer) in [(65.0, &old), (66.0, &dropped), (67.0, &dropped)] {
+        listening.hears(second, answer);
+        let view = listening.view(second);
+        assert_eq!(listening.level(second, Channel::Postgres), Level::Warning, "{:?}", view.channel(Channel::Postgres));
+    }
+    for second in 68..72 {
+        listening.hears(f64::from(second), &fresh(answer.clone(), f64::from(second)));
+    }
+    assert_eq!(listening.level(71.0, Channel::Postgres), Level::Ok);
 }

@@ -13,6 +13,7 @@
 //! | `course.rs` | the first section: one pair, beside the exporters |
 //! | `report.rs` | its tables |
 //! | `many.rs` | a hundred pairs in one observer |
+//! | `two_agents.rs` | an agent on each node |
 //! | `table.rs` | a table, and figures in it |
 
 mod backends;
@@ -25,6 +26,7 @@ mod report;
 mod scraper;
 mod stage;
 mod table;
+mod two_agents;
 mod usage;
 
 use anyhow::Result;
@@ -37,6 +39,7 @@ use anyhow::Result;
 pub async fn run() -> Result<String> {
     let stage = stage::Stage::open().await?;
     let mut text = course::section(&stage).await?;
+    text.push_str(&two_agents::section(&stage).await?);
     text.push_str(&many::section(&stage).await?);
     Ok(text)
 }
