@@ -5,6 +5,7 @@ mod door;
 mod faults;
 mod links;
 mod restarts;
+mod roles;
 mod search;
 mod site;
 mod topologies;
