@@ -35,7 +35,7 @@ use crate::judge::rules::RuleBook;
 use crate::metrics::SnapshotCost;
 use crate::names::Name;
 use crate::snapshot::Snapshot;
-use crate::state_file::{Present, Saved, StateFile};
+use crate::state_file::{Saved, StateFile};
 
 use derive::{Derived, GRACE, Known, LONGEST_SHOWN};
 use histories::Histories;
@@ -91,7 +91,7 @@ impl Hub {
         let file = StateFile::new(&common.state_directory, &pair.name);
         let saved = match (before, &common.keeping) {
             (Some(before), _) => before,
-            (None, Some(keeping)) => load(file.clone(), keeping.boot.clone()).await,
+            (None, Some(keeping)) => saving::load(file.clone(), keeping.boot.clone()).await,
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());
@@ -147,19 +147,6 @@ impl Hub {
             let _ = saving.await;
         }
         saved
-    }
-}
-
-async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
-    let loaded =
-        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
-    match loaded.await {
-        Ok(Ok(saved)) => saved.unwrap_or_default(),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "state is not used; pending alerts begin anew");
-            Saved::default()
-        }
-        Err(_) => Saved::default(),
     }
 }
 
