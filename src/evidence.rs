@@ -130,7 +130,7 @@ pub struct Roles {
 impl Roles {
     /// Why no node is known to be the primary, to be put behind a sentence that says so.
     pub fn because(&self) -> String {
-        self.unknown_because.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+        self.unknown_because.as_ref().map_or_else(String::new, |why| format!(": {why}"))
     }
 }
 

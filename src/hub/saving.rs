@@ -1,4 +1,4 @@
-//! Writes a pair's state file from time to time, beside the hub: a slow or full disk delays no verdict.
+//! Reads a pair's state file at the start and writes it from time to time, beside the hub: a slow or full disk delays no verdict.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,6 +87,20 @@ pub async fn load(file: StateFile, keeping: &Keeping) -> Saved {
         Ok(Err(error)) => {
             tracing::error!(%error, "state is not used; pending alerts begin anew");
             keeping.writes.note_unused(error.to_string());
+            Saved::default()
+        }
+        Err(_) => Saved::default(),
+    }
+}
+
+/// What the file remembers; nothing if it cannot be used, which is logged.
+pub async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
+    let loaded =
+        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
+    match loaded.await {
+        Ok(Ok(saved)) => saved.unwrap_or_default(),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "state is not used; pending alerts begin anew");
             Saved::default()
         }
         Err(_) => Saved::default(),

@@ -52,7 +52,7 @@ pub fn evidence(
     };
     let drift = primary.as_ref().and_then(|primary| {
         let own = nodes.iter().find(|node| node.node == *primary)?;
-        expected::drift(channel, own, rebuild.state)
+        expected::drift(channel, own, rebuild.state, history)
     });
     let verdict = match &primary {
         None => {

@@ -11,6 +11,7 @@ mod faults;
 mod links;
 mod own_stores;
 mod restarts;
+mod roles;
 mod row;
 mod search;
 mod site;

@@ -46,11 +46,8 @@ impl SearchHistory {
     pub(super) fn remember(&mut self, node: &SearchNodeEvidence) {
         for index in &node.indices {
             let Some(documents) = index.documents.filter(|documents| *documents > 0) else { continue };
-            let Some(counted) = self.last_count(&node.node, &index.name) else { continue };
-            // a default is right: of indices that are not known none is the same.
-            let uuids = self.written.get(&node.node).map(|written| written.uuids(&index.name)).unwrap_or_default();
-            let seen = Age::new(counted.asked);
-            let now = IndexMemory { node: node.node.clone(), uuids, documents, seen, since: seen };
+            let Some(now) = self.as_memory(&node.node, &index.name, documents) else { continue };
+            let seen = now.seen;
             let now = match self.memory.indices.get(&index.name) {
                 None => now,
                 Some(before) if !replaces(self.drift_percent, &now, before) => continue,
@@ -59,6 +56,20 @@ impl SearchHistory {
             };
             self.memory.indices.insert(index.name.clone(), now);
         }
+    }
+
+    /// The index on `node` holds that many now, and that is what will be remembered of it: it grew, or lost some, as it may.
+    pub fn goes_on(&self, node: &Name, index: &str, documents: u64) -> bool {
+        let (before, now) = (self.remembered(index), self.as_memory(node, index, documents));
+        before.zip(now).is_some_and(|(before, now)| replaces(self.drift_percent, &now, before))
+    }
+
+    /// A count as it would be remembered.
+    fn as_memory(&self, node: &Name, index: &str, documents: u64) -> Option<IndexMemory<Age>> {
+        let seen = Age::new(self.last_count(node, index)?.asked);
+        // a default is right: of indices that are not known none is the same.
+        let uuids = self.written.get(node).map(|written| written.uuids(index)).unwrap_or_default();
+        Some(IndexMemory { node: node.clone(), uuids, documents, seen, since: seen })
     }
 
     /// A rebuild went that fast, as it was seen just now.

@@ -68,13 +68,23 @@ pub(super) fn add_to(own: &mut SearchNodeEvidence, all: &AllExpected) {
     }
 }
 
-/// Whether the primary's documents differ from what is expected. A rebuild explains it: then nothing is said here.
-pub(super) fn drift(channel: &SearchChannel, own: &SearchNodeEvidence, state: RebuildState) -> Option<bool> {
+/// Whether the primary's documents differ from what is expected. A rebuild explains it: then nothing is said here. What is merely
+/// remembered follows an index that is used as usual, and says nothing of a count that it is about to follow.
+pub(super) fn drift(
+    channel: &SearchChannel,
+    own: &SearchNodeEvidence,
+    state: RebuildState,
+    history: &SearchHistory,
+) -> Option<bool> {
     if matches!(state, RebuildState::Rebuilding | RebuildState::Stalled) {
         return None;
     }
-    let differs = |documents: u64, expected: u64| !channel.is_near(documents, expected);
-    let known = own.indices.iter().map(|index| Some(differs(index.documents?, index.expected?)));
+    let known = own.indices.iter().map(|index| {
+        let (documents, expected) = (index.documents?, index.expected?);
+        let follows =
+            index.expected_by == Some(ExpectedBy::Remembered) && history.goes_on(&own.node, &index.name, documents);
+        Some(!follows && !channel.is_near(documents, expected))
+    });
     let whole: Option<Vec<bool>> = known.clone().collect();
     match whole {
         _ if known.clone().any(|differs| differs == Some(true)) => Some(true),

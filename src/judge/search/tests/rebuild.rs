@@ -17,7 +17,7 @@ fn holds(uuid: &str, counted: Option<(u64, u64)>, indexed: u64) -> SearchFacts {
 }
 
 impl Timeline {
-    fn holds(
+    pub(super) fn holds(
         &mut self,
         seconds: u64,
         node: &str,

@@ -105,3 +105,23 @@ fn while_the_roles_are_not_known_nothing_is_counted_where_a_rebuild_was_under_wa
     timeline.roles.primary = None;
     assert_eq!(timeline.derive(101).rebuild.uncounted, Some(name("alpha")));
 }
+
+/// It would be told until the next reading, each time that an index was filled between two counts.
+#[test]
+fn an_index_that_is_used_as_usual_does_not_drift_from_what_is_remembered_of_it() {
+    let mut timeline = Timeline::new();
+    let mut holds = |seconds, documents| timeline.holds(seconds, "alpha", "a", Some((documents, documents)), documents);
+    holds(100, 100);
+    for (seconds, documents, drift, expected) in [
+        (105, 100, Some(false), 100),
+        (110, 300, Some(false), 100),
+        (115, 300, Some(false), 300),
+        (120, 200, Some(false), 300),
+        (125, 90, Some(true), 200),
+        (130, 90, Some(true), 200),
+    ] {
+        let evidence = holds(seconds, documents);
+        assert_eq!((evidence.drift, evidence.nodes[0].indices[0].expected), (drift, Some(expected)), "{seconds}");
+        assert_eq!(evidence.verdict.reason.is_some(), drift == Some(true), "{seconds}: {:?}", evidence.verdict);
+    }
+}
