@@ -110,3 +110,18 @@ fn an_older_reason_stands_before_drift_and_roles_decide_which_is_the_copy() {
     timeline.roles.contradicted = true;
     assert_eq!(timeline.at(1181).0.drift.drifted_files, None);
 }
+
+#[test]
+fn trees_that_were_read_by_other_patterns_are_not_compared() {
+    let mut timeline = Timeline::new();
+    let (one, two) = (tree(&[("a", file(1)), ("a.pid", file(1))], None), tree(&[("a", file(1))], None));
+    for seconds in (1000..=1180).step_by(30) {
+        timeline.sees(seconds, "alpha", &one);
+        timeline.looks(seconds, "beta", Ok(TreeFacts { manifest: two.clone(), patterns: 2, place: None }));
+        timeline.wrapper(seconds, "beta", good(5));
+    }
+    let evidence = timeline.at(1180).0;
+    assert_eq!((evidence.drift.drifted_files, evidence.drift.compared), (None, false));
+    assert_eq!(evidence.verdict.reason, None, "no alarm for what was left out on one side only");
+    assert!(evidence.drift.not_compared.expect("a cause").contains("`include` and `exclude`"));
+}
