@@ -89,4 +89,27 @@ mod tests {
         }
         std::fs::remove_file(&place).unwrap();
     }
+
+    #[tokio::test]
+    async fn no_zombie_after_a_thousand_runs() {
+        let usual = Duration::from_secs(20);
+        for run in 0..1000 {
+            // Every tenth is ended from here.
+            let (command, deadline) = if run % 10 == 0 { ("sleep 60", Duration::ZERO) } else { ("true", usual) };
+            let command: Vec<_> = command.split(' ').map(str::to_owned).collect();
+            assert_eq!(output(&command, deadline).await.is_ok(), run % 10 != 0);
+        }
+        let own = std::process::id();
+        let zombie = |entry: std::fs::DirEntry| {
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { return false };
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(&format!("Z {own} ")))
+        };
+        // Other tests of this process may have one for a moment.
+        let gone = async {
+            while std::fs::read_dir("/proc").unwrap().flatten().any(zombie) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), gone).await.expect("none is left");
+    }
 }

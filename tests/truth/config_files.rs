@@ -2,11 +2,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "a timestamp file holds wall time, and this test writes one")]
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use standbywatch_lab::{How, Result};
+use standbywatch_lab::{How, Result, RsyncDaemon, wait_until};
 use tokio::time::{Instant, interval};
 
 use crate::row::{Number, Row, Tells};
@@ -152,4 +153,80 @@ async fn c1_a_timestamp_in_the_future() -> Result<()> {
     sync.resume()?;
     row.is_well_again("config", None, 30).await?;
     row.finish().await
+}
+
+/// A link that leads in a circle, one that leads out, a pipe, and a name that is no text; the job copies from rsync's own daemon.
+#[tokio::test]
+async fn b6_a_strange_tree_copied_from_a_daemon() -> Result<()> {
+    let Some(site) = Site::start(plan()).await? else { return Ok(()) };
+    let sync = site.sync.as_ref().expect("planned");
+    let fault = "a link in a circle, a pipe and a name that is no text in the tree, copied over rsync://";
+    let row = Row::of(&site, "B6", fault, &["postgres", "config"]).await?;
+    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9.conf");
+    std::fs::create_dir(sync.source().join("inner"))?;
+    symlink("..", sync.source().join("inner/circle"))?;
+    symlink("/etc", sync.source().join("out"))?;
+    std::fs::write(sync.source().join(odd), "x")?;
+    let made = std::process::Command::new("mkfifo").arg(sync.source().join("pipe")).status()?;
+    assert!(made.success());
+    let daemon = RsyncDaemon::start(&site.lab, sync.source()).await?;
+    sync.from_now_on(How { from: Some(daemon.url()), ..How::default() });
+    wait_until("all of it is copied", Duration::from_secs(30), async || {
+        let there = |name: &std::ffi::OsStr| sync.destination().join(name).symlink_metadata().is_ok();
+        Ok((there(odd) && ["inner/circle", "out", "pipe"].iter().all(|name| there(name.as_ref()))).then_some(()))
+    })
+    .await?;
+    let alike = |status: &Value| {
+        let drift = drift(status);
+        drift["compared"] == true && drift["differing_files"] == 0 && drift["unreadable_files"] == 0
+    };
+    site.agent.wait_for_json("/api/v1/status", "both trees are the same", Duration::from_secs(30), alike).await?;
+    let begun = Instant::now();
+    while begun.elapsed() < 3 * PERIOD {
+        let page = site.agent.json("/monitor/replication").await?;
+        assert_eq!(page["channels"]["config"]["status"], "ok", "{page}");
+        let age = page["config_sync_age_seconds"].as_f64().expect("a number");
+        assert!(age < 3.0 * PERIOD.as_secs_f64(), "{page}");
+        sync.wait_for_good_run(Duration::from_secs(30)).await?;
+    }
+    row.nobody_was_paged().await?;
+    row.finish()
+}
+
+#[tokio::test]
+async fn c1_two_wrapped_runs_at_once() -> Result<()> {
+    let Some(site) = Site::start(Plan { wrapped: true, ..plan() }).await? else { return Ok(()) };
+    let sync = site.sync.as_ref().expect("planned");
+    let fault = "a second wrapped run while one is in progress: refused, and no failure";
+    let row = Row::of(&site, "C1", fault, &["postgres", "config"]).await?;
+    std::fs::write(sync.source().join("large"), vec![b'x'; 4 << 20])?;
+    sync.from_now_on(options(&["--archive", "--bwlimit=1500"]));
+    let second = async || {
+        let state = site.lab.dir().join("agent/state");
+        let words = ["rsync", "--pair", "catalog", "--state.directory"];
+        let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_standbywatch"))
+            .args(words)
+            .arg(state)
+            .args(["--", "--archive"])
+            .args([format!("{}/", sync.source().display()), sync.destination().display().to_string()])
+            .output();
+        run.await
+    };
+    wait_until("the large file is being copied", Duration::from_secs(20), async || {
+        let names =
+            std::fs::read_dir(sync.destination())?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.into_iter().any(|name| name.starts_with(".large.")).then_some(()))
+    })
+    .await?;
+    let refused = second().await?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(75), "{said}");
+    assert!(said.contains("a run is in progress"), "{said}");
+    sync.repair();
+    sync.wait_for_good_run(Duration::from_secs(30)).await?;
+    let status = site.agent.json("/api/v1/status").await?;
+    assert_eq!(status["pairs"][0]["config"]["consecutive_failures"], 0, "{status}");
+    assert_eq!(status["pairs"][0]["channels"][1]["level"], "ok", "{status}");
+    row.nobody_was_paged().await?;
+    row.finish()
 }

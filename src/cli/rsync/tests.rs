@@ -107,6 +107,47 @@ async fn the_deadline_ends_rsync_and_all_that_it_started() {
 }
 
 #[tokio::test]
+async fn an_rsync_that_hears_no_signal_is_killed_with_all_that_it_started() {
+    let place = Place::new("deaf");
+    // What is ignored stays ignored in all that is started.
+    let script = format!("trap '' TERM; sleep 600 & echo $! > {}/child; sleep 601", place.0.display());
+    let begun = Instant::now();
+    let code = job(&place.script(Duration::from_millis(300), &script)).await;
+    assert_eq!(code, EXIT_DEADLINE);
+    assert!(begun.elapsed() >= GRACE, "it had its time to end by itself");
+    let child: u32 = place.appears("child").await.parse().unwrap();
+    let gone = async {
+        while process_start(child).is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONG, gone).await.unwrap();
+    let record = place.record();
+    assert_eq!((record.last.unwrap().end, record.running), (RunEnd::Deadline, None));
+}
+
+#[tokio::test]
+async fn no_zombie_after_a_thousand_runs() {
+    let place = Place::new("zombies");
+    let args = RsyncArgs { rsync_path: PathBuf::from("true"), ..place.script(LONG, "") };
+    for _ in 0..1000 {
+        assert_eq!(job(&args).await, 0);
+    }
+    let own = std::process::id();
+    let zombie = |entry: fs::DirEntry| {
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { return false };
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(&format!("Z {own} ")))
+    };
+    // Other tests of this process may have one for a moment.
+    let gone = async {
+        while fs::read_dir("/proc").unwrap().flatten().any(zombie) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LONG, gone).await.expect("none is left");
+}
+
+#[tokio::test]
 async fn a_run_in_progress_is_not_overlapped_and_not_blamed() {
     let place = Place::new("overlap");
     let script = format!("echo > {0}/began; while [ ! -e {0}/go ]; do sleep 0.01; done", place.0.display());

@@ -134,3 +134,18 @@ fn of_two_standbys_one_that_is_not_compared_leaves_it_unknown_whether_files_diff
     let drift = goes_on(&mut timeline, 1330, 1330, &one, Some(&one));
     assert_eq!((drift.drifted_files, drift.compared, drift.at_least), (Some(0), true, false));
 }
+
+#[test]
+fn trees_that_were_read_by_other_patterns_are_not_compared() {
+    let mut timeline = Timeline::new();
+    let (one, two) = (tree(&[("a", file(1)), ("a.pid", file(1))], None), tree(&[("a", file(1))], None));
+    for seconds in (1000..=1180).step_by(30) {
+        timeline.sees(seconds, "alpha", &one);
+        timeline.looks(seconds, "beta", Ok(TreeFacts { manifest: two.clone(), patterns: 2, place: None }));
+        timeline.wrapper(seconds, "beta", good(5));
+    }
+    let evidence = timeline.at(1180).0;
+    assert_eq!((evidence.drift.drifted_files, evidence.drift.compared), (None, false));
+    assert_eq!(evidence.verdict.reason, None, "no alarm for what was left out on one side only");
+    assert!(evidence.drift.not_compared.expect("a cause").contains("`include` and `exclude`"));
+}

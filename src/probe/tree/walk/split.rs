@@ -147,8 +147,8 @@ mod tests {
         walk_by(hands, &place.0, extent, before, &AtomicBool::new(false)).unwrap().map(|(seen, _)| seen)
     }
 
-    #[test]
-    fn two_find_what_one_finds() {
+    #[tokio::test]
+    async fn two_find_what_one_finds() {
         let (place, extent) = (place("same"), extent());
         let both =
             |before: Option<&Seen>| [Hands::One, Hands::Two].map(|hands| by(hands, &place, &extent, before).unwrap());
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!((&one.manifest, one.manifest.digest()), (&two.manifest, two.manifest.digest()));
         // What was written just now is read again in any case: until it has settled.
         while one.stamps.iter().filter(|stamp| stamp.0.is_some()).count() < FILES {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             one = by(Hands::One, &place, &extent, Some(&one)).unwrap();
         }
         // With a memory of other contents: whatever is taken from it was not read again.
