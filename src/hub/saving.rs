@@ -93,20 +93,6 @@ pub async fn load(file: StateFile, keeping: &Keeping) -> Saved {
     }
 }
 
-/// What the file remembers; nothing if it cannot be used, which is logged.
-pub async fn load(file: StateFile, boot: Option<BootId>) -> Saved {
-    let loaded =
-        tokio::task::spawn_blocking(move || file.load(&Present { boot, now: clock::now(), wall: clock::wall() }));
-    match loaded.await {
-        Ok(Ok(saved)) => saved.unwrap_or_default(),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "state is not used; pending alerts begin anew");
-            Saved::default()
-        }
-        Err(_) => Saved::default(),
-    }
-}
-
 /// Keeps the file like the newest state until the sender is gone; then writes it a last time.
 pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Receiver<Saved>, writes: Arc<StateWrites>) {
     loop {

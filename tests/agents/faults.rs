@@ -30,7 +30,7 @@ async fn a3_an_agent_that_is_gone_is_told_apart_from_a_node_that_is_gone() -> Re
     site.agents.beta.start_again().await?;
     site.agents.connect().await?;
     row.is_well_again(Duration::from_secs(60)).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn p1_a_standby_that_dies_is_told_by_both_agents_and_pages_once() -> Resul
     assert_eq!(same.len(), 1, "both agents' series fold into one alert: {same:?}");
     site.postgres.standby.start().await?;
     row.is_well_again(Duration::from_secs(60)).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a3_a_wrong_database_password_of_one_agent_pages_nobody_while_the_other_
             tells(agent, &told, SOON).await?;
         }
         row.nobody_was_paged();
-        row.finish()?;
+        row.finish().await?;
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn a2_an_agent_that_was_stopped_for_a_minute_shows_nothing_old_and_tells_n
     site.postgres.repair();
     // The two servers connect again by their own timeouts.
     row.is_well_again(Duration::from_secs(90)).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]

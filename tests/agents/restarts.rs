@@ -5,11 +5,11 @@ use std::time::Duration;
 use standbywatch_lab::{Result, wait_until};
 
 use crate::row::Row;
-use crate::site::{HELD, Plan, Site, Told, tells};
+use crate::site::{Plan, Site, Told, tells};
 
 #[tokio::test]
 async fn b5_a_rolling_restart_of_both_agents_pages_nobody() -> Result<()> {
-    let Some(site) = Site::start(&Plan::default()).await? else { return Ok(()) };
+    let Some(site) = Site::start(&Plan { silent: true, ..Plan::default() }).await? else { return Ok(()) };
     let mut row = Row::of(&site, "B5", "an agent on each node, restarted one after the other").await?;
     for (agent, other) in [(&site.agents.alpha, &site.agents.beta), (&site.agents.beta, &site.agents.alpha)] {
         agent.stop().await?;
@@ -21,11 +21,7 @@ async fn b5_a_rolling_restart_of_both_agents_pages_nobody() -> Result<()> {
         site.agents.connect().await?;
         row.is_well_again(Duration::from_secs(60)).await?;
     }
-    // What was pending while one was away would have come by now.
-    let watchdog = || site.monitoring.alertmanager.wait_for_alert("StandbyWatchdog", &[], HELD);
-    watchdog().await?;
-    row.nobody_was_paged();
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]

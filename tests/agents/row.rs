@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standbywatch_lab::{Agent, Context, Record, Result};
+use standbywatch_lab::{Agent, Context, Ear, Record, Result};
 
 use crate::site::{HELD, Site, Told, tells};
 
@@ -10,11 +10,15 @@ use crate::site::{HELD, Site, Told, tells};
 const MAJOR: u32 = 15;
 /// How long the product holds the rules that are held for [`HELD`] here.
 const USUAL: Duration = Duration::from_secs(60);
+/// What an agent that has just been started cannot prove yet.
+const PASSING: [&str; 2] = ["StandbyReplicationUnknown", "StandbyPostgresNoPrimary"];
 
 /// A row that is being played.
 pub struct Row<'a> {
     site: &'a Site,
     record: Record,
+    /// Where nothing may be told.
+    ear: Option<Ear>,
 }
 
 impl<'a> Row<'a> {
@@ -22,12 +26,14 @@ impl<'a> Row<'a> {
     pub async fn of(site: &'a Site, id: &'static str, fault: &'static str) -> Result<Self> {
         let row = Self::unwell(site, id, fault);
         site.well().await?;
-        Ok(row)
+        // In a benign row nothing may be told from here to its end.
+        let ear = if id.starts_with('B') { Some(site.ear()?) } else { None };
+        Ok(Self { ear, ..row })
     }
 
     /// The fault is there from the start.
     pub fn unwell(site: &'a Site, id: &'static str, fault: &'static str) -> Self {
-        Self { site, record: Record::of(id, fault).on_postgres(MAJOR) }
+        Self { site, record: Record::of(id, fault).on_postgres(MAJOR), ear: None }
     }
 
     /// The fault happens now.
@@ -82,8 +88,12 @@ impl<'a> Row<'a> {
         self.record.holds("nobody is paged");
     }
 
-    /// Writes down what was measured.
-    pub fn finish(self) -> Result<()> {
+    /// Writes down what was measured; a benign row has first to have been silent.
+    pub async fn finish(mut self) -> Result<()> {
+        if let Some(ear) = &self.ear {
+            self.site.nothing_was_told(ear, &PASSING).await.with_context(|| self.record.name())?;
+            self.record.holds("nothing is told");
+        }
         self.record.finish(env!("CARGO_TARGET_TMPDIR"))
     }
 }

@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use standbywatch_lab::{
-    Agent, AgentOptions, AgentPair, AgentPairOptions, Context, Lab, Meet, Monitoring, MonitoringOptions, Need,
-    Persistence, PgPair, RedisPair, Result, SyncLoop, wait_until,
+    Agent, AgentOptions, AgentPair, AgentPairOptions, AllRules, Context, Ear, Lab, Meet, Monitoring, MonitoringOptions,
+    Need, Persistence, PgPair, RedisPair, Result, SyncLoop, wait_until,
 };
 
 /// In the lab the rules that page are held this long instead of a minute.
 pub const HELD: Duration = Duration::from_secs(5);
 /// The period of the synchronisation.
 pub const PERIOD: Duration = Duration::from_secs(5);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_standbywatch");
 
 /// What is special about a site.
 #[derive(Default)]
@@ -33,6 +35,8 @@ pub struct Plan {
     pub search_of_standby: Option<String>,
     /// More of the channel, where SEAT stands for whose file it is; begins with a comma.
     pub search_limits: String,
+    /// Nothing may be told: the complete set of rules, each held as short as the lab holds it.
+    pub silent: bool,
 }
 
 /// Everything of one test. Ends when dropped, the agents first.
@@ -58,8 +62,10 @@ impl Site {
         let sync = plan.config.then(|| SyncLoop::start(&lab, PERIOD)).transpose()?;
         let options =
             AgentPairOptions { program: env!("CARGO_BIN_EXE_standbywatch").into(), wrapper: plan.wrapper.clone() };
+        let all_rules = if plan.silent { AllRules::of(PROGRAM.as_ref())?.lines("") } else { Vec::new() };
         let agents = AgentPair::start(&lab, &options, |node, meet| {
-            configuration(plan, &lab, &postgres, stores.as_ref(), sync.as_ref(), node, meet)
+            let text = configuration(plan, &lab, &postgres, stores.as_ref(), sync.as_ref(), node, meet);
+            text + &rules(&all_rules) + &meet.peer
         })
         .await?;
         let targets = vec![agents.watch_alpha.address(), agents.watch_beta.address()];
@@ -73,6 +79,19 @@ impl Site {
         for agent in self.agents.both() {
             tells(agent, &Told::ok("postgres"), Duration::from_secs(60)).await.context("all is well")?;
         }
+        Ok(())
+    }
+
+    /// Hears all that either agent tells from now on, where nothing may be told.
+    pub fn ear(&self) -> Result<Ear> {
+        let agents = vec![self.agents.watch_alpha.address(), self.agents.watch_beta.address()];
+        Ear::listen(AllRules::of(PROGRAM.as_ref())?, agents)
+    }
+
+    /// Nobody has told anything but the dead-man's switch since that ear began to listen; `passing` may have been met for a while.
+    pub async fn nothing_was_told(&self, ear: &Ear, passing: &[&str]) -> Result<()> {
+        let met = ear.heard_nothing(Some(&self.monitoring.prometheus), &self.monitoring.alertmanager, passing).await?;
+        println!("nothing was told; met: {met}");
         Ok(())
     }
 
@@ -229,10 +248,16 @@ fn configuration(
         let limits = plan.search_limits.replace("SEAT", seat);
         let _ = writeln!(text, "    search: {{ indices: [{index}], yellow_is_ok: true{limits} }}");
     }
-    let held = HELD.as_secs();
-    let _ = writeln!(text, "rules:\n  StandbyReplicationUnknown: {{ for: {held}s }}");
-    let _ = writeln!(text, "  StandbyAgentPeerUnreachable: {{ for: {held}s }}\n{}", meet.peer);
     text
+}
+
+/// All rules as the lab holds them, or else two that are held for a few seconds.
+fn rules(all: &[String]) -> String {
+    let held = HELD.as_secs();
+    let two = ["StandbyReplicationUnknown", "StandbyAgentPeerUnreachable"];
+    let lines =
+        if all.is_empty() { two.map(|rule| format!("{rule}: {{ for: {held}s }}")).to_vec() } else { all.to_vec() };
+    format!("rules:\n  {}\n", lines.join("\n  "))
 }
 
 fn printed_rules(agent: &Agent) -> Result<String> {
