@@ -43,7 +43,8 @@ impl std::ops::Add<Duration> for Moment {
     }
 }
 
-/// Wall time of this machine in seconds since the Unix epoch. Shown, never subtracted from another machine's.
+/// Wall time of this machine in seconds since the Unix epoch. Shown, never subtracted from another machine's to judge anything (an
+/// alert's end is written in the time of the Alertmanager that reads it: `push/ahead.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct WallTime(pub f64);
 

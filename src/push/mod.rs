@@ -23,7 +23,7 @@ use crate::clock::{self, Moment};
 use crate::config::{Alerting, OnResolve};
 use crate::history::rules::TOLD_FOR;
 use crate::names::PushOutcome;
-use crate::snapshot::{Finding, Snapshot};
+use crate::snapshot::{Finding, FindingState, Snapshot};
 use alert::{Alert, Identity, alerts_of};
 use resolved::Resolved;
 
@@ -77,6 +77,9 @@ const TIMING: Timing = Timing {
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(30),
 };
+
+/// A hub that has ended by mistake is given up after this; one that a reload replaces is followed by another long before.
+const GONE: Duration = Duration::from_secs(60);
 
 /// All alerts that fire at one moment.
 type Batch = Arc<Vec<Alert>>;
@@ -149,7 +152,15 @@ fn firing(push: &Push, now: Moment) -> Vec<Alert> {
     for pair in &push.pairs {
         let snapshot = pair.borrow().clone();
         let view = snapshot.at(now);
-        alerts.extend(alerts_of(Some(&view.pair), &view.findings, &push.alerting.external_labels));
+        let mut findings = view.findings.clone();
+        // Nobody judges this pair any more, so that no hold time can run out: what it waits for has come.
+        if pair.has_changed().is_err() && now >= snapshot.shown_until() + GONE {
+            findings
+                .iter_mut()
+                .filter(|one| one.state == FindingState::Pending)
+                .for_each(|one| one.state = FindingState::Firing);
+        }
+        alerts.extend(alerts_of(Some(&view.pair), &findings, &push.alerting.external_labels));
     }
     alerts
 }

@@ -14,7 +14,7 @@ use standbywatch::metrics;
 use standbywatch::names::{Channel, RuleName};
 
 use crate::promtool;
-use crate::timelines::{STEP, Series, Timeline, compare, judged_by_the_agent};
+use crate::timelines::{STEP, Series, Timeline, compare, compare_with, judged_by_the_agent};
 
 /// A run holds so many timelines, each of a pair of its own.
 const TIMELINES: usize = 500;
@@ -67,6 +67,56 @@ fn random_timelines_mean_the_same_to_both_evaluators() {
     let silent: Vec<_> = all.iter().filter(|name| !fired.contains_key(**name)).collect();
     let enough = wanted < TIMELINES || (silent.is_empty() && pending > 100);
     assert!(enough, "EQUALITY_SEED={seed}: never fired: {silent:?}; pending {pending}");
+}
+
+/// Folds, comparisons, joins, hold times, series that vanish, labels that change: what each means is looked at, or a mistake in it would
+/// pass as equal.
+const MISTAKES: &[(&str, &str)] = &[
+    ("max by (pair)", "min by (pair)"),
+    ("max by (pair, channel)", "min by (pair, channel)"),
+    ("min by (pair)", "max by (pair)"),
+    (">= ", "> "),
+    (" and max", " or max"),
+    ("and on (pair, standby)", "and on (pair)"),
+    ("        for: 15s\n", ""),
+    ("        for: 30s\n", "        for: 45s\n"),
+    ("        keep_firing_for: 1m\n", "        keep_firing_for: 45s\n"),
+    ("(standby_postgres_split_brain)", "(last_over_time(standby_postgres_split_brain[1h]))"),
+    ("max by (pair) (standby_machine_differs)", "max by (pair, standby) (standby_machine_differs)"),
+];
+/// So many books may pass before a mistake is noticed: a run has ten.
+const BOOKS: usize = 4;
+
+#[test]
+fn a_mistake_in_what_is_printed_would_be_noticed() {
+    if !promtool::there() {
+        return;
+    }
+    let noticed = |number: usize, (right, wrong): (&str, &str)| {
+        let mut random = Rng::with_seed(number as u64);
+        (0..BOOKS).any(|book| {
+            let settings = settings(&mut random);
+            let timelines = [side_by_side(&mut random, &settings)];
+            let name = format!("mistake-{number}-{book}");
+            let (_, output) = compare_with(&name, &settings, &timelines, |printed| printed.replace(right, wrong));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+            // Else it would be noticed for being no rule file at all.
+            assert!(output.status.success() || said.contains("exp:"), "{right}: {said:.500}");
+            !output.status.success()
+        })
+    };
+    let missed: Vec<_> = std::thread::scope(|scope| {
+        let looking: Vec<_> = MISTAKES
+            .iter()
+            .enumerate()
+            .map(|(number, mistake)| (mistake, scope.spawn(move || noticed(number, *mistake))))
+            .collect();
+        let missed = |(mistake, noticed): (&(&'static str, _), std::thread::ScopedJoinHandle<'_, bool>)| {
+            (!noticed.join().expect("it looks")).then_some(mistake.0)
+        };
+        looking.into_iter().filter_map(missed).collect()
+    });
+    assert!(missed.is_empty(), "nobody would notice a mistake in {missed:?}");
 }
 
 /// Names live as long as the test.

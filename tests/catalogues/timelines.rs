@@ -193,11 +193,21 @@ pub(crate) fn compare(
     settings: &BTreeMap<String, RuleSetting>,
     timelines: &[Timeline],
 ) -> (Vec<Vec<Vec<Alert>>>, Output) {
+    compare_with(name, settings, timelines, |printed| printed)
+}
+
+/// The same with another file for Prometheus than the one that is printed.
+pub(crate) fn compare_with(
+    name: &str,
+    settings: &BTreeMap<String, RuleSetting>,
+    timelines: &[Timeline],
+    changed: impl Fn(String) -> String,
+) -> (Vec<Vec<Vec<Alert>>>, Output) {
     let book = RuleBook::new(settings);
     let told: Vec<_> = timelines.iter().map(|timeline| told_by_the_agent(&book, timeline)).collect();
     let tests: Vec<_> = timelines.iter().zip(&told).map(|(timeline, told)| promtool_test(timeline, told)).collect();
     let folder = promtool::Folder::new(name);
-    folder.write("rules.yml", &rules::print(&book, PrometheusVersion::COMPLETE));
+    folder.write("rules.yml", &changed(rules::print(&book, PrometheusVersion::COMPLETE)));
     let test = json!({"rule_files": ["rules.yml"], "evaluation_interval": format!("{STEP}s"), "tests": tests});
     let output = promtool::run(&["test", "rules"], &folder.write("test.yml", &test.to_string()));
     (told, output)

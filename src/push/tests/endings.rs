@@ -72,3 +72,23 @@ async fn no_heartbeat_while_a_pair_is_not_looked_at() {
     recorder.after(6).await;
     assert_eq!(switch.count(), 0);
 }
+
+/// Its alerts would be pending for ever.
+#[tokio::test]
+async fn a_pair_that_nobody_judges_any_more_is_told() {
+    let mut recorder = Recorder::start(&[]).await;
+    let timing = Timing { resend: Duration::from_millis(50), ..QUICK };
+    let pushing = Pushing::with(alerting(vec![recorder.url.clone()]), quiet_view(), timing);
+    let mut unknown = fixture::unknown();
+    unknown.findings.iter_mut().for_each(|finding| finding.state = FindingState::Pending);
+    let long_ago = clock::now().back(GONE + Duration::from_secs(1));
+    pushing.publish.send_replace(Arc::new(Snapshot::new(2, true, quiet_view(), unknown, long_ago)));
+    let sent = recorder.count();
+    assert_eq!(names(&recorder.after(sent + 4).await), ["StandbyWatchdog"], "a hub that is late");
+    let Pushing { publish, _stop, .. } = pushing;
+    drop(publish);
+    let told = recorder
+        .got
+        .wait_for(|got| got.last().is_some_and(|batch| names(batch).contains(&"StandbyReplicationUnknown")));
+    tokio::time::timeout(SOON, told).await.expect("it is told").unwrap();
+}
