@@ -198,12 +198,18 @@ impl Known<'_> {
             Some((observed, Ok(asked))) if observed.differs == Some(true) => {
                 Verdict::unproven(Reason::Diverged, observed::told(observed), Some(*asked))
             }
-            Some((observed, Ok(asked))) if observed.compared == 0 => {
+            Some((observed, Ok(asked))) if observed.differs.is_some() => Verdict::proven(*asked),
+            Some((_, Ok(asked))) => {
+                // One that could tell nothing (every key was being written) leaves what the last one proved, until that is stale.
+                let last = self.history.observed.last_telling();
+                let last = last.filter(|last| self.now.since(*last) < observed::stale_after(self.channel));
+                if let Some(last) = last {
+                    return Verdict::proven(last);
+                }
                 let detail =
                     "there was nothing to compare: the configured keys are on neither side, or the stores are empty";
                 Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
             }
-            Some((_, Ok(asked))) => Verdict::proven(*asked),
             Some((_, Err((reason, detail)))) => Verdict::unproven(*reason, detail.clone(), None),
             None => Verdict::unproven(Reason::NotObservable, "nothing is compared", None),
         }
