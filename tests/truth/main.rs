@@ -31,7 +31,6 @@ mod site;
 mod slots;
 mod standbys;
 mod stopped_agent;
-mod stores;
 mod vendor;
 
 /// The major version of PostgreSQL that this program plays its rows on.
