@@ -145,6 +145,12 @@ impl KvstoreHistory {
         self.resolved.iter().map(|(outcome, count)| (*outcome, *count)).collect()
     }
 
+    /// Moments from before a pause of the machine mean nothing: what was proven then is not proven now.
+    pub const fn forget_moments(&mut self) {
+        self.last_ok = None;
+        self.observed.forget_moments();
+    }
+
     /// The last canary that went all the way.
     pub const fn last_ok(&self) -> Option<LastOk> {
         self.last_ok

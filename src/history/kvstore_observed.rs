@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::clock::Moment;
 use crate::facts::{ObservedFacts, Reading};
 use crate::names::Name;
 
@@ -14,6 +15,7 @@ const LATELY: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObservedHistory {
     last: VecDeque<ObservedFacts>,
+    last_telling: Option<Moment>,
 }
 
 /// Over the last comparisons.
@@ -26,15 +28,28 @@ pub struct Compared {
 }
 
 impl ObservedHistory {
+    /// Moments from before a pause of the machine mean nothing.
+    pub const fn forget_moments(&mut self) {
+        self.last_telling = None;
+    }
+
     /// Takes in one comparison. One that failed half-way counts for nothing.
     pub fn record(&mut self, reading: &Reading<ObservedFacts>) {
         let Some(facts) = reading.facts().filter(|facts| facts.failures.is_empty() && !facts.same_server) else {
             return;
         };
+        if facts.compared > 0 {
+            self.last_telling = Some(reading.asked);
+        }
         self.last.push_back(facts.clone());
         if self.last.len() > WINDOW {
             self.last.pop_front();
         }
+    }
+
+    /// When the newest one was asked that compared anything.
+    pub const fn last_telling(&self) -> Option<Moment> {
+        self.last_telling
     }
 
     /// Sums over the last comparisons.

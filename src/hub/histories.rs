@@ -140,6 +140,7 @@ impl Histories {
             history.remember_slots(before.nodes);
         }
         self.drift.forget();
+        self.kvstore.forget_moments();
         self.search.forget_moments();
         self.flapping = FlapHistory::default();
     }

@@ -212,17 +212,25 @@ impl Known<'_> {
             Some((observed, Ok(asked))) if observed.differs == Some(true) => {
                 Verdict::unproven(Reason::Diverged, observed::told(observed), Some(*asked))
             }
-            // One comparison may happen to find nothing; several that do compare nothing any more, whatever was equal before.
-            Some((observed, Ok(asked))) if observed.compared == 0 || !self.history.observed.compared_lately() => {
-                let detail =
-                    "there was nothing to compare: the configured keys are on neither side, or the stores are empty";
-                Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
-            }
             Some((_, Ok(asked))) if stores.len() > 2 => {
                 let detail = "two stores are compared, and there are more: nothing is known of the others";
                 Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
             }
-            Some((_, Ok(asked))) => Verdict::proven(*asked),
+            // One comparison may happen to find nothing; several that do compare nothing any more, whatever was equal before.
+            Some((observed, Ok(asked))) if observed.differs.is_some() && self.history.observed.compared_lately() => {
+                Verdict::proven(*asked)
+            }
+            Some((_, Ok(asked))) => {
+                // One that could tell nothing (every key was being written) leaves what the last one proved, until that is stale.
+                let last = self.history.observed.last_telling();
+                let last = last.filter(|last| self.now.since(*last) < observed::stale_after(self.channel));
+                if let Some(last) = last {
+                    return Verdict::proven(last);
+                }
+                let detail =
+                    "there was nothing to compare: the configured keys are on neither side, or the stores are empty";
+                Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
+            }
             Some((_, Err((reason, detail)))) => Verdict::unproven(*reason, detail.clone(), None),
             None => Verdict::unproven(Reason::NotObservable, "nothing is compared", None),
         }

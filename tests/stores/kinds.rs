@@ -47,6 +47,29 @@ async fn two_plain_stores_prove_the_path_with_a_few_keys_that_expire() -> Result
     Ok(())
 }
 
+/// What is written once is found twice there, and what is compared is compared with itself.
+#[tokio::test]
+async fn one_server_behind_two_names_is_never_ok() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Redis])? else { return Ok(()) };
+    let stores = RedisPair::start(&lab, Persistence::Nothing).await?;
+    let _: String = stores.standby.command(&["SET", "beat", "1"]).await?;
+    let (one, other) = (redis(stores.standby.address()), redis(stores.standby_address()));
+    let observing = agent(&lab, pair(&one, &other, QUICK)).await?;
+    for channel in ["interval: 500ms, canaries: false, observe: { sample: 5 }", QUICK] {
+        observing.write_config(&pair(&one, &other, channel))?;
+        observing.stop().await?;
+        observing.start_again().await?;
+        tells(&observing, "unknown", &["same_server"]).await?;
+        assert_eq!(observing.metrics().await?.value("standby_replication_up", &[("channel", "kvstore")])?, Some(0.0));
+    }
+    more(&observing, "unknown", 4.0).await?;
+    assert_eq!(count(&observing, "ok").await?, 0.0, "not one of its canaries proves anything");
+    // Another server behind the second name: mended without a restart.
+    stores.kv.lead_to(stores.primary.address()).await?;
+    is_well(&observing).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn native_replication_is_written_on_the_primary_and_proves_the_round_trip() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Redis])? else { return Ok(()) };

@@ -66,6 +66,7 @@ async fn drift_of_one_key_in_a_hundred_is_found_within_a_minute_and_writes_in_fl
     let writes = (application.done() - written) as f64 / passed;
     println!("{rate:.0} reads a second on both stores together, beside {writes:.0} writes a second");
     assert!(rate <= 200.0, "{rate} reads a second");
+    assert!(writes >= 450.0, "only {writes:.0} writes a second, {} of them failed", application.failed());
 
     // One key in a hundred is another on the standby now, or is not there.
     let drift = "for i = 100, 100000, 100 do local name = 'data:' .. (i - 5); \

@@ -402,3 +402,34 @@ fn a_port_is_reached_or_not_and_proves_nothing() {
     let evidence = timeline.at(106).0;
     assert_eq!((evidence.proof, evidence.outcome, evidence.outcomes.len()), (Proof::Reachability, None, 0));
 }
+
+#[test]
+fn one_server_behind_two_names_is_never_ok() {
+    let mut timeline = Timeline::new();
+    timeline.canary(100, Outcome::Ok, None);
+    assert!(timeline.at(101).0.verdict.up);
+    timeline.canary(105, Outcome::Unknown, None);
+    let Latest::Have(reading) = &timeline.latest else { panic!("a reading") };
+    let mut facts = reading.facts().cloned().expect("facts");
+    facts.more.same_server = true;
+    timeline.latest = Latest::Have(Arc::new(Reading { asked: at(105), answered: at(106), result: Ok(facts) }));
+    assert_eq!(timeline.reason_at(107), Some(Reason::SameServer), "although the canary before is not stale");
+    timeline.channel.canaries = false;
+    timeline.channel.observe.sample = 50;
+    compared(&mut timeline, 105, ObservedFacts { same_server: true, ..ObservedFacts::default() });
+    assert_eq!(timeline.reason_at(107), Some(Reason::SameServer));
+}
+
+#[test]
+fn a_comparison_of_nothing_leaves_the_one_before_until_that_is_stale() {
+    let mut timeline = Timeline::new();
+    timeline.channel.canaries = false;
+    timeline.channel.observe.sample = 50;
+    compared(&mut timeline, 100, ObservedFacts { compared: 10, ..ObservedFacts::default() });
+    assert_eq!(timeline.at(101).0.verdict, Verdict::proven(at(100)));
+    compared(&mut timeline, 105, ObservedFacts::default());
+    assert_eq!(timeline.at(106).0.verdict, Verdict::proven(at(100)));
+    compared(&mut timeline, 145, ObservedFacts::default());
+    assert!(timeline.at(147).0.verdict.up, "3 intervals, a timeout, and what a comparison takes");
+    assert_eq!(timeline.reason_at(148), Some(Reason::NotObservable));
+}

@@ -291,6 +291,7 @@ fn kind_and_cure(error: &RedisError) -> (FailureKind, &'static str) {
         (_, Some("DENIED")) => (FailureKind::Permission, "; its protected mode is on: give it a password"),
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => (FailureKind::StartingUp, "; it loads its data set"),
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => (FailureKind::Refused, REPLICA),
+        (_, Some("OOM")) => (FailureKind::Refused, "; it is full: raise its maxmemory, or find what fills it"),
         // Told apart from a refused connection by the write having left.
         (ErrorKind::Server(_) | ErrorKind::Extension, _) => (FailureKind::Refused, ""),
         (ErrorKind::Io, _) if error.is_timeout() => (FailureKind::Timeout, ""),
