@@ -147,7 +147,8 @@ fn readiness(known: Known<'_>, evidence: &PairEvidence, now: Moment) -> Option<R
         kvstore: evidence.kvstore.as_ref(),
         search: evidence.search.as_ref(),
     };
-    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, beside, now };
+    let peers = &evidence.peers;
+    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, peers, beside, now };
     Some(judge::readiness::readiness(&situation))
 }
 

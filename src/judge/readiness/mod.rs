@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
-use crate::evidence::{Loss, PostgresEvidence, Readiness, Roles, TimeToServe};
+use crate::evidence::{Loss, PeerEvidence, PostgresEvidence, Readiness, Roles, TimeToServe};
 
 use crate::facts::{Latest, PostgresFacts, PostgresRole, StandbyFacts};
 use crate::history::postgres::PostgresHistory;
@@ -35,6 +35,8 @@ pub struct Situation<'a> {
     pub evidence: &'a PostgresEvidence,
     /// Who was proven to be what.
     pub roles: &'a Roles,
+    /// The other nodes' agents, where nodes have some.
+    pub peers: &'a [PeerEvidence],
     /// What follows for the other channels.
     pub beside: Beside<'a>,
     /// Now.
@@ -176,8 +178,8 @@ impl<'a> Situation<'a> {
         }
     }
 
-    /// Gone only if it cannot be reached *and* no receiver that can be asked has a fresh heartbeat from it. A server that answers
-    /// with a refusal, or is starting, lives.
+    /// Gone only if it cannot be reached, itself or the agent beside it, *and* no receiver that can be asked has a fresh heartbeat from
+    /// it. A server that answers with a refusal, or is starting, lives.
     fn life_of(&self, primary: Option<&Name>) -> PrimaryLife {
         const OUT_OF_REACH: [FailureKind; 3] = [FailureKind::Unreachable, FailureKind::Refused, FailureKind::Timeout];
         if self.evidence.primary.is_some() {
@@ -187,6 +189,10 @@ impl<'a> Situation<'a> {
             return PrimaryLife::Heard;
         }
         let failure = primary.and_then(|primary| self.latest.get(primary)).and_then(Latest::failure);
+        // An agent that answers, though not so that it is understood, lives on a machine that lives.
+        let of_agent = || self.peers.iter().find(|peer| Some(&peer.node) == primary)?.failure.as_ref();
+        let failure =
+            failure.and_then(|own| if own.kind == FailureKind::PeerUnreachable { of_agent() } else { Some(own) });
         match failure {
             Some(failure) if OUT_OF_REACH.contains(&failure.kind) => PrimaryLife::Gone,
             _ => PrimaryLife::Unknown,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Environment, parse};
+use crate::config::{Environment, Rpo, parse};
 use crate::evidence::{CanaryEvidence, KvstoreEvidence, Verdict};
 use crate::facts::{
     AtRisk, Failure, NewSessions, Opaque, PostgresSettings, PrimaryFacts, Reading, Receiver, SlowFacts, Walsender,
@@ -103,6 +103,7 @@ struct Course {
     history: PostgresHistory,
     latest: BTreeMap<Name, Latest<PostgresFacts>>,
     kvstore: Option<KvstoreEvidence>,
+    peers: Vec<crate::evidence::PeerEvidence>,
     told: Readiness,
 }
 
@@ -112,7 +113,7 @@ impl Course {
         let pair = config.pairs[0].clone();
         let history = PostgresHistory::new(pair.postgres.as_ref().expect("configured"));
         let latest = pair.nodes.iter().map(|node| (node.name.clone(), Latest::NeverAsked)).collect();
-        Self { pair, history, latest, kvstore: None, told: nothing() }
+        Self { pair, history, latest, kvstore: None, peers: Vec::new(), told: nothing() }
     }
 
     fn read(
@@ -141,6 +142,7 @@ impl Course {
             history: &self.history,
             evidence: &evidence,
             roles: &roles,
+            peers: &self.peers,
             beside: Beside { config: None, kvstore: self.kvstore.as_ref(), search: None },
             now,
         };
@@ -221,6 +223,28 @@ fn gone_only_if_nobody_hears_it_and_it_is_out_of_reach() {
         let mut course = Course::minute(0);
         let told = course.read(61, Err(Failure::new(kind, "no")), Ok(standby(61, END, END, false)));
         assert_eq!((told.verdict, told.primary_life), (FailoverVerdict::PrimaryGone, PrimaryLife::Gone), "{kind}");
+    }
+}
+
+#[test]
+fn with_an_agent_on_each_node_it_is_gone_if_its_agent_is_out_of_reach_too() {
+    use crate::evidence::PeerEvidence;
+    let life = |of_agent: Option<FailureKind>, hears| {
+        let mut course = Course::minute(0);
+        let failure = of_agent.map(|kind| Failure::new(kind, "no"));
+        course.peers =
+            vec![PeerEvidence { node: Name::new("alpha"), up: false, failure, version: None, clock_skew: None }];
+        let lost = Err(Failure::new(FailureKind::PeerUnreachable, "the agent of alpha: no"));
+        let told = course.read(61, lost, Ok(standby(61, END, END, hears)));
+        (told.verdict, told.primary_life)
+    };
+    for kind in [FailureKind::Refused, FailureKind::Timeout, FailureKind::Unreachable] {
+        assert_eq!(life(Some(kind), false), (FailoverVerdict::PrimaryGone, PrimaryLife::Gone), "{kind}");
+        assert_eq!(life(Some(kind), true).1, PrimaryLife::Heard, "{kind}");
+    }
+    // It answers: who does not understand it does not know what became of the server beside it.
+    for kind in [Some(FailureKind::Authentication), Some(FailureKind::Protocol), Some(FailureKind::Tls), None] {
+        assert_eq!(life(kind, false), (FailoverVerdict::Unknown, PrimaryLife::Unknown), "{kind:?}");
     }
 }
 
@@ -366,4 +390,30 @@ fn the_key_value_store_has_a_word_in_it() {
     let apart = told(Some(0), Some(true));
     assert_eq!(apart.verdict, FailoverVerdict::NotReady);
     assert_eq!(apart.blockers[0].0, Blocker::KvstoreDiverged);
+}
+
+#[test]
+fn of_several_standbys_the_one_that_has_most_would_be_promoted() {
+    for (of_beta, of_gamma, chosen) in [(END - KIB, END, "gamma"), (END, END - KIB, "beta")] {
+        let mut course = Course::minute(0);
+        let mut gamma = course.pair.node(&Name::new("beta")).expect("configured").clone();
+        gamma.name = Name::new("gamma");
+        Arc::make_mut(&mut course.pair).nodes.push(gamma);
+        let reading = Reading { asked: at(61), answered: at(61), result: Ok(standby(61, of_gamma, of_gamma, true)) };
+        course.latest.insert(Name::new("gamma"), Latest::Have(Arc::new(reading)));
+        let told = course.read(61, Ok(primary(61, END, END)), Ok(standby(61, of_beta, of_beta, true)));
+        assert_eq!(told.standby, Some(Name::new(chosen)));
+    }
+}
+
+#[test]
+fn an_age_that_may_be_more_is_not_known_to_be_acceptable() {
+    let rpo = Rpo { bytes: Bytes(KIB), age: Duration::from_secs(10) };
+    let accepted = |seconds, seconds_at_least, wal| {
+        let loss = Loss { wal: Some(wal), seconds, seconds_at_least, ..Loss::default() };
+        loss::is_acceptable(&loss, wal, rpo)
+    };
+    assert!(accepted(Some(10.0), false, Bytes(KIB)));
+    assert!(!accepted(Some(10.1), false, Bytes(KIB)) && !accepted(Some(10.0), false, Bytes(KIB + 1)));
+    assert!(!accepted(None, false, Bytes(1)) && !accepted(Some(1.0), true, Bytes(1)));
 }
