@@ -183,6 +183,8 @@ fn roles_decide_what_a_canary_proves() {
     assert_eq!(timeline.reason_at(101), Some(Reason::NotSeenYet), "that canary went the other way");
     (timeline.roles.primary, timeline.roles.standbys) = (Some(name("alpha")), vec![name("beta"), name("gamma")]);
     assert_eq!(timeline.reason_at(101), Some(Reason::NotObservable), "nothing was asked of gamma");
+    timeline.roles.standbys = vec![name("gamma")];
+    assert_eq!(timeline.reason_at(101), Some(Reason::NotSeenYet), "that canary went to a standby of before");
 }
 
 #[test]
@@ -276,6 +278,22 @@ fn slow_is_more_than_one_in_a_hundred_over_the_sla() {
     assert_eq!(told(&timeline, 105), Some(false));
     timeline.channel.sla = Duration::from_millis(1);
     assert_eq!(told(&timeline, 105), Some(true), "2 ms each");
+}
+
+#[test]
+fn one_canary_that_was_held_up_is_no_slow_store() {
+    let mut timeline = Timeline::new();
+    for seconds in 100..110 {
+        timeline.canary(seconds, Outcome::Ok, None);
+    }
+    for (seconds, expected) in [(110, false), (111, false), (112, true)] {
+        timeline.canary(seconds, Outcome::Ok, None);
+        let Latest::Have(reading) = &timeline.latest else { panic!("just recorded") };
+        let mut reading = (**reading).clone();
+        reading.result.as_mut().expect("facts").round_trip = Some(Duration::from_secs(2));
+        timeline.history.record(&reading);
+        assert_eq!(timeline.at(seconds + 1).0.canaries.slow, Some(expected), "{seconds}");
+    }
 }
 
 fn compared(timeline: &mut Timeline, seconds: u64, facts: ObservedFacts) {
@@ -401,6 +419,15 @@ fn a_port_is_reached_or_not_and_proves_nothing() {
     assert_eq!((timeline.reason_at(106), link(&timeline, 106)), (Some(Reason::Refused), Some(false)));
     let evidence = timeline.at(106).0;
     assert_eq!((evidence.proof, evidence.outcome, evidence.outcomes.len()), (Proof::Reachability, None, 0));
+    // Only the standby's port counts; while nobody knows which that is, both do.
+    timeline.canary(110, Outcome::Unknown, None);
+    let Latest::Have(reading) = &timeline.latest else { panic!("just recorded") };
+    let mut reading = (**reading).clone();
+    reading.result.as_mut().expect("facts").primary.1.failure = Some(Failure::new(FailureKind::Refused, "no"));
+    timeline.latest = Latest::Have(Arc::new(reading));
+    assert_eq!(link(&timeline, 111), Some(true));
+    timeline.roles = Roles::default();
+    assert_eq!(link(&timeline, 111), Some(false));
 }
 
 #[test]

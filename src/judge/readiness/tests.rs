@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Environment, parse};
+use crate::config::{Environment, Rpo, parse};
 use crate::evidence::{CanaryEvidence, ConfigEvidence, KvstoreEvidence, Verdict};
 use crate::facts::{
     AtRisk, Failure, NewSessions, Opaque, PostgresSettings, PrimaryFacts, Reading, Receiver, SlowFacts, Walsender,
@@ -364,4 +364,16 @@ fn paused_replay_is_a_step_and_no_blocker() {
     let told = course.read(61, Ok(primary(61, END, END)), Ok(beta));
     assert_eq!(told.verdict, FailoverVerdict::Ready, "{told:?}");
     assert!(has_step(told, "will replay 4 KiB first"), "{:?}", told.steps);
+}
+
+#[test]
+fn an_age_that_may_be_more_is_not_known_to_be_acceptable() {
+    let rpo = Rpo { bytes: Bytes(KIB), age: Duration::from_secs(10) };
+    let accepted = |seconds, seconds_at_least, wal| {
+        let loss = Loss { wal: Some(wal), seconds, seconds_at_least, ..Loss::default() };
+        loss::is_acceptable(&loss, wal, rpo)
+    };
+    assert!(accepted(Some(10.0), false, Bytes(KIB)));
+    assert!(!accepted(Some(10.1), false, Bytes(KIB)) && !accepted(Some(10.0), false, Bytes(KIB + 1)));
+    assert!(!accepted(None, false, Bytes(1)) && !accepted(Some(1.0), true, Bytes(1)));
 }

@@ -218,3 +218,16 @@ fn what_is_in_the_way_of_a_promotion_is_not_told_as_something_that_postgresql_do
     let told = |name| super::catalogue::RULES.iter().find(|rule| rule.name == name).and_then(|rule| rule.reason);
     assert_eq!(told(RuleName::FailoverNotReady), Some(Reason::FailoverNotReady), "the key-value stores may differ");
 }
+
+#[test]
+fn what_one_standby_meets_and_what_another_meets_is_met_by_none() {
+    let room = |standby, loss, used| {
+        let labels = [("standby", standby)];
+        let metrics = ["standby_postgres_slot_loss_seconds", "standby_postgres_slot_used_ratio"];
+        [sample(metrics[0], &labels, loss), sample(metrics[1], &labels, used)]
+    };
+    let told = |samples: Vec<[Sample; 2]>| Timeline::new(&[]).at(0, &samples.concat()).0;
+    assert_eq!(told(vec![room("beta", 60.0, 0.1), room("gamma", f64::INFINITY, 0.9)]), []);
+    let soon = [("StandbyPostgresSlotLossSoon", FindingState::Pending)];
+    assert_eq!(told(vec![room("beta", 60.0, 0.9), room("gamma", f64::INFINITY, 0.1)]), soon);
+}

@@ -196,3 +196,14 @@ fn roles_decide_which_engine_counts() {
     assert_eq!(timeline.verdict_at(101), (false, Some(Reason::RoleUnknown)));
     assert_eq!(timeline.at(101).0.primary, None);
 }
+
+#[test]
+fn of_several_indices_the_worst_colour_counts() {
+    let mut timeline = Timeline::new();
+    let mut facts = coloured(SearchHealth::Yellow, SearchHealth::Green);
+    let yellow =
+        IndexFacts { name: "orders".to_owned(), health: Some(SearchHealth::Yellow), ..facts.indices[0].clone() };
+    facts.indices.push(yellow);
+    timeline.reads(100, "alpha", Ok(facts));
+    assert_eq!(timeline.verdict_at(101), (true, Some(Reason::Yellow)));
+}
