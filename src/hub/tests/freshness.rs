@@ -48,16 +48,7 @@ fn a_pause_drops_what_another_agent_has_told() {
     let sitting = Sitting { observer: false, node: Some("alpha".to_owned()), host: String::new() };
     let config = config(AGENTS).seen_from(&sitting).expect("a seat");
     let mut timeline = Timeline::new(config.pairs[0].clone());
-    let facts = PeerFacts {
-        version: "1.0.0".to_owned(),
-        wall: WallTime(0.0),
-        postgres: Arrival::Absent,
-        pulse: Arrival::Absent,
-        config: Arrival::Absent,
-        kvstore: Arrival::Absent,
-        search: Arrival::NotYet,
-        host: Arrival::Absent,
-    };
+    let facts = PeerFacts { search: Arrival::NotYet, ..PeerFacts::of_nothing() };
     let up = |timeline: &Timeline, seconds| timeline.snapshot.at(at(seconds)).evidence.peers[0].up;
     timeline.advance(
         1.0,

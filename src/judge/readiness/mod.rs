@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
-use crate::evidence::{Loss, PeerEvidence, PostgresEvidence, Readiness, Roles, TimeToServe};
+use crate::evidence::{Loss, PostgresEvidence, Readiness, Roles, TimeToServe};
 
 use crate::facts::{Latest, PostgresFacts, PostgresRole, StandbyFacts};
 use crate::history::postgres::PostgresHistory;
