@@ -119,5 +119,5 @@ async fn a2_an_agent_that_was_stopped_for_a_minute_while_all_is_well_pages_nobod
     row.is_well_again(SOON).await?;
     row.nobody_was_paged();
     writer.stop().await;
-    row.finish()
+    row.finish().await
 }

@@ -190,7 +190,7 @@ async fn b6_a_strange_tree_copied_from_a_daemon() -> Result<()> {
         sync.wait_for_good_run(Duration::from_secs(30)).await?;
     }
     row.nobody_was_paged().await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -228,5 +228,5 @@ async fn c1_two_wrapped_runs_at_once() -> Result<()> {
     assert_eq!(status["pairs"][0]["config"]["consecutive_failures"], 0, "{status}");
     assert_eq!(status["pairs"][0]["channels"][1]["level"], "ok", "{status}");
     row.nobody_was_paged().await?;
-    row.finish()
+    row.finish().await
 }

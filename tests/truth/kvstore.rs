@@ -178,7 +178,7 @@ async fn k2_standby_s_store_takes_no_writes() -> Result<()> {
     row.pages(BLOCKED, HELD, USUAL, 40).await?;
     let _: String = stores.standby.command(&["REPLICAOF", "NO", "ONE"]).await?;
     row.is_well_again("kvstore", Some(BLOCKED), 40).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn k2_standby_s_store_is_full() -> Result<()> {
     row.pages(BLOCKED, HELD, USUAL, 40).await?;
     let _: String = stores.standby.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
     row.is_well_again("kvstore", Some(BLOCKED), 40).await?;
-    row.finish()
+    row.finish().await
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn k2_standby_s_store_has_another_password() -> Result<()> {
     row.pages(BLOCKED, HELD, USUAL, 40).await?;
     in_one_session(&stores.standby, &["AUTH second", "CONFIG SET requirepass \"\""]).await?;
     row.is_well_again("kvstore", Some(BLOCKED), 40).await?;
-    row.finish()
+    row.finish().await
 }
 
 /// Slow is not blocked: nobody is got out of bed.
@@ -228,7 +228,7 @@ async fn k2_a_store_that_answers_after_two_seconds() -> Result<()> {
     for loud in [BLOCKED, "StandbyKvstoreDiverged", "StandbyReplicationUnknown"] {
         assert!(alerts.iter().all(|alert| alert.labels["alertname"] != loud), "{loud} in Alertmanager");
     }
-    row.finish()
+    row.finish().await
 }
 
 /// Commands one after the other in one session, which keeps what it has become.
