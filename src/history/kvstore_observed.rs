@@ -8,8 +8,6 @@ use crate::names::Name;
 
 /// An estimate is made over this many comparisons.
 const WINDOW: usize = 12;
-/// One of so many must have found something to compare.
-const LATELY: usize = 3;
 
 /// The last comparisons that came to their end.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,11 +54,6 @@ impl ObservedHistory {
     pub fn compared(&self) -> Compared {
         let sum = |read: fn(&ObservedFacts) -> u64| self.last.iter().map(read).sum();
         Compared { compared: sum(|facts| facts.compared), differing: sum(|facts| facts.differing) }
-    }
-
-    /// One of the last few found something to compare.
-    pub fn compared_lately(&self) -> bool {
-        self.last.iter().rev().take(LATELY).any(|facts| facts.compared > 0)
     }
 
     /// How many were missing on this node.

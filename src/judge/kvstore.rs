@@ -50,6 +50,7 @@ pub fn evidence(
     let mut changes: Vec<Moment> = latest.runs_out(now, channel.schedule.stale_after).into_iter().collect();
     let observed = channel.observe.any().then(|| {
         changes.extend(observed.runs_out(now, observed::stale_after(channel)));
+        changes.extend(history.observed.last_telling().map(|last| last + observed::stale_after(channel)));
         observed::evidence(channel, observed, history, roles, now)
     });
     // Later canaries may leave what an `ok` one proved as it is; it runs out all the same.
@@ -216,12 +217,9 @@ impl Known<'_> {
                 let detail = "two stores are compared, and there are more: nothing is known of the others";
                 Verdict::unproven(Reason::NotObservable, detail, Some(*asked))
             }
-            // One comparison may happen to find nothing; several that do compare nothing any more, whatever was equal before.
-            Some((observed, Ok(asked))) if observed.differs.is_some() && self.history.observed.compared_lately() => {
-                Verdict::proven(*asked)
-            }
             Some((_, Ok(asked))) => {
-                // One that could tell nothing (every key was being written) leaves what the last one proved, until that is stale.
+                // One that could tell nothing (every key was being written) leaves what the last one proved, until that is stale:
+                // stores that have become empty prove nothing, whatever was equal before.
                 let last = self.history.observed.last_telling();
                 let last = last.filter(|last| self.now.since(*last) < observed::stale_after(self.channel));
                 if let Some(last) = last {
