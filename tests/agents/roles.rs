@@ -22,7 +22,7 @@ fn configuration(lab: &Lab, stores: &RedisPair, engine: (&str, &str), seat: &str
     for channel in CHANNELS {
         let node = |node: &str, slash: &str, store: std::net::SocketAddr| match channel {
             "search" => format!("search: {{ url: '{url}{slash}' }}"),
-            "kvstore" => format!("kvstore: {{ redis: {{ address: {store} }} }}"),
+            "kvstore" => format!("kvstore: {{ redis: {{ address: {store} }}, local: false }}"),
             _ => format!("config: {{ root: {dir}/tree-{node}, timestamp_file: {dir}/{node}.stamp }}"),
         };
         let alpha = node("alpha", "", stores.primary_address());

@@ -52,7 +52,9 @@ async fn b4_clocks_ten_minutes_apart() -> Result<()> {
         // An agent that knows nothing yet takes the servers' own words for it.
         site.agent.stop().await?;
         site.start_agent_again().await?;
-        row.is_well_again("postgres", None, 30).await?;
+        for channel in ["postgres", "config", "kvstore"] {
+            row.is_well_again(channel, None, 30).await?;
+        }
         lag_is_small(&site, 10).await?;
     }
     writer.stop().await;

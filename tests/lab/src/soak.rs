@@ -127,7 +127,7 @@ mod tests {
         assert!(judged(&looks(|at| if at < 8 { at as f64 * 1e6 } else { 1e7 }, still), minute, 0).is_ok());
         let leak = judged(&looks(|at| 1e7 + at as f64 * 4e5, still), minute, 0).expect_err("it grows");
         assert!(leak.to_string().contains("memory grows"), "{leak}");
-        let leak = judged(&looks(|_| 1e7, |at| 20.0 + (at / 4) as f64), minute, 0).expect_err("it grows");
+        let leak = judged(&looks(|_| 1e7, |at| 20.0 + (at / 2) as f64), minute, 0).expect_err("it grows");
         assert!(leak.to_string().contains("descriptors grows"), "{leak}");
     }
 
