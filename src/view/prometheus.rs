@@ -80,21 +80,22 @@ pub fn render<'a>(
     }
 }
 
+/// One family after the other: of a page of a hundred pairs no second copy is held meanwhile.
 fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
-    let mut infinite = false;
-    let families: Vec<_> = families
-        .map(|(declared, samples)| {
-            infinite |= samples.iter().any(|sample| sample.value.is_infinite());
-            family(declared, &samples)
-        })
-        .collect();
     let mut text = String::with_capacity(ROOM);
-    // It fails only for a family without a name or without samples; there are none such.
-    if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
-        debug_assert!(false, "{error}");
+    for (declared, samples) in families {
+        let begun = text.len();
+        // It fails only for a family without a name or without samples; there are none such.
+        if let Err(error) = TextEncoder::new().encode_utf8(&[family(declared, &samples)], &mut text) {
+            debug_assert!(false, "{error}");
+        }
+        if samples.iter().any(|sample| sample.value.is_infinite()) {
+            // The encoder writes `inf`; the format asks for `+Inf`.
+            let written = text.split_off(begun);
+            text.push_str(&written.replace(" inf\n", " +Inf\n").replace(" -inf\n", " -Inf\n"));
+        }
     }
-    // The encoder writes `inf`; the format asks for `+Inf`.
-    if infinite { text.replace(" inf\n", " +Inf\n").replace(" -inf\n", " -Inf\n") } else { text }
+    text
 }
 
 fn family(declared: Declared, samples: &[&Sample]) -> MetricFamily {
