@@ -49,22 +49,7 @@ fn canary() -> KvstoreFacts {
 }
 
 fn answer(now: f64, search: Arrival<SearchFacts>) -> Reading<PeerFacts> {
-    let facts = PeerFacts {
-        version: "1.0.0".to_owned(),
-        wall: WallTime(0.0),
-        clock: None,
-        postgres: Arrival::Absent,
-        pulse: Arrival::Absent,
-        config: Arrival::Absent,
-        tree: Arrival::Absent,
-        kvstore: arrived("k", now, Ok(canary())),
-        observed: Arrival::Absent,
-        search,
-        search_expected: BTreeMap::new(),
-        search_memory: SearchMemory::default(),
-        role: Arrival::Absent,
-        host: Arrival::Absent,
-    };
+    let facts = PeerFacts { kvstore: arrived("k", now, Ok(canary())), search, ..PeerFacts::of_nothing() };
     Reading { asked: at(now), answered: at(now), result: Ok(facts) }
 }
 
