@@ -22,8 +22,8 @@ pub use readiness::*;
 pub use search::*;
 pub use told::*;
 
-/// Evidence of one pair. A channel that is not configured is `None`.
-#[derive(Clone, Debug, Serialize)]
+/// Evidence of one pair. A channel that is not configured is `None`. By default nothing is known.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PairEvidence {
     /// Which node is what, for the channels that go by it.
     pub roles: Roles,

@@ -1,7 +1,6 @@
 //! Everything known of a pair at one instant, immutable: what may be shown until a moment, and what is shown after it.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,23 +11,9 @@ use crate::facts::{Failure, OwnReadings};
 use crate::level::Level;
 use crate::names::{Channel, Name, Reason, Severity};
 
-/// One exported number.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    /// The metric's full name, as in the catalogue.
-    pub metric: &'static str,
-    /// Labels in the order of the catalogue.
-    pub labels: Vec<(&'static str, Cow<'static, str>)>,
-    /// Its value; never NaN.
-    pub value: f64,
-}
+mod sample;
 
-impl Sample {
-    /// The value of a label.
-    pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(label, _)| *label == name).map(|(_, value)| value.as_ref())
-    }
-}
+pub use sample::{ByMetric, Label, LabelValue, Labels, Sample};
 
 /// How one probe of one node fares.
 #[derive(Clone, Debug, Serialize)]
@@ -134,14 +119,15 @@ impl View {
 }
 
 /// Two views: until a moment and after it. So an agent that was stopped and resumed shows nothing old, whoever asks first.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Snapshot {
     /// Counts up by one with each snapshot of the pair.
     pub number: u64,
     /// Every configured probe has been run at least once.
     pub complete: bool,
     fresh: View,
-    expired: View,
+    /// Made when somebody asks for it first, which hardly ever happens.
+    expired: LazyLock<View, Box<dyn FnOnce() -> View + Send>>,
     shown_until: Moment,
     own: Option<Arc<OwnNode>>,
 }
@@ -156,9 +142,15 @@ pub struct OwnNode {
 }
 
 impl Snapshot {
-    /// Puts both views together.
-    pub const fn new(number: u64, complete: bool, fresh: View, expired: View, shown_until: Moment) -> Self {
-        Self { number, complete, fresh, expired, shown_until, own: None }
+    /// Puts both views together. `expired` must not panic.
+    pub fn new(
+        number: u64,
+        complete: bool,
+        fresh: View,
+        expired: impl FnOnce() -> View + Send + 'static,
+        shown_until: Moment,
+    ) -> Self {
+        Self { number, complete, fresh, expired: LazyLock::new(Box::new(expired)), shown_until, own: None }
     }
 
     /// With what is read of the node that this process is the agent of, where it is one's.

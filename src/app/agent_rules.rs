@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::{self, Moment, WallTime};
 use crate::history::rules::RuleTimers;
 use crate::judge::rules::{RuleBook, explained_by};
-use crate::snapshot::{Finding, Sample, Snapshot};
+use crate::snapshot::{ByMetric, Finding, Sample, Snapshot};
 
 /// Between two looks, where no hold time runs out earlier. Their rules speak of minutes.
 const EVERY: Duration = Duration::from_secs(5);
@@ -52,12 +52,12 @@ impl AgentRules {
         loop {
             let (now, wall) = (clock::now(), clock::wall());
             let (book, pairs) = self.judged.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let mut samples = own();
-            for pair in pairs.iter() {
-                samples.extend(pair.borrow().at(now).samples.iter().cloned());
-            }
+            let own = own();
+            let shown: Vec<_> = pairs.iter().map(|pair| pair.borrow().clone()).collect();
+            let of_pairs = || shown.iter().map(|snapshot| snapshot.at(now));
+            let samples = ByMetric::new(own.iter().chain(of_pairs().flat_map(|view| &view.samples)));
             let (found, next) = book.evaluate_agent(&samples, &mut timers, now, wall);
-            let others: Vec<_> = pairs.iter().flat_map(|pair| pair.borrow().at(now).findings.clone()).collect();
+            let others: Vec<_> = of_pairs().flat_map(|view| view.findings.clone()).collect();
             let found = found.into_iter().map(|one| Finding { explained_by: explained_by(&one, &others), ..one });
             let all: Vec<_> = book.watchdog(self.began.0, self.began.1).into_iter().chain(found).collect();
             self.found.send_if_modified(|before| {

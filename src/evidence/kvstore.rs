@@ -65,6 +65,22 @@ pub struct CanaryEvidence {
     pub connect: Option<Duration>,
 }
 
+/// Upper edges of the latency counts, in seconds and as a label says it. The SLA joins them.
+pub const LATENCY_EDGES: [(f64, &str); 12] = [
+    (0.001, "0.001"),
+    (0.0025, "0.0025"),
+    (0.005, "0.005"),
+    (0.01, "0.01"),
+    (0.025, "0.025"),
+    (0.05, "0.05"),
+    (0.1, "0.1"),
+    (0.25, "0.25"),
+    (0.5, "0.5"),
+    (1.0, "1"),
+    (2.5, "2.5"),
+    (5.0, "5"),
+];
+
 /// How many took how long.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LatencyCount {

@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::evidence::{PairEvidence, Roles};
     use crate::names::Name;
-    use crate::snapshot::ChannelView;
+    use crate::snapshot::{ChannelView, Labels};
 
     fn nothing_known() -> PairEvidence {
         PairEvidence {
@@ -261,7 +261,7 @@ mod tests {
     fn view(second: u64, level: Level, lag: Option<f64>) -> View {
         let made = Moment::after_boot(Duration::from_secs(second));
         let channel = ChannelView { channel: Channel::Postgres, level, reason: None, detail: None, as_of: Some(made) };
-        let sample = lag.map(|value| Sample { metric: "standby_replication_lag_bytes", labels: Vec::new(), value });
+        let sample = lag.map(|value| Sample { metric: "standby_replication_lag_bytes", labels: Labels::new(), value });
         View {
             pair: Name::new("catalog"),
             made,

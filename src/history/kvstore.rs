@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::KvstoreChannel;
-use crate::evidence::LatencyCount;
+use crate::evidence::{LATENCY_EDGES, LatencyCount};
 use crate::facts::{CanaryTracker, KvstoreFacts, Reading};
 use crate::history::kvstore_observed::ObservedHistory;
 use crate::names::{CanaryStep, Lane, Outcome};
@@ -16,8 +16,6 @@ const INTERVALS: u32 = 24;
 const WINDOW: Duration = Duration::from_mins(2);
 const MOST: usize = 1200;
 
-/// Upper edges of the latency counts, in seconds. The SLA joins them.
-const EDGES: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// The memory of one pair's canaries.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,7 +50,7 @@ pub struct LastOk {
 impl KvstoreHistory {
     /// Nothing remembered; the SLA of the channel becomes an edge.
     pub fn new(channel: &KvstoreChannel) -> Self {
-        let mut edges = EDGES.to_vec();
+        let mut edges = LATENCY_EDGES.map(|(edge, _)| edge).to_vec();
         edges.push(channel.sla.as_secs_f64());
         edges.sort_by(f64::total_cmp);
         edges.dedup();

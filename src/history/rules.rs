@@ -91,9 +91,9 @@ pub struct Instant {
 
 impl RuleTimers {
     /// The channels of those alerts of this rule and severity that have a timer.
-    pub fn channels_of(&self, rule: RuleName, severity: Severity) -> Vec<Option<Channel>> {
-        let own = |timer: &&Timer| timer.key.rule == rule && timer.key.severity == severity;
-        self.timers.iter().filter(own).map(|timer| timer.key.channel).collect()
+    pub fn channels_of(&self, rule: RuleName, severity: Severity) -> impl Iterator<Item = Option<Channel>> + '_ {
+        let own = move |timer: &&Timer| timer.key.rule == rule && timer.key.severity == severity;
+        self.timers.iter().filter(own).map(|timer| timer.key.channel)
     }
 
     /// Forgets the timers that `wanted` refuses: those of rules that were switched off.

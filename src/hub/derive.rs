@@ -1,5 +1,7 @@
 //! From readings and histories to what is shown. Pure: the clocks are handed in.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::histories::Histories;
@@ -16,7 +18,7 @@ use crate::judge::readiness::{Beside, Situation};
 use crate::judge::rules::RuleBook;
 use crate::metrics;
 use crate::names::Reason;
-use crate::snapshot::View;
+use crate::snapshot::{ByMetric, ProbeHealth, View};
 
 /// All that a view is derived from, but for the timers, which evaluation advances.
 #[derive(Clone, Copy, Debug)]
@@ -46,21 +48,72 @@ pub struct Derived {
 
 /// The view at `now`, which is `wall` for people.
 pub fn view(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTime) -> Derived {
+    let looked = look(known, timers, now, wall);
+    let stands = looked.stands;
+    let (view, hold_runs_out) = judge(known.pair, known.rules, looked, timers, (now, wall));
+    let next_change = view.evidence.next_change.into_iter().chain(hold_runs_out).chain(stands).min();
+    Derived { view, next_change }
+}
+
+/// What is shown from `then` on if the hub does not look again: nothing that was read counts any more. Hardly ever does anybody see it, so
+/// only what needs the hub's memory is done now.
+pub fn later(
+    known: Known<'_>,
+    (pair, rules): (Arc<PairConfig>, Arc<RuleBook>),
+    mut timers: RuleTimers,
+    then: (Moment, WallTime),
+) -> impl FnOnce() -> View + Send + use<> {
+    let dropped = known.readings.dropped();
+    let known = Known { readings: &dropped, role_file: None, ..known };
+    timers.stand_still(then.0);
+    let looked = look(known, &mut timers, then.0, then.1);
+    move || {
+        let judged = AssertUnwindSafe(|| judge(&pair, &rules, looked, &mut timers, then).0);
+        catch_unwind(judged).unwrap_or_else(|_| unjudged(&pair, then))
+    }
+}
+
+/// What is known at an instant, before rules are judged.
+struct Looked {
+    evidence: PairEvidence,
+    probes: Vec<ProbeHealth>,
+    /// Until then alerts stand still, at most.
+    stands: Option<Moment>,
+}
+
+fn look(known: Known<'_>, timers: &mut RuleTimers, now: Moment, wall: WallTime) -> Looked {
     let evidence = evidence(known, now, wall);
     let probes = known.readings.health(known.pair, now);
-    let mut samples = metrics::evidence_samples(known.pair, &evidence, &probes);
     let stands = stand_or_look(known, &evidence, timers, now);
-    let (findings, hold_runs_out) = known.rules.evaluate(known.pair, &samples, timers, now, wall);
-    let (level, channels) = judge::level::channel_views(known.pair, &evidence, &findings);
-    samples.extend(metrics::verdict_samples(known.pair, level, &channels));
-    if let Some(seat) = &known.pair.seat {
+    Looked { evidence, probes, stands }
+}
+
+/// Samples, rules and levels; gives also the moment at which a hold time runs out.
+fn judge(
+    pair: &PairConfig,
+    rules: &RuleBook,
+    Looked { evidence, probes, .. }: Looked,
+    timers: &mut RuleTimers,
+    (now, wall): (Moment, WallTime),
+) -> (View, Option<Moment>) {
+    let mut samples = metrics::evidence_samples(pair, &evidence, &probes);
+    let (findings, hold_runs_out) = rules.evaluate(pair, &ByMetric::new(&samples), timers, now, wall);
+    let (level, channels) = judge::level::channel_views(pair, &evidence, &findings);
+    samples.extend(metrics::verdict_samples(pair, level, &channels));
+    if let Some(seat) = &pair.seat {
         // Judged was what both agents see; each shows of the nodes its own one only.
         metrics::keep_own(&mut samples, &seat.node);
     }
-    let next_change = evidence.next_change.into_iter().chain(hold_runs_out).chain(stands).min();
-    let pair = known.pair.name.clone();
-    let view = View { pair, made: now, made_wall: wall, level, channels, evidence, probes, samples, findings };
-    Derived { view, next_change }
+    let pair = pair.name.clone();
+    (View { pair, made: now, made_wall: wall, level, channels, evidence, probes, samples, findings }, hold_runs_out)
+}
+
+/// Of evidence that cannot be judged, by a mistake of ours: it is not shown, and everything is unknown.
+fn unjudged(pair: &PairConfig, (now, wall): (Moment, WallTime)) -> View {
+    let evidence = PairEvidence::default();
+    let (level, channels) = judge::level::channel_views(pair, &evidence, &[]);
+    let (pair, made, made_wall) = (pair.name.clone(), now, wall);
+    View { pair, made, made_wall, level, channels, evidence, probes: Vec::new(), samples: Vec::new(), findings: Vec::new() }
 }
 
 /// Alerts that stand still go on as soon as everything has been seen again; gives the moment at which they do in any case.

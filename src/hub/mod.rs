@@ -341,7 +341,7 @@ impl Core {
         }
     }
 
-    /// Derives both views and what follows from them for the next reading.
+    /// Derives what is shown now and later, and what follows from them for the next reading.
     fn snapshot(&mut self, now: Moment, wall: WallTime) -> Arc<Snapshot> {
         let known = Known {
             pair: &self.pair,
@@ -355,15 +355,10 @@ impl Core {
         let Derived { view, next_change } = derive::view(known, &mut self.timers, now, wall);
         let next_change = next_change.unwrap_or(now + LONGEST_SHOWN).min(now + LONGEST_SHOWN);
         let shown_until = next_change + GRACE;
-        let expired = {
-            let dropped = self.readings.dropped();
-            let known = Known { readings: &dropped, role_file: None, ..known };
-            // The timers go on from here; what may never be shown does not advance them.
-            let mut timers = self.timers.clone();
-            timers.stand_still(shown_until);
-            let then = WallTime(wall.0 + shown_until.since(now).as_secs_f64());
-            derive::view(known, &mut timers, shown_until, then).view
-        };
+        let then = WallTime(wall.0 + shown_until.since(now).as_secs_f64());
+        // The timers go on from here; what may never be shown does not advance them.
+        let judged_by = (self.pair.clone(), self.rules.clone());
+        let later = derive::later(known, judged_by, self.timers.clone(), (shown_until, then));
         self.histories.note(&view.evidence, now);
         self.acting.send_if_modified(|told| {
             let acts = peers::acts(&self.pair, &view.evidence);
@@ -383,7 +378,7 @@ impl Core {
             .seat
             .as_ref()
             .map(|seat| Arc::new(self.peers.report(seat, &self.readings, &self.histories.search)));
-        Arc::new(Snapshot::new(self.number, complete, view, expired, shown_until).with_own(own))
+        Arc::new(Snapshot::new(self.number, complete, view, later, shown_until).with_own(own))
     }
 
     /// Hands on what is to be saved: timers and levels as soon as one changes, the rest now and then, since it changes with each reading.

@@ -2,7 +2,7 @@
 
 use super::Presence::WhenKnown;
 use super::{Emit, Kind, Metric, PairInput, Read, Unit, count, state, text};
-use crate::evidence::{CanaryEvidence, LatencyCount, ObservedEvidence};
+use crate::evidence::{CanaryEvidence, LATENCY_EDGES, LatencyCount, ObservedEvidence};
 use crate::names::Outcome;
 
 fn canary(input: &PairInput<'_>, emit: &mut Emit<'_>, value: fn(&CanaryEvidence) -> Option<f64>) {
@@ -28,7 +28,9 @@ const fn of_pair(
 /// A histogram's samples: its edges, all, and the sum of all.
 fn latency(emit: &mut Emit<'_>, step: &'static str, counts: &LatencyCount) {
     for (edge, number) in &counts.buckets {
-        emit.put([step.into(), edge.to_string().into()], count(*number));
+        let usual = LATENCY_EDGES.iter().find(|(seconds, _)| seconds.total_cmp(edge).is_eq());
+        let label = usual.map_or_else(|| edge.to_string().into(), |(_, label)| (*label).into());
+        emit.put([step.into(), label], count(*number));
     }
     emit.put([step.into(), "+Inf".into()], count(counts.count));
     emit.put([step.into(), "sum".into()], counts.sum);
@@ -197,3 +199,15 @@ pub(super) static METRICS: [Metric; 17] = [
         }),
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_label_of_an_edge_is_the_edge() {
+        for (edge, label) in LATENCY_EDGES {
+            assert_eq!(label, edge.to_string());
+        }
+    }
+}

@@ -2,7 +2,6 @@
 //!
 //! A number that is not known has no sample. Series that say *whether we know* are always there ([`Presence::Always`]).
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -10,7 +9,7 @@ use crate::config::PairConfig;
 use crate::evidence::PairEvidence;
 use crate::level::Level;
 use crate::names::Name;
-use crate::snapshot::{ChannelView, ProbeHealth, Sample};
+use crate::snapshot::{ChannelView, LabelValue, Labels, ProbeHealth, Sample};
 
 mod agent;
 mod agents;
@@ -189,18 +188,18 @@ struct Emit<'a> {
 
 impl Emit<'_> {
     /// One sample; `values` are those of the labels after `pair`. NaN is no value and makes no sample.
-    fn put<const N: usize>(&mut self, values: [Cow<'static, str>; N], value: f64) {
+    fn put<const N: usize>(&mut self, values: [LabelValue; N], value: f64) {
         if value.is_nan() {
             return;
         }
         let values = self.pair.map(text).into_iter().chain(values);
-        let labels: Vec<_> = self.metric.labels.iter().copied().zip(values).collect();
+        let labels: Labels = self.metric.labels.iter().copied().zip(values).collect();
         debug_assert_eq!(labels.len(), N + usize::from(self.pair.is_some()), "{}", self.metric.name);
         self.out.push(Sample { metric: self.metric.name, labels, value });
     }
 
     /// A sample if the value is known.
-    fn put_known<const N: usize>(&mut self, values: [Cow<'static, str>; N], value: Option<f64>) {
+    fn put_known<const N: usize>(&mut self, values: [LabelValue; N], value: Option<f64>) {
         if let Some(value) = value {
             self.put(values, value);
         }
@@ -208,8 +207,8 @@ impl Emit<'_> {
 }
 
 /// A configured name as a label's value.
-fn text(name: &Name) -> Cow<'static, str> {
-    Cow::Owned(name.as_str().to_owned())
+fn text(name: &Name) -> LabelValue {
+    name.into()
 }
 
 /// A state as a value.

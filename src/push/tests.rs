@@ -145,7 +145,7 @@ fn alerting(alertmanagers: Vec<String>) -> Alerting {
 }
 
 fn snapshot(view: View) -> Arc<Snapshot> {
-    Arc::new(Snapshot::new(1, true, view, fixture::unknown(), clock::now() + Duration::from_secs(3600)))
+    Arc::new(Snapshot::new(1, true, view, fixture::unknown, clock::now() + Duration::from_secs(3600)))
 }
 
 /// One pair: a rule fires, another is pending.

@@ -88,7 +88,7 @@ impl Answer {
 
 /// A snapshot of this view that is shown as long as any test takes.
 fn shown_for_long(view: View) -> Snapshot {
-    Snapshot::new(1, true, view, fixture::unknown(), clock::now() + Duration::from_secs(3600))
+    Snapshot::new(1, true, view, fixture::unknown, clock::now() + Duration::from_secs(3600))
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn strict_says_503_unless_ok() {
 
 #[tokio::test]
 async fn an_expired_snapshot_shows_only_unknown_whoever_asks_first() {
-    let expired = Snapshot::new(1, true, fixture::ok(), fixture::unknown(), clock::now());
+    let expired = Snapshot::new(1, true, fixture::ok(), fixture::unknown, clock::now());
     let server = Server::start(vec![expired], WebSettings::default()).await;
     let metrics = server.ask("GET", "/metrics").await.body;
     assert!(metrics.contains("standby_replication_up{pair=\"far-away\",channel=\"postgres\"} 0"), "{metrics}");
@@ -197,7 +197,7 @@ async fn an_expired_snapshot_shows_only_unknown_whoever_asks_first() {
 
 #[tokio::test]
 async fn healthy_until_the_hub_stops_and_ready_once_all_probes_have_run() {
-    let first = Snapshot::new(1, false, fixture::unknown(), fixture::unknown(), clock::now() + Duration::from_secs(60));
+    let first = Snapshot::new(1, false, fixture::unknown(), fixture::unknown, clock::now() + Duration::from_secs(60));
     let mut server = Server::start(vec![first], WebSettings::default()).await;
     assert_eq!(server.ask("GET", "/-/healthy").await.status, 200);
     assert_eq!(server.ask("GET", "/-/ready").await.status, 503);
@@ -210,7 +210,7 @@ async fn healthy_until_the_hub_stops_and_ready_once_all_probes_have_run() {
 #[tokio::test]
 async fn a_hub_that_publishes_no_more_is_not_healthy() {
     let until = clock::now().back(Duration::from_secs(61));
-    let old = Snapshot::new(1, true, fixture::ok(), fixture::unknown(), until);
+    let old = Snapshot::new(1, true, fixture::ok(), fixture::unknown, until);
     let server = Server::start(vec![old], WebSettings::default()).await;
     assert_eq!(server.ask("GET", "/-/healthy").await.status, 503);
 }

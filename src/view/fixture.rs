@@ -38,7 +38,7 @@ pub fn snapshot(view: View) -> Snapshot {
     let mut expired = unknown();
     expired.pair = view.pair.clone();
     expired.samples = samples(&expired);
-    Snapshot::new(7, true, view, expired, now() + Duration::from_secs(15))
+    Snapshot::new(7, true, view, || expired, now() + Duration::from_secs(15))
 }
 
 /// All channels fine.

@@ -1,13 +1,13 @@
 //! Samples as Prometheus text 0.0.4, or OpenMetrics 1.0 for those who ask for it.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::metrics::{self, Kind};
-use crate::snapshot::Sample;
+use crate::snapshot::{ByMetric, Label, Sample};
 
 /// As much as one pair with all its channels takes, so that a scrape does not grow its text bit by bit.
 const ROOM: usize = 32 * 1024;
@@ -68,12 +68,11 @@ pub fn render<'a>(
     samples: impl IntoIterator<Item = &'a Sample>,
     format: Format,
 ) -> String {
-    let mut by_name: HashMap<&str, Vec<&Sample>> = HashMap::new();
-    for sample in samples {
-        by_name.entry(sample.metric).or_default().push(sample);
-    }
-    let families =
-        catalogue.into_iter().filter_map(|declared| by_name.remove(declared.name).map(|samples| (declared, samples)));
+    let samples = ByMetric::new(samples);
+    let families = catalogue.into_iter().filter_map(|declared| {
+        let own: Vec<_> = samples.of(declared.name).collect();
+        (!own.is_empty()).then_some((declared, own))
+    });
     match format {
         Format::Text => text(families),
         Format::OpenMetrics => open_metrics(families),
@@ -83,10 +82,11 @@ pub fn render<'a>(
 /// One family after the other: of a page of a hundred pairs no second copy is held meanwhile.
 fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
     let mut text = String::with_capacity(ROOM);
+    let mut sheet = Sheet::default();
     for (declared, samples) in families {
         let begun = text.len();
         // It fails only for a family without a name or without samples; there are none such.
-        if let Err(error) = TextEncoder::new().encode_utf8(&[family(declared, &samples)], &mut text) {
+        if let Err(error) = TextEncoder::new().encode_utf8(sheet.fill(declared, &samples), &mut text) {
             debug_assert!(false, "{error}");
         }
         if samples.iter().any(|sample| sample.value.is_infinite()) {
@@ -98,23 +98,49 @@ fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> Stri
     text
 }
 
-fn family(declared: Declared, samples: &[&Sample]) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(declared.name.to_owned());
-    family.set_help(declared.help.to_owned());
-    if is_histogram(samples) {
-        family.set_field_type(MetricType::HISTOGRAM);
-        family.set_metric(histograms(samples).map(|(labels, parts)| histogram(labels, parts)).collect());
-        return family;
-    }
-    family.set_field_type(if declared.counter { MetricType::COUNTER } else { MetricType::GAUGE });
-    family.set_metric(samples.iter().map(|sample| metric(declared, sample)).collect());
-    family
+/// The encoder's own form of a family, filled again for each. Mostly the labels of the family before fit: to make them anew for each
+/// sample would take longer than to write the page.
+#[derive(Default)]
+struct Sheet {
+    family: [MetricFamily; 1],
+    /// What a smaller family does not need.
+    spare: Vec<Metric>,
 }
 
-fn metric(declared: Declared, sample: &Sample) -> Metric {
-    let mut metric = Metric::default();
-    metric.set_label(label_pairs(&sample.labels));
+impl Sheet {
+    fn fill(&mut self, declared: Declared, samples: &[&Sample]) -> &[MetricFamily] {
+        let [family] = &mut self.family;
+        family.set_name(declared.name.to_owned());
+        family.set_help(declared.help.to_owned());
+        if is_histogram(samples) {
+            family.set_field_type(MetricType::HISTOGRAM);
+            family.set_metric(histograms(samples).map(|(labels, parts)| histogram(labels, parts)).collect());
+            return &self.family;
+        }
+        family.set_field_type(if declared.counter { MetricType::COUNTER } else { MetricType::GAUGE });
+        let metrics = family.mut_metric();
+        self.spare.extend(metrics.drain(samples.len().min(metrics.len())..).rev());
+        metrics.resize_with(samples.len(), || self.spare.pop().unwrap_or_default());
+        for (metric, sample) in metrics.iter_mut().zip(samples) {
+            set(metric, declared, sample);
+        }
+        &self.family
+    }
+}
+
+fn set(metric: &mut Metric, declared: Declared, sample: &Sample) {
+    if metric.get_label().len() == sample.labels.len() {
+        for (pair, (name, value)) in metric.mut_label().iter_mut().zip(&sample.labels) {
+            if pair.name() != *name {
+                pair.set_name((*name).to_owned());
+            }
+            if pair.value() != value.as_str() {
+                pair.set_value(value.to_string());
+            }
+        }
+    } else {
+        metric.set_label(label_pairs(&sample.labels));
+    }
     if declared.counter {
         let mut counter = Counter::default();
         counter.set_value(sample.value);
@@ -124,7 +150,6 @@ fn metric(declared: Declared, sample: &Sample) -> Metric {
         gauge.set_value(sample.value);
         metric.set_gauge(gauge);
     }
-    metric
 }
 
 fn label_pairs(labels: &[Label]) -> Vec<LabelPair> {
@@ -136,8 +161,6 @@ fn label_pairs(labels: &[Label]) -> Vec<LabelPair> {
     };
     labels.iter().map(pair).collect()
 }
-
-type Label = (&'static str, std::borrow::Cow<'static, str>);
 
 /// The last label of a histogram's samples is the edge.
 fn is_histogram(samples: &[&Sample]) -> bool {
@@ -215,8 +238,8 @@ fn open_metrics<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>)
         for sample in samples {
             out.push_str(declared.name);
             for (index, (label, value)) in sample.labels.iter().enumerate() {
-                let separator = if index == 0 { '{' } else { ',' };
-                let _ = write!(out, "{separator}{label}=\"{}\"", escaped(value));
+                let separator = if index == 0 { "{" } else { "," };
+                out.extend([separator, label, "=\"", &escaped(value), "\""]);
             }
             if !sample.labels.is_empty() {
                 out.push('}');
@@ -231,8 +254,11 @@ fn open_metrics<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>)
     out
 }
 
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\\', '"', '\n']) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         match character {
             '\\' => out.push_str("\\\\"),
@@ -241,7 +267,7 @@ fn escaped(text: &str) -> String {
             other => out.push(other),
         }
     }
-    out
+    out.into()
 }
 
 #[cfg(test)]
@@ -284,7 +310,7 @@ mod tests {
         let declared = Declared { name: "h_seconds", help: "How long.", counter: false };
         let sample = |step: &'static str, le: &'static str, value| Sample {
             metric: "h_seconds",
-            labels: vec![("step", step.into()), ("le", le.into())],
+            labels: [("step", step.into()), ("le", le.into())].into_iter().collect(),
             value,
         };
         let samples = ["write", "read"].map(|step| {

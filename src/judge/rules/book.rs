@@ -1,6 +1,6 @@
 //! The rules as a site has set them, and their judgement over one pair's samples.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::catalogue::{RULES, Rule};
@@ -10,8 +10,8 @@ use super::explains::explain;
 use crate::clock::{Moment, WallTime};
 use crate::config::{PairConfig, RuleSetting};
 use crate::history::rules::{AlertKey, Instant, RuleTimers, Timer};
-use crate::names::{Channel, Name, RuleName};
-use crate::snapshot::{Finding, FindingState, Sample};
+use crate::names::{Name, RuleName};
+use crate::snapshot::{ByMetric, Finding, FindingState};
 
 /// In place of a sentence with numbers, while nobody can look.
 const STANDS: &str = "(So it was when it was seen last; it has not been looked at again yet.)";
@@ -59,7 +59,7 @@ impl RuleBook {
     pub fn evaluate(
         &self,
         pair: &PairConfig,
-        samples: &[Sample],
+        samples: &ByMetric<'_>,
         timers: &mut RuleTimers,
         now: Moment,
         wall: WallTime,
@@ -81,7 +81,7 @@ impl RuleBook {
     /// those about a pair. The dead-man's switch is not among them.
     pub fn evaluate_agent(
         &self,
-        samples: &[Sample],
+        samples: &ByMetric<'_>,
         timers: &mut RuleTimers,
         now: Moment,
         wall: WallTime,
@@ -120,16 +120,17 @@ impl BookedRule {
         self.rule.name == key.rule && self.rule.severity == key.severity
     }
 
-    /// Brings the timers of this rule's alerts up to date; gives those that are left.
-    fn advance(&self, samples: &[Sample], timers: &mut RuleTimers, instant: Instant) -> Vec<Timer> {
+    /// Brings the timers of this rule's alerts up to date; gives those that are left, in the order of channels.
+    fn advance(&self, samples: &ByMetric<'_>, timers: &mut RuleTimers, instant: Instant) -> Vec<Timer> {
         let Rule { name: rule, severity, about, condition, keep, .. } = *self.rule;
         let met = condition.met(about, self.threshold, samples);
-        let known = timers.channels_of(rule, severity);
-        let channels: BTreeSet<Option<Channel>> = met.keys().copied().chain(known).collect();
+        let mut channels: Vec<_> = met.channels().chain(timers.channels_of(rule, severity)).collect();
+        channels.sort_unstable();
+        channels.dedup();
         let advanced = |channel| {
             let key = AlertKey { rule, severity, channel };
-            match met.get(&channel) {
-                Some(value) => Some(timers.met(key, *value, self.hold, instant).clone()),
+            match met.of(channel) {
+                Some(value) => Some(timers.met(key, value, self.hold, instant).clone()),
                 None => timers.not_met(key, keep, instant.now).cloned(),
             }
         };

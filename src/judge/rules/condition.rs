@@ -1,10 +1,11 @@
 //! A rule's condition: a small closed form over exported samples, judged here and printed as PromQL.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use smallvec::SmallVec;
+
 use crate::names::Channel;
-use crate::snapshot::Sample;
+use crate::snapshot::{ByMetric, Sample};
 
 /// What an alert is about, and so which labels it has besides its name and severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,26 +143,26 @@ impl Compare {
     }
 
     /// The folded values that meet it, by channel where the alert tells channels apart.
-    fn met(&self, about: About, threshold: Option<f64>, samples: &[Sample]) -> BTreeMap<Option<Channel>, f64> {
-        let mut folded = BTreeMap::new();
-        for sample in samples.iter().filter(|sample| self.selects(sample)) {
+    fn met(&self, about: About, threshold: Option<f64>, samples: &ByMetric<'_>) -> Met {
+        let mut folded = Met::default();
+        for sample in samples.of(self.metric).filter(|sample| self.selects(sample)) {
             let channel = match about {
                 About::EachChannel => sample.label("channel").and_then(Channel::from_text),
                 About::Channel(_) | About::Pair | About::Agent => None,
             };
-            let worst = folded.entry(channel).or_insert(sample.value);
-            *worst = (self.operator.fold().1)(sample.value, *worst);
+            folded.fold(channel, sample.value, self.operator.fold().1);
         }
         let bound = self.bound.number(threshold);
-        folded.retain(|_, value| self.operator.holds(*value, bound));
+        folded.0.retain(|(_, value)| self.operator.holds(*value, bound));
         folded
     }
 
+    /// Whether a sample of its metric has the labels that it wants.
     fn selects(&self, sample: &Sample) -> bool {
-        sample.metric == self.metric && self.labels.iter().all(|(label, value)| sample.label(label) == Some(*value))
+        self.labels.iter().all(|(label, value)| sample.label(label) == Some(*value))
     }
 
-    /// Whether this one sample meets it.
+    /// Whether this one sample of its metric meets it.
     fn is_met_by(&self, sample: &Sample, threshold: Option<f64>) -> bool {
         self.selects(sample) && self.operator.holds(sample.value, self.bound.number(threshold))
     }
@@ -186,34 +187,67 @@ impl Compare {
     }
 }
 
+/// The alerts whose condition is met, by channel, each with its value. Few rules are met, and most tell no channels apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Met(SmallVec<[(Option<Channel>, f64); 1]>);
+
+impl Met {
+    fn one(channel: Option<Channel>, value: f64) -> Self {
+        Self(SmallVec::from_buf([(channel, value)]))
+    }
+
+    fn fold(&mut self, channel: Option<Channel>, value: f64, fold: fn(f64, f64) -> f64) {
+        match self.0.iter_mut().find(|(of, _)| *of == channel) {
+            Some((_, worst)) => *worst = fold(value, *worst),
+            None => self.0.push((channel, value)),
+        }
+    }
+
+    /// The value of one channel's alert, if its condition is met.
+    pub fn of(&self, channel: Option<Channel>) -> Option<f64> {
+        self.0.iter().find(|(of, _)| *of == channel).map(|(_, value)| *value)
+    }
+
+    /// The channels whose alert's condition is met.
+    pub fn channels(&self) -> impl Iterator<Item = Option<Channel>> + '_ {
+        self.0.iter().map(|(channel, _)| *channel)
+    }
+}
+
 impl Condition {
     /// The alerts whose condition is met by these samples of one pair, by channel, each with its value.
-    pub fn met(&self, about: About, threshold: Option<f64>, samples: &[Sample]) -> BTreeMap<Option<Channel>, f64> {
+    pub fn met(&self, about: About, threshold: Option<f64>, samples: &ByMetric<'_>) -> Met {
         match self {
-            Self::Always => BTreeMap::from([(None, 1.0)]),
-            Self::PrometheusOnly(_) => BTreeMap::new(),
+            Self::Always => Met::one(None, 1.0),
+            Self::PrometheusOnly(_) => Met::default(),
             Self::All(comparisons) => {
-                let Some((first, others)) = comparisons.split_first() else { return BTreeMap::new() };
+                let Some((first, others)) = comparisons.split_first() else { return Met::default() };
                 let mut met = first.met(about, threshold, samples);
-                for other in others.iter().map(|compare| compare.met(about, threshold, samples)) {
-                    met.retain(|channel, _| other.contains_key(channel));
+                for other in others {
+                    if met.0.is_empty() {
+                        break;
+                    }
+                    let also = other.met(about, threshold, samples);
+                    met.0.retain(|(channel, _)| also.of(*channel).is_some());
                 }
-                met.into_iter().map(|(channel, value)| (about.channel(channel), value)).collect()
+                for (channel, _) in &mut met.0 {
+                    *channel = about.channel(*channel);
+                }
+                met
             }
-            Self::OfOneStandby(comparisons) => {
-                let value = Self::met_by_one(comparisons, threshold, samples);
-                value.map(|value| (about.channel(None), value)).into_iter().collect()
-            }
+            Self::OfOneStandby(comparisons) => Self::met_by_one(comparisons, threshold, samples)
+                .map_or_else(Met::default, |value| Met::one(about.channel(None), value)),
         }
     }
 
     /// The value of the first comparison, folded over the standbys that meet all of them.
-    fn met_by_one(comparisons: &[Compare], threshold: Option<f64>, samples: &[Sample]) -> Option<f64> {
+    fn met_by_one(comparisons: &[Compare], threshold: Option<f64>, samples: &ByMetric<'_>) -> Option<f64> {
         let (first, others) = comparisons.split_first()?;
         let meets = |standby: Option<&str>, compare: &Compare| {
-            samples.iter().any(|sample| sample.label("standby") == standby && compare.is_met_by(sample, threshold))
+            let mut of_metric = samples.of(compare.metric);
+            of_metric.any(|sample| sample.label("standby") == standby && compare.is_met_by(sample, threshold))
         };
-        let met = samples.iter().filter(|sample| first.is_met_by(sample, threshold));
+        let met = samples.of(first.metric).filter(|sample| first.is_met_by(sample, threshold));
         let of_all = met.filter(|sample| others.iter().all(|other| meets(sample.label("standby"), other)));
         of_all.map(|sample| sample.value).reduce(first.operator.fold().1)
     }

@@ -68,7 +68,7 @@ async fn no_heartbeat_while_a_pair_is_not_looked_at() {
     let alerting = Alerting { heartbeat, ..alerting(vec![recorder.url.clone()]) };
     let timing = Timing { resend: Duration::from_millis(50), ..QUICK };
     let pushing = Pushing::with(alerting, quiet_view(), timing);
-    pushing.publish.send_replace(Arc::new(Snapshot::new(2, true, quiet_view(), fixture::unknown(), clock::now())));
+    pushing.publish.send_replace(Arc::new(Snapshot::new(2, true, quiet_view(), fixture::unknown, clock::now())));
     recorder.after(6).await;
     assert_eq!(switch.count(), 0);
 }
@@ -82,7 +82,7 @@ async fn a_pair_that_nobody_judges_any_more_is_told() {
     let mut unknown = fixture::unknown();
     unknown.findings.iter_mut().for_each(|finding| finding.state = FindingState::Pending);
     let long_ago = clock::now().back(GONE + Duration::from_secs(1));
-    pushing.publish.send_replace(Arc::new(Snapshot::new(2, true, quiet_view(), unknown, long_ago)));
+    pushing.publish.send_replace(Arc::new(Snapshot::new(2, true, quiet_view(), move || unknown, long_ago)));
     let sent = recorder.count();
     assert_eq!(names(&recorder.after(sent + 4).await), ["StandbyWatchdog"], "a hub that is late");
     let Pushing { publish, _stop, .. } = pushing;

@@ -1,16 +1,21 @@
 //! Text that is safe to put into a page, and the two ways to make more of it: filling a template, making a table.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Markup. Text from outside becomes markup through [`Html::text`] only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Html(String);
+pub(super) struct Html(Cow<'static, str>);
 
 impl Html {
     /// Any text, escaped for content and for quoted attributes.
     pub(super) fn text(text: &str) -> Self {
+        // Most texts have nothing to escape, and a page has hundreds.
+        let clean = text.bytes().position(may_need_escape).unwrap_or(text.len());
+        let (before, rest) = text.split_at(clean);
         let mut out = String::with_capacity(text.len());
-        for character in text.chars() {
+        out.push_str(before);
+        for character in rest.chars() {
             match character {
                 '&' => out.push_str("&amp;"),
                 '<' => out.push_str("&lt;"),
@@ -22,7 +27,7 @@ impl Html {
                 other => out.push(other),
             }
         }
-        Self(out)
+        Self(out.into())
     }
 
     /// Any text as one segment of a path.
@@ -36,22 +41,23 @@ impl Html {
                 other => drop(write!(out, "%{other:02X}")),
             }
         }
-        Self(out)
+        Self(out.into())
     }
 
     /// Markup that is written in this program.
-    pub(super) fn trusted(markup: &'static str) -> Self {
-        Self(markup.to_owned())
+    pub(super) const fn trusted(markup: &'static str) -> Self {
+        Self(Cow::Borrowed(markup))
     }
 
     /// One after the other.
     pub(super) fn joined(parts: &[Self]) -> Self {
-        Self(parts.iter().map(|part| part.0.as_str()).collect())
+        Self(Cow::Owned(parts.iter().map(|part| part.0.as_ref()).collect()))
     }
 
     /// The template with each `{{key}}` replaced. What is put in is not searched for keys again.
     pub(super) fn fill(template: &'static str, values: &[(&str, Self)]) -> Self {
-        let mut out = String::with_capacity(template.len());
+        let inside: usize = values.iter().map(|(_, value)| value.0.len()).sum();
+        let mut out = String::with_capacity(template.len() + inside);
         let mut rest = template;
         while let Some((before, after)) = rest.split_once("{{") {
             out.push_str(before);
@@ -64,13 +70,18 @@ impl Html {
             rest = behind;
         }
         out.push_str(rest);
-        Self(out)
+        Self(out.into())
     }
 
     /// The markup as it goes out.
     pub(super) fn into_string(self) -> String {
-        self.0
+        self.0.into_owned()
     }
+}
+
+/// Whether a character that is escaped may begin with this byte: markup, a control character, or U+0080 to U+00BF, which hold more of them.
+const fn may_need_escape(byte: u8) -> bool {
+    matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0x7F | 0xC2) || (byte < b' ' && byte != b'\n' && byte != b'\t')
 }
 
 /// A heading and a table under it; the first cell of each row is its header. Without rows: nothing.
@@ -90,15 +101,16 @@ pub(super) fn table(title: &'static str, head: &[&'static str], rows: &[Vec<Html
     for row in rows {
         out.push_str("<tr role=\"row\">");
         for (index, (cell, label)) in row.iter().zip(head).enumerate() {
-            let _ = match index {
-                0 => write!(out, "<th scope=\"row\" role=\"rowheader\">{}</th>", cell.0),
-                _ => write!(out, "<td role=\"cell\" data-label=\"{label}\">{}</td>", cell.0),
+            let parts = match index {
+                0 => ["<th scope=\"row\" role=\"rowheader\">", "", "", &cell.0, "</th>"],
+                _ => ["<td role=\"cell\" data-label=\"", label, "\">", &cell.0, "</td>"],
             };
+            out.extend(parts);
         }
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table>\n");
-    Html(out)
+    Html(out.into())
 }
 
 #[cfg(test)]
@@ -112,6 +124,14 @@ mod tests {
         fn no_text_leaves_its_place(text in ".{0,60}") {
             let safe = Html::text(&text).into_string();
             prop_assert!(!safe.contains(['<', '>', '"', '\'']), "{}", safe);
+        }
+    }
+
+    #[test]
+    fn each_control_character_is_shown_as_one_that_is_not_known() {
+        for control in (0..=0x9F).map(char::from).filter(|character| character.is_control()) {
+            let shown = if matches!(control, '\n' | '\t') { control } else { '\u{FFFD}' };
+            assert_eq!(Html::text(&format!("a ü{control}<")).into_string(), format!("a ü{shown}&lt;"), "{control:?}");
         }
     }
 
