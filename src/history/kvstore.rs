@@ -16,7 +16,6 @@ const INTERVALS: u32 = 24;
 const WINDOW: Duration = Duration::from_mins(2);
 const MOST: usize = 1200;
 
-
 /// The memory of one pair's canaries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KvstoreHistory {

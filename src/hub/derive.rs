@@ -113,7 +113,17 @@ fn unjudged(pair: &PairConfig, (now, wall): (Moment, WallTime)) -> View {
     let evidence = PairEvidence::default();
     let (level, channels) = judge::level::channel_views(pair, &evidence, &[]);
     let (pair, made, made_wall) = (pair.name.clone(), now, wall);
-    View { pair, made, made_wall, level, channels, evidence, probes: Vec::new(), samples: Vec::new(), findings: Vec::new() }
+    View {
+        pair,
+        made,
+        made_wall,
+        level,
+        channels,
+        evidence,
+        probes: Vec::new(),
+        samples: Vec::new(),
+        findings: Vec::new(),
+    }
 }
 
 /// Alerts that stand still go on as soon as everything has been seen again; gives the moment at which they do in any case.
@@ -241,3 +251,19 @@ pub const LONGEST_SHOWN: Duration = Duration::from_secs(30);
 
 /// So long do alerts stand still after a start or a pause, at most: what cannot be asked by then is judged as it is.
 const LONGEST_STILL: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::Level;
+    use crate::metrics::fixture;
+    use crate::names::Channel;
+
+    #[test]
+    fn what_cannot_be_judged_is_unknown() {
+        let view = unjudged(&fixture::pair(Channel::ALL), (fixture::at(0), WallTime(0.0)));
+        assert_eq!(view.level, Level::Unknown);
+        let levels: Vec<_> = view.channels.iter().map(|channel| (channel.channel, channel.level)).collect();
+        assert_eq!(levels, Channel::ALL.iter().map(|channel| (*channel, Level::Unknown)).collect::<Vec<_>>());
+    }
+}

@@ -1,6 +1,7 @@
 //! Samples as Prometheus text 0.0.4, or OpenMetrics 1.0 for those who ask for it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt::Write;
 
 use prometheus::TextEncoder;
@@ -10,7 +11,7 @@ use crate::metrics::{self, Kind};
 use crate::snapshot::{ByMetric, Label, Sample};
 
 /// As much as one pair with all its channels takes, so that a scrape does not grow its text bit by bit.
-const ROOM: usize = 32 * 1024;
+const ROOM: usize = 48 * 1024;
 
 /// What the formats need of a metric's declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub fn render<'a>(
 /// One family after the other: of a page of a hundred pairs no second copy is held meanwhile.
 fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> String {
     let mut text = String::with_capacity(ROOM);
-    let mut sheet = Sheet::default();
+    let mut sheet = SHEET.take();
     for (declared, samples) in families {
         let begun = text.len();
         // It fails only for a family without a name or without samples; there are none such.
@@ -95,16 +96,27 @@ fn text<'a>(families: impl Iterator<Item = (Declared, Vec<&'a Sample>)>) -> Stri
             text.push_str(&written.replace(" inf\n", " +Inf\n").replace(" -inf\n", " -Inf\n"));
         }
     }
+    if sheet.size() <= MOST_KEPT {
+        SHEET.set(sheet);
+    }
     text
 }
 
-/// The encoder's own form of a family, filled again for each. Mostly the labels of the family before fit: to make them anew for each
+thread_local! {
+    /// The sheet of the page before: its labels are mostly those of the next one.
+    static SHEET: Cell<Sheet> = Cell::default();
+}
+
+/// A sheet for more samples in one family is not kept: it would be the second copy of a long page.
+const MOST_KEPT: usize = 128;
+
+/// The encoder's own form of a family, filled again for each. Mostly the labels of an earlier family fit: to make them anew for each
 /// sample would take longer than to write the page.
 #[derive(Default)]
 struct Sheet {
     family: [MetricFamily; 1],
-    /// What a smaller family does not need.
-    spare: Vec<Metric>,
+    /// What a smaller family does not need, by the number of labels.
+    spare: [Vec<Metric>; 4],
 }
 
 impl Sheet {
@@ -119,12 +131,22 @@ impl Sheet {
         }
         family.set_field_type(if declared.counter { MetricType::COUNTER } else { MetricType::GAUGE });
         let metrics = family.mut_metric();
-        self.spare.extend(metrics.drain(samples.len().min(metrics.len())..).rev());
-        metrics.resize_with(samples.len(), || self.spare.pop().unwrap_or_default());
-        for (metric, sample) in metrics.iter_mut().zip(samples) {
-            set(metric, declared, sample);
+        for metric in metrics.drain(..).rev() {
+            if let Some(spare) = self.spare.get_mut(metric.get_label().len()) {
+                spare.push(metric);
+            }
+        }
+        for sample in samples {
+            let spare = self.spare.get_mut(sample.labels.len()).and_then(Vec::pop);
+            let mut metric = spare.unwrap_or_default();
+            set(&mut metric, declared, sample);
+            metrics.push(metric);
         }
         &self.family
+    }
+
+    fn size(&self) -> usize {
+        self.family[0].get_metric().len() + self.spare.iter().map(Vec::len).sum::<usize>()
     }
 }
 
@@ -329,6 +351,28 @@ mod tests {
             "h_seconds_sum{step=\"read\"} 9.5\n",
         ] {
             assert!(open.contains(line), "{open}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_the_same_whatever_was_written_before_it() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut page = || {
+            let mut samples = Vec::new();
+            for metric in metrics::all() {
+                for _ in 0..random.usize(..4) {
+                    let mut word = |label| (label, ["a", "b", "1", "+Inf", "say \"hi\""][random.usize(..5)].into());
+                    let labels = metric.labels.iter().copied().map(&mut word).collect();
+                    samples.push(Sample { metric: metric.name, labels, value: f64::from(random.u8(..3)) });
+                }
+            }
+            samples
+        };
+        for _ in 0..50 {
+            let samples = page();
+            let here = render(catalogue(), &samples, Format::Text);
+            let afresh = std::thread::spawn(move || render(catalogue(), &samples, Format::Text)).join();
+            assert_eq!(here, afresh.expect("written"), "nothing of an earlier page is left");
         }
     }
 

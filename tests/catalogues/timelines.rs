@@ -116,10 +116,12 @@ pub(crate) fn told_by_the_agent(book: &RuleBook, timeline: &Timeline) -> Vec<Vec
         let (now, wall) = (Moment::after_boot(Duration::from_secs(STEP * step as u64)), WallTime(0.0));
         for (pair, config) in &configs {
             let timers = timers.entry(pair).or_default();
-            let (findings, _) = book.evaluate(config, &ByMetric::new(&samples(timeline, Some(pair), step)), timers, now, wall);
+            let (findings, _) =
+                book.evaluate(config, &ByMetric::new(&samples(timeline, Some(pair), step)), timers, now, wall);
             alerts.extend(findings.iter().map(|finding| alert(&config.name, finding)));
         }
-        let (findings, _) = book.evaluate_agent(&ByMetric::new(&samples(timeline, None, step)), &mut timers_of_the_agent, now, wall);
+        let (findings, _) =
+            book.evaluate_agent(&ByMetric::new(&samples(timeline, None, step)), &mut timers_of_the_agent, now, wall);
         alerts.extend(findings.iter().map(|finding| alert(&Name::new(""), finding)));
     }
     told

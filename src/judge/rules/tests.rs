@@ -34,7 +34,8 @@ impl Timeline {
     fn at(&mut self, second: u64, samples: &[Sample]) -> (Vec<(&'static str, FindingState)>, Option<u64>) {
         let now = Moment::after_boot(Duration::from_secs(second));
         let wall = WallTime(now.since_boot().as_secs_f64());
-        let (findings, next) = self.book.evaluate(&fixture::pair(Channel::ALL), &ByMetric::new(samples), &mut self.timers, now, wall);
+        let (findings, next) =
+            self.book.evaluate(&fixture::pair(Channel::ALL), &ByMetric::new(samples), &mut self.timers, now, wall);
         let told = findings.iter().map(|finding| (finding.rule, finding.state)).collect();
         (told, next.map(|next| next.since_boot().as_secs()))
     }
@@ -151,7 +152,8 @@ fn a_stale_configuration_warns_above_two_periods_and_is_critical_from_three() {
         let age = [sample("standby_config_sync_age_periods", &[], age)];
         let mut timers = RuleTimers::default();
         let pair = fixture::pair(Channel::ALL);
-        let (findings, _) = timeline.book.evaluate(&pair, &ByMetric::new(&age), &mut timers, fixture::at(0), WallTime(0.0));
+        let (findings, _) =
+            timeline.book.evaluate(&pair, &ByMetric::new(&age), &mut timers, fixture::at(0), WallTime(0.0));
         findings.iter().map(|finding| finding.severity).collect()
     };
     use Severity::{Critical, Warning};
@@ -186,8 +188,13 @@ fn a_sentence_has_the_pair_s_numbers_in_it() {
     let mut timers = RuleTimers::default();
     let lag = [sample("standby_replication_undelayed_lag_bytes", &[], 300e6)];
     let pair = fixture::pair(Channel::ALL);
-    let (findings, _) =
-        RuleBook::new(&BTreeMap::new()).evaluate(&pair, &ByMetric::new(&lag), &mut timers, fixture::at(0), WallTime(0.0));
+    let (findings, _) = RuleBook::new(&BTreeMap::new()).evaluate(
+        &pair,
+        &ByMetric::new(&lag),
+        &mut timers,
+        fixture::at(0),
+        WallTime(0.0),
+    );
     let begin = "The standby of pair catalog is 286.1MiB of WAL behind (limit 256MiB).";
     assert!(findings[0].description.starts_with(begin), "{}", findings[0].description);
     let labels = alert_labels(&pair.name, &findings[0]);

@@ -59,8 +59,14 @@ impl Html {
         let inside: usize = values.iter().map(|(_, value)| value.0.len()).sum();
         let mut out = String::with_capacity(template.len() + inside);
         let mut rest = template;
-        while let Some((before, after)) = rest.split_once("{{") {
-            out.push_str(before);
+        while let Some(at) = rest.find('{') {
+            let Some(after) = rest[at..].strip_prefix("{{") else {
+                let (before, behind) = rest.split_at(at + 1);
+                out.push_str(before);
+                rest = behind;
+                continue;
+            };
+            out.push_str(&rest[..at]);
             let (key, behind) = after.split_once("}}").unwrap_or((after, ""));
             let value = values.iter().find(|(name, _)| *name == key);
             debug_assert!(value.is_some(), "the template asks for {key:?}");
@@ -142,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_value_that_looks_like_a_key_stays_as_it_is() {
-        let filled = Html::fill("<p>{{a}} {{b}}</p>", &[("a", Html::text("{{b}}")), ("b", Html::text("x"))]);
-        assert_eq!(filled.into_string(), "<p>{{b}} x</p>");
+        let filled = Html::fill("<p>{ {{a}} {{b}}</p>{", &[("a", Html::text("{{b}}")), ("b", Html::text("x"))]);
+        assert_eq!(filled.into_string(), "<p>{ {{b}} x</p>{");
     }
 }
