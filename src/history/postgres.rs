@@ -148,7 +148,7 @@ impl PostgresHistory {
                 memory.feed.record(standby, memory.last_good, reading.asked);
                 memory.commits_wait_since = None;
                 memory.record_receiver(standby, reading.asked);
-                memory.record_has(facts, [standby.receive_lsn, standby.replay_lsn]);
+                memory.record_has(facts, standby);
                 memory.record_replay(standby, reading.asked);
             }
         }
@@ -185,13 +185,16 @@ impl PostgresHistory {
     }
 
     /// Each standby's position is compared with the primary's, whichever of the two came in last: a standby that is beyond a primary
-    /// which was asked *after* the standby had answered is ahead.
+    /// which was asked *after* the standby had answered is ahead. On an earlier timeline, too: the primary left that one at or before
+    /// where it stands now.
     fn compare_positions(&mut self) {
         let (Some(of), Some((asked, lsn))) = (&self.ring_of, self.position) else { return };
         for (other, memory) in &mut self.nodes {
             memory.feed.record_primary(lsn, asked);
             let Some(held) = &memory.has else { continue };
-            let comparable = held.cluster == of.cluster && held.timeline == of.timeline && *other != of.node;
+            let followed =
+                held.timeline.zip(of.timeline).map_or(held.timeline == of.timeline, |(theirs, ours)| theirs <= ours);
+            let comparable = held.cluster == of.cluster && followed && *other != of.node;
             let before = memory.answered.filter(|answered| *answered < asked && memory.ahead_seen != Some(*answered));
             if let (true, Some(answered)) = (comparable, before) {
                 memory.ahead_seen = Some(answered);
@@ -354,10 +357,15 @@ impl NodeMemory {
         });
     }
 
-    /// The standby's own word replaces what was known: one that was rebuilt from an old backup has less than before.
-    fn record_has(&mut self, facts: &PostgresFacts, positions: [Option<Lsn>; 2]) {
-        if let Some(lsn) = positions.into_iter().flatten().max() {
-            self.has = Some(Held { lsn, cluster: facts.system_identifier.clone(), timeline: facts.timeline });
+    /// The standby's own word replaces what was known: one that was rebuilt from an old backup has less than before. But for the
+    /// timeline: without a receiver it tells that of its control file, which is late after a switch.
+    fn record_has(&mut self, facts: &PostgresFacts, standby: &StandbyFacts) {
+        if let Some(lsn) = standby.receive_lsn.max(standby.replay_lsn) {
+            let cluster = facts.system_identifier.clone();
+            let goes_on = |before: &Held| before.cluster == cluster && before.lsn <= lsn;
+            let before = self.has.take().filter(|before| standby.receiver.is_none() && goes_on(before));
+            let timeline = facts.timeline.max(before.and_then(|before| before.timeline));
+            self.has = Some(Held { lsn, cluster, timeline });
         }
     }
 

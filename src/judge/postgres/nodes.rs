@@ -156,7 +156,7 @@ impl<'a> Nodes<'a> {
                 )
             } else if ahead {
                 format!(
-                    "{name} is ahead of its primary {} on timeline {own}: their histories have parted",
+                    "{name} is ahead of its primary {} on timeline {theirs}: their histories have parted",
                     primary.name
                 )
             } else {

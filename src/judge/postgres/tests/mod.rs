@@ -437,3 +437,4 @@ mod properties;
 mod pulse;
 mod replay;
 mod slots;
+mod timelines;
