@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::PostgresChannel;
 use crate::evidence::{Denied, PostgresEvidence, Recognised, Roles, SenderKey};
-use crate::facts::{PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender};
+use crate::facts::{
+    Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender,
+};
 use crate::history::catch_up::CatchUp;
 use crate::history::feed::Feed;
 use crate::history::lag_trend::LagTrend;
@@ -40,6 +42,8 @@ pub struct Held {
 pub struct NodeMemory {
     last_good: Option<Moment>,
     was_primary: bool,
+    /// It has answered as a primary without a break since this reading was answered, and that one server has.
+    primary_run: Option<(Option<Opaque>, Moment)>,
     /// Its walsenders in its last good reading as a primary.
     pub senders: HashMap<SenderKey, SenderMemory>,
     /// Its receiver in its last good reading as a standby.
@@ -131,6 +135,7 @@ impl PostgresHistory {
         memory.settings = Some(facts.settings.clone());
         match &facts.role {
             PostgresRole::Primary(primary) => {
+                memory.record_run(facts.postmaster_start.as_ref(), reading.answered);
                 memory.receiver = None;
                 memory.replay = None;
                 memory.feed = Feed::default();
@@ -143,6 +148,7 @@ impl PostgresHistory {
                 self.record_slots(node, facts, primary, reading.asked);
             }
             PostgresRole::Standby(standby) => {
+                memory.primary_run = None;
                 // It may pass WAL on to standbys of its own. No pulse is written here, so none is waited for.
                 memory.record_senders(&standby.walsenders, None, reading.asked);
                 memory.feed.record(standby, memory.last_good, reading.asked);
@@ -298,6 +304,18 @@ impl NodeMemory {
     /// What it said last of itself was that it takes writes.
     pub fn was_primary(&self) -> bool {
         self.was_primary
+    }
+
+    /// Since when it has been a primary for certain. (Only a restart makes a standby of it.)
+    pub fn primary_since(&self) -> Option<Moment> {
+        self.primary_run.as_ref().map(|(_, since)| *since)
+    }
+
+    fn record_run(&mut self, start: Option<&Opaque>, answered: Moment) {
+        let goes_on = self.primary_run.as_ref().is_some_and(|(server, _)| server.as_ref() == start);
+        if !goes_on {
+            self.primary_run = Some((start.cloned(), answered));
+        }
     }
 
     /// `position`: where the server's own WAL stands, by which pulses are told.

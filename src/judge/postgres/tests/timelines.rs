@@ -88,3 +88,25 @@ fn the_control_file_of_a_standby_that_has_followed_may_be_late() {
     let evidence = watch.tick(Ok(came_back(1, 300)), Ok(promoted(720)));
     assert_eq!(evidence.standbys[0].gap, None);
 }
+
+#[test]
+fn a_standby_promoted_right_after_its_primary_was_stopped_is_no_second_primary() {
+    let mut watch = Watch::new(None);
+    watch.healthy(5);
+    // Alpha was stopped after its last answer, beta promoted, and asked first.
+    watch.take("beta", 5.6, 0.01, Ok(promoted(600)));
+    let evidence = watch.look(5.7);
+    assert_eq!((told(&evidence), evidence.contradiction), ((false, Some(Reason::TwoPrimaries)), None));
+    assert!(evidence.primary_seen && watch.history.roles.contradicted, "nobody writes anywhere until that is known");
+    watch.take("alpha", 6.0, 0.01, silent(FailureKind::Refused));
+    let evidence = watch.look(6.1);
+    assert_eq!((evidence.primary, evidence.contradiction), (Some(Name::new("beta")), None));
+    assert!(!watch.history.roles.contradicted);
+    // Alpha is started again, and not as a standby.
+    watch.take("alpha", 7.0, 0.01, Ok(primary(900, vec![])));
+    assert_eq!(watch.look(7.1).contradiction, None, "beta was asked before: it may have been stopped since");
+    watch.take("beta", 7.6, 0.01, Ok(promoted(700)));
+    let evidence = watch.look(7.7);
+    assert_eq!(evidence.contradiction, Some(Reason::TwoPrimaries), "beta was one before alpha answered, and is");
+    assert!(evidence.primary_seen, "that nobody sees a primary would be one alarm too many");
+}
