@@ -296,7 +296,8 @@ impl PostgresHistory {
             self.growing = Some((evidence.growing, now));
         }
         self.roles.clone_from(roles);
-        self.roles_change.record(roles, now);
+        let answers = evidence.nodes.iter().find(|node| Some(&node.node) == evidence.primary.as_ref());
+        self.roles_change.record(roles, answers.and_then(|node| node.timeline), now);
     }
 }
 
