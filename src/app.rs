@@ -195,6 +195,7 @@ impl App {
             StartError::Peer(error)
         })?;
         let common = self.agent.common(&self.options, &config);
+        self.state.reloads(true);
         let mut before = std::mem::take(&mut self.hubs);
         let mut hubs = Vec::new();
         for pair in &config.pairs {
@@ -229,6 +230,7 @@ impl App {
         self.state.replace_pairs(receivers(&hubs));
         self.state.replace_days(days(&hubs));
         self.state.replace_stores(own_stores(&hubs));
+        self.state.reloads(false);
         self.agent.reloaded(true);
         if let Some(pushing) = self.pushing.take() {
             pushing.stop().await;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::PostgresChannel;
 use crate::evidence::{Denied, PostgresEvidence, Recognised, Roles, SenderKey};
-use crate::facts::{PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender};
+use crate::facts::{
+    Opaque, PostgresFacts, PostgresRole, PostgresSettings, PrimaryFacts, Reading, StandbyFacts, Walsender,
+};
 use crate::history::catch_up::CatchUp;
 use crate::history::feed::Feed;
 use crate::history::lag_trend::LagTrend;
@@ -40,6 +42,8 @@ pub struct Held {
 pub struct NodeMemory {
     last_good: Option<Moment>,
     was_primary: bool,
+    /// It has answered as a primary without a break since this reading was answered, and that one server has.
+    primary_run: Option<(Option<Opaque>, Moment)>,
     /// Its walsenders in its last good reading as a primary.
     pub senders: HashMap<SenderKey, SenderMemory>,
     /// Its receiver in its last good reading as a standby.
@@ -131,6 +135,7 @@ impl PostgresHistory {
         memory.settings = Some(facts.settings.clone());
         match &facts.role {
             PostgresRole::Primary(primary) => {
+                memory.record_run(facts.postmaster_start.as_ref(), reading.answered);
                 memory.receiver = None;
                 memory.replay = None;
                 memory.feed = Feed::default();
@@ -143,12 +148,13 @@ impl PostgresHistory {
                 self.record_slots(node, facts, primary, reading.asked);
             }
             PostgresRole::Standby(standby) => {
+                memory.primary_run = None;
                 // It may pass WAL on to standbys of its own. No pulse is written here, so none is waited for.
                 memory.record_senders(&standby.walsenders, None, reading.asked);
                 memory.feed.record(standby, memory.last_good, reading.asked);
                 memory.commits_wait_since = None;
                 memory.record_receiver(standby, reading.asked);
-                memory.record_has(facts, [standby.receive_lsn, standby.replay_lsn]);
+                memory.record_has(facts, standby);
                 memory.record_replay(standby, reading.asked);
             }
         }
@@ -185,13 +191,16 @@ impl PostgresHistory {
     }
 
     /// Each standby's position is compared with the primary's, whichever of the two came in last: a standby that is beyond a primary
-    /// which was asked *after* the standby had answered is ahead.
+    /// which was asked *after* the standby had answered is ahead. On an earlier timeline, too: the primary left that one at or before
+    /// where it stands now.
     fn compare_positions(&mut self) {
         let (Some(of), Some((asked, lsn))) = (&self.ring_of, self.position) else { return };
         for (other, memory) in &mut self.nodes {
             memory.feed.record_primary(lsn, asked);
             let Some(held) = &memory.has else { continue };
-            let comparable = held.cluster == of.cluster && held.timeline == of.timeline && *other != of.node;
+            let followed =
+                held.timeline.zip(of.timeline).map_or(held.timeline == of.timeline, |(theirs, ours)| theirs <= ours);
+            let comparable = held.cluster == of.cluster && followed && *other != of.node;
             let before = memory.answered.filter(|answered| *answered < asked && memory.ahead_seen != Some(*answered));
             if let (true, Some(answered)) = (comparable, before) {
                 memory.ahead_seen = Some(answered);
@@ -287,7 +296,8 @@ impl PostgresHistory {
             self.growing = Some((evidence.growing, now));
         }
         self.roles.clone_from(roles);
-        self.roles_change.record(roles, now);
+        let answers = evidence.nodes.iter().find(|node| Some(&node.node) == evidence.primary.as_ref());
+        self.roles_change.record(roles, answers.and_then(|node| node.timeline), now);
     }
 }
 
@@ -295,6 +305,18 @@ impl NodeMemory {
     /// What it said last of itself was that it takes writes.
     pub fn was_primary(&self) -> bool {
         self.was_primary
+    }
+
+    /// Since when it has been a primary for certain. (Only a restart makes a standby of it.)
+    pub fn primary_since(&self) -> Option<Moment> {
+        self.primary_run.as_ref().map(|(_, since)| *since)
+    }
+
+    fn record_run(&mut self, start: Option<&Opaque>, answered: Moment) {
+        let goes_on = self.primary_run.as_ref().is_some_and(|(server, _)| server.as_ref() == start);
+        if !goes_on {
+            self.primary_run = Some((start.cloned(), answered));
+        }
     }
 
     /// `position`: where the server's own WAL stands, by which pulses are told.
@@ -354,10 +376,15 @@ impl NodeMemory {
         });
     }
 
-    /// The standby's own word replaces what was known: one that was rebuilt from an old backup has less than before.
-    fn record_has(&mut self, facts: &PostgresFacts, positions: [Option<Lsn>; 2]) {
-        if let Some(lsn) = positions.into_iter().flatten().max() {
-            self.has = Some(Held { lsn, cluster: facts.system_identifier.clone(), timeline: facts.timeline });
+    /// The standby's own word replaces what was known: one that was rebuilt from an old backup has less than before. But for the
+    /// timeline: without a receiver it tells that of its control file, which is late after a switch.
+    fn record_has(&mut self, facts: &PostgresFacts, standby: &StandbyFacts) {
+        if let Some(lsn) = standby.receive_lsn.max(standby.replay_lsn) {
+            let cluster = facts.system_identifier.clone();
+            let goes_on = |before: &Held| before.cluster == cluster && before.lsn <= lsn;
+            let before = self.has.take().filter(|before| standby.receiver.is_none() && goes_on(before));
+            let timeline = facts.timeline.max(before.and_then(|before| before.timeline));
+            self.has = Some(Held { lsn, cluster, timeline });
         }
     }
 

@@ -15,18 +15,26 @@ const TOLD: Duration = Duration::from_mins(30);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolesChange {
     primary: Option<Name>,
+    /// Of that primary. A promotion begins another one.
+    #[serde(default)]
+    timeline: Option<u32>,
     at: Option<Moment>,
 }
 
 impl RolesChange {
-    /// Takes in who is proven to be the primary. The first one that is ever seen has followed nobody.
-    pub fn record(&mut self, roles: &Roles, now: Moment) {
+    /// Takes in who is proven to be the primary, and on which timeline. The first one that is ever seen has followed nobody. Nor has
+    /// another node on the very same timeline: a node was renamed, or two have changed their addresses, in the configuration.
+    pub fn record(&mut self, roles: &Roles, timeline: Option<u32>, now: Moment) {
         let Some(primary) = roles.primary.as_ref().filter(|_| !roles.contradicted) else { return };
-        if self.primary.as_ref() == Some(primary) {
-            return;
+        if self.primary.as_ref() != Some(primary) {
+            let same = self.timeline.is_some() && self.timeline == timeline;
+            if self.primary.is_some() && !same {
+                self.at = Some(now);
+            }
+            self.primary = Some(primary.clone());
+            self.timeline = None;
         }
-        self.at = self.primary.is_some().then_some(now);
-        self.primary = Some(primary.clone());
+        self.timeline = timeline.or(self.timeline);
     }
 
     /// Whether the primary became another node lately, and until when that is told. `None`: no primary was ever seen.
@@ -64,18 +72,25 @@ mod tests {
     fn a_promotion_is_told_for_half_an_hour_and_the_first_primary_is_none() {
         let mut change = RolesChange::default();
         assert_eq!(change.recent(at(1)), (None, None));
-        change.record(&roles(None, false), at(1));
-        change.record(&roles(Some("alpha"), false), at(2));
+        change.record(&roles(None, false), Some(1), at(1));
+        change.record(&roles(Some("alpha"), false), Some(1), at(2));
         assert_eq!(change.recent(at(2)), (Some(false), None));
-        change.record(&roles(Some("beta"), true), at(3));
+        change.record(&roles(Some("beta"), true), Some(2), at(3));
         assert_eq!(change.recent(at(3)), (Some(false), None), "two primaries are no promotion");
-        change.record(&roles(Some("beta"), false), at(10));
+        change.record(&roles(Some("beta"), false), Some(2), at(10));
         assert_eq!(change.recent(at(11)), (Some(true), Some(at(1810))));
-        change.record(&roles(Some("beta"), false), at(900));
+        change.record(&roles(Some("beta"), false), Some(2), at(900));
         assert_eq!(change.recent(at(1809)).0, Some(true));
         assert_eq!(change.recent(at(1810)), (Some(false), None));
         let other = change.clone().in_other_boot();
         assert_eq!(other.recent(at(20)), (Some(false), None), "moments of another boot mean nothing");
+        let mut renamed = change.clone();
+        renamed.record(&roles(Some("beta-1"), false), Some(2), at(1820));
+        assert_eq!(renamed.recent(at(1821)), (Some(false), None), "a name is no promotion");
+        renamed.record(&roles(Some("alpha"), false), Some(3), at(1830));
+        assert_eq!(renamed.recent(at(1831)).0, Some(true));
+        renamed.record(&roles(Some("beta"), false), None, at(4000));
+        assert_eq!(renamed.recent(at(4001)).0, Some(true), "of which nobody knows the timeline");
         assert_eq!(change.in_same_boot(at(5)).recent(at(20)), (Some(false), None));
     }
 }

@@ -114,11 +114,10 @@ impl Histories {
         if let Some(search) = &evidence.search {
             self.search.note(search, now);
         }
-        let Some(postgres) = &evidence.postgres else { return };
-        if let Some(history) = &mut self.status_page {
-            history.note(postgres, now);
-        } else if let Some(history) = &mut self.postgres {
-            history.note(postgres, &evidence.roles, now);
+        match (&evidence.postgres, &mut self.status_page, &mut self.postgres) {
+            (Some(postgres), Some(history), _) => history.note(postgres, now),
+            (Some(postgres), None, Some(history)) => history.note(postgres, &evidence.roles, now),
+            (Some(_), None, None) | (None, ..) => {}
         }
         for (channel, up) in evidence.replicating() {
             self.flapping.record(channel, up, now);

@@ -94,15 +94,29 @@ pub async fn load(file: StateFile, keeping: &Keeping) -> Saved {
 }
 
 /// Keeps the file like the newest state until the sender is gone; then writes it a last time.
-pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Receiver<Saved>, writes: Arc<StateWrites>) {
+pub async fn keep(file: StateFile, boot: Option<BootId>, states: watch::Receiver<Saved>, writes: Arc<StateWrites>) {
+    keep_timed(file, boot, states, writes, (PAUSE, REFRESH)).await;
+}
+
+async fn keep_timed(
+    file: StateFile,
+    boot: Option<BootId>,
+    mut states: watch::Receiver<Saved>,
+    writes: Arc<StateWrites>,
+    (pause, refresh): (Duration, Duration),
+) {
+    let mut failed = false;
     loop {
-        let idle = states.borrow_and_update().timers == RuleTimers::default();
+        // Looked at without taking it in: what changes from the last write on is still to be written.
+        let idle = states.borrow().timers == RuleTimers::default();
         let closed = tokio::select! {
             changed = states.changed() => changed.is_err(),
-            () = tokio::time::sleep(REFRESH), if !idle => false,
+            // What could not be written is tried again though nothing changes: the disk may have room by now.
+            () = tokio::time::sleep(refresh), if !idle || failed => false,
         };
         let saved = states.borrow_and_update().clone();
         let result = write(&file, saved, boot.clone()).await;
+        failed = result.is_err();
         let counter = if result.is_ok() { &writes.ok } else { &writes.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         // One line per transition: a full disk says so once.
@@ -120,7 +134,7 @@ pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Rece
             return;
         }
         // Ends early when the hub does.
-        let _ = tokio::time::timeout(PAUSE, states.wait_for(|_| false)).await;
+        let _ = tokio::time::timeout(pause, states.clone().wait_for(|_| false)).await;
     }
 }
 
@@ -131,4 +145,85 @@ async fn write(file: &StateFile, saved: Saved, boot: Option<BootId>) -> std::io:
         file.save(&saved, &present)
     });
     write.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallTime;
+    use crate::history::day::Change;
+    use crate::level::Level;
+    use crate::names::Channel;
+
+    /// A file that is kept, with what goes into it, and counts of writes.
+    struct Kept {
+        place: std::path::PathBuf,
+        file: StateFile,
+        state: watch::Sender<Saved>,
+        writes: Arc<StateWrites>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Kept {
+        fn start(name: &str, prepare: impl FnOnce(&std::path::Path), times: (Duration, Duration)) -> Self {
+            let place = std::env::temp_dir().join(format!("standbywatch-saving-{name}-{}", std::process::id()));
+            prepare(&place);
+            let (file, writes) = (StateFile::new(&place, &Name::new("catalog")), Arc::new(StateWrites::default()));
+            let (state, states) = watch::channel(Saved::default());
+            let task = tokio::spawn(keep_timed(file.clone(), None, states, writes.clone(), times));
+            Self { place, file, state, writes, task }
+        }
+
+        /// A level that changed, and nothing that is pending.
+        fn change(&self, at: f64) {
+            let change =
+                Change { time: WallTime(at), channel: Channel::Config, was: None, level: Level::Ok, reason: None };
+            self.state.send_replace(Saved { changes: vec![change], ..Saved::default() });
+        }
+
+        async fn until(&self, wanted: impl Fn((u64, u64)) -> bool) {
+            let counted = async {
+                while !wanted(self.writes.counts()) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), counted).await.expect("it is counted");
+        }
+
+        async fn end(self) {
+            drop(self.state);
+            self.task.await.unwrap();
+            std::fs::remove_dir_all(&self.place).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_saved_is_saved_as_soon_as_it_can_be_though_nothing_changes() {
+        // Where the directory should be, lies a file: nothing can be written.
+        let quick = (Duration::from_millis(5), Duration::from_millis(20));
+        let kept = Kept::start("room", |place| std::fs::write(place, "").unwrap(), quick);
+        kept.change(1e9);
+        kept.until(|(_, failed)| failed > 1).await;
+        assert!(kept.writes.troubles(clock::now())[0].contains("cannot be saved"));
+        std::fs::remove_file(&kept.place).unwrap();
+        kept.until(|(ok, _)| ok > 0).await;
+        assert!(kept.writes.troubles(clock::now()).is_empty() && kept.file.path().exists());
+        let written = kept.writes.counts();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(kept.writes.counts(), written, "and then only when something changes");
+        kept.end().await;
+    }
+
+    /// Else an alert that ended then would fire again after a crash.
+    #[tokio::test]
+    async fn what_changes_between_two_writes_is_written_though_nothing_changes_after_it() {
+        let times = (Duration::from_millis(200), Duration::from_secs(3600));
+        let kept = Kept::start("between", |_| {}, times);
+        kept.change(1e9);
+        kept.until(|(ok, _)| ok == 1).await;
+        kept.change(2e9);
+        kept.until(|(ok, _)| ok == 2).await;
+        assert!(std::fs::read_to_string(kept.file.path()).unwrap().contains("2000000000"));
+        kept.end().await;
+    }
 }

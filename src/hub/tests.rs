@@ -285,6 +285,7 @@ fn memory_is_handed_to_be_saved_now_and_then_and_goes_on_in_the_next_hub() {
     assert_eq!(next.core.histories.saved(), last.postgres);
 }
 
+mod flapping;
 mod freshness;
 mod not_known;
 mod properties;

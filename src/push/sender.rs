@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::Method;
+use hyper::header::{CONTENT_TYPE, LOCATION};
 use tokio::sync::watch;
 
 use super::ahead::ahead;
@@ -111,9 +112,9 @@ impl Target {
         let ahead =
             posted.as_ref().ok().and_then(|posted| posted.as_ref().ok()).map(|answer| ahead(answer, clock::wall()));
         let pushed = match posted {
-            Ok(Ok(answer)) if answer.is_success() => Pushed::Taken,
+            Ok(Ok(answer)) if answer.is_success() && !is_a_page(&answer) => Pushed::Taken,
             Ok(Ok(answer)) => {
-                let text = format!("status {}: {}", answer.status, answer.excerpt(EXCERPT));
+                let text = format!("status {}{}: {}", answer.status, elsewhere(&answer), answer.excerpt(EXCERPT));
                 // 408 and 429 say "later"; a password or token that is refused may be changed.
                 match answer.status {
                     400..500 if !matches!(answer.status, 401 | 403 | 408 | 429) => Pushed::Refused(text),
@@ -124,6 +125,21 @@ impl Target {
             Err(_) => Pushed::Failed(format!("no complete answer within {}", duration_text(timing.deadline))),
         };
         (pushed, ahead)
+    }
+}
+
+/// A login or an error page of something in between answers 200, too. Alertmanager never answers a push with a page.
+fn is_a_page(answer: &Response) -> bool {
+    answer.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
+}
+
+/// What keeps an answer from being Alertmanager's own, for the log.
+fn elsewhere(answer: &Response) -> String {
+    let to = answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).filter(|_| matches!(answer.status, 300..400));
+    match to {
+        Some(to) => format!(" (it leads to {to:?}: write the address that takes alerts itself)"),
+        None if answer.is_success() => " (a web page, not Alertmanager: a login in between?)".to_owned(),
+        None => String::new(),
     }
 }
 

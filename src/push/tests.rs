@@ -1,5 +1,6 @@
 //! Against servers that record what they get, and against a real Alertmanager where there is one.
 
+mod answers;
 mod endings;
 
 use std::collections::VecDeque;

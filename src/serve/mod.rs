@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 pub struct ServeState {
     settings: WebSettings,
     pairs: RwLock<Pairs>,
+    /// Pairs are being replaced: their hubs have stopped on purpose.
+    reloading: AtomicBool,
     agent_samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
     agent_findings: watch::Receiver<Arc<Vec<Finding>>>,
     agent_notes: Box<dyn Fn() -> Vec<String> + Send + Sync>,
@@ -91,6 +94,7 @@ impl ServeState {
         Self {
             settings,
             pairs: RwLock::new(pairs.into()),
+            reloading: AtomicBool::new(false),
             agent_samples: Box::new(agent_samples),
             agent_findings: watch::channel(Arc::default()).1,
             agent_notes: Box::new(Vec::new),
@@ -117,6 +121,15 @@ impl ServeState {
     #[must_use]
     pub fn with_reload(self, reload: Option<mpsc::Sender<ReloadRequest>>) -> Self {
         Self { reload, ..self }
+    }
+
+    /// From here on hubs of pairs may stop, since others are about to follow; or no more.
+    pub fn reloads(&self, now: bool) {
+        self.reloading.store(now, Ordering::SeqCst);
+    }
+
+    fn is_reloading(&self) -> bool {
+        self.reloading.load(Ordering::SeqCst)
     }
 
     /// After a reload: other pairs are watched from now on.

@@ -106,11 +106,14 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
         return answer::text(StatusCode::FORBIDDEN, HOW_TO_OPEN);
     }
     let now = clock::now();
+    // Asked before and after the pairs are looked at: a reload may begin or end in between.
+    let reloading = state.is_reloading();
     let shown = Shown::new(&state.pairs());
+    let reloading = reloading || state.is_reloading();
     match route {
         Route::Metrics => metrics(request, state, &shown, now),
         Route::Replication => replication(request.uri().query().unwrap_or_default(), &shown, now),
-        Route::Healthy => healthy(&shown, now),
+        Route::Healthy => healthy(&shown, reloading, now),
         Route::Ready => ready(&shown, now),
         Route::Page => page(state, &shown, now),
         Route::Status => as_json(&status_document(state, &shown, now)),
@@ -263,9 +266,11 @@ fn replication(query: &str, shown: &Shown, now: Moment) -> Answer {
     answer::json(status, replication.to_json())
 }
 
-fn healthy(shown: &Shown, now: Moment) -> Answer {
-    let stopped =
-        |(snapshot, lives): &&(Arc<Snapshot>, bool)| !lives || now.since(snapshot.shown_until()) > HUB_STOPPED_AFTER;
+/// A hub that a reload replaces stops before the next one is shown. That is no fault of its.
+fn healthy(shown: &Shown, reloading: bool, now: Moment) -> Answer {
+    let stopped = |(snapshot, lives): &&(Arc<Snapshot>, bool)| {
+        !(*lives || reloading) || now.since(snapshot.shown_until()) > HUB_STOPPED_AFTER
+    };
     match shown.0.iter().find(stopped) {
         Some((snapshot, _)) => {
             let line = format!("The hub of pair {} has stopped publishing.", snapshot.at(now).pair);

@@ -132,8 +132,17 @@ async fn the_documents_read_back() {
 #[tokio::test]
 async fn wrong_paths_methods_and_bodies() {
     let server = Server::with(vec![fixture::ok()]).await;
-    for path in ["/nothing", "/metrics/", "/api/v1/pairs/", "/api/v1/pairs/nobody", "/monitor/replication?pair=nobody"]
-    {
+    for path in [
+        "/nothing",
+        "/metrics/",
+        "/api/v1/pairs/",
+        "/api/v1/pairs/nobody",
+        "/failover/",
+        "/failover/nobody",
+        "/failover/catalog/",
+        "/api/v1/pairs/nobody/history",
+        "/monitor/replication?pair=nobody",
+    ] {
         let answer = server.ask("GET", path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.body.lines().count(), 1, "{path}");
@@ -204,6 +213,9 @@ async fn healthy_until_the_hub_stops_and_ready_once_all_probes_have_run() {
     server.publish[0].send(Arc::new(shown_for_long(fixture::ok()))).unwrap();
     assert_eq!(server.ask("GET", "/-/ready").await.status, 200);
     server.publish.clear();
+    server.state.reloads(true);
+    assert_eq!(server.ask("GET", "/-/healthy").await.status, 200, "another one is about to follow");
+    server.state.reloads(false);
     assert_eq!(server.ask("GET", "/-/healthy").await.status, 503, "the hub is gone");
 }
 

@@ -153,3 +153,33 @@ async fn the_other_node_s_agent_is_let_in_until_its_section_is_removed() -> Resu
     assert!(!agent.get("/metrics").await?.text.contains("standby_agent_peer_up{"), "and nobody is asked");
     Ok(())
 }
+
+/// A pair's hub ends before the next one has asked: whoever watches the agent's life must not take that for its end.
+#[tokio::test]
+async fn a_reload_is_no_end_of_the_agent() -> Result<()> {
+    let lab = Lab::bare()?;
+    // Takes connections, and never answers: the new hub's first look takes as long as it may.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = silent.local_addr()?.port();
+    let config = |interval: &str| {
+        let pair = PAIR.replace("port: 1,", &format!("port: {port},"));
+        format!("{pair}    postgres: {{ interval: {interval}, timeout: 3s }}\n")
+    };
+    let agent = agent(&lab, "", config("1s"), LIFECYCLE).await?;
+    let slower = config("2s");
+    let answer = reload(&agent, &slower);
+    let mut answer = std::pin::pin!(answer);
+    let mut looks = 0;
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => break answer?,
+            told = agent.get("/-/healthy") => assert_eq!(told?.status, 200, "after {looks} looks"),
+        }
+        looks += 1;
+    };
+    assert_eq!(answer.status, 200);
+    assert!(looks > 3, "the reload took too short a time to tell: {looks} looks");
+    assert_eq!(agent.get("/-/healthy").await?.status, 200);
+    Ok(())
+}

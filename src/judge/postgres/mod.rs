@@ -75,7 +75,8 @@ pub fn evidence(
 
     let view = standby::Surroundings { channel, pair, history, nodes: &nodes, primary, latest, now };
     let mut standbys = Vec::new();
-    let mut primary_seen = primary.is_some();
+    // Two primaries are seen, too: that is another alarm.
+    let mut primary_seen = nodes.has_primary();
     for &(name, node) in nodes.all.iter().filter(|(name, _)| primary.is_none_or(|primary| primary.name != *name)) {
         let derived = standby::derive(&view, name, node, contradiction.as_ref());
         primary_seen |= derived.hears_primary;
@@ -85,6 +86,7 @@ pub fn evidence(
 
     let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
     let contradicts = contradiction.as_ref().map(|(reason, _)| *reason);
+    let contradicts = contradicts.filter(|reason| *reason != Reason::TwoPrimaries || nodes.two_at_once(history));
     let verdict = access::with_warning(channel_verdict(&counted, contradiction), &nodes);
     let verdict = with_pulse(channel, verdict, history);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());

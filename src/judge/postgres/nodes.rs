@@ -8,7 +8,7 @@ use crate::clock::Moment;
 use crate::config::PairConfig;
 use crate::evidence::{NodeEvidence, Roles};
 use crate::facts::{Latest, PostgresFacts, PostgresRole, PrimaryFacts, StandbyFacts};
-use crate::history::postgres::PostgresHistory;
+use crate::history::postgres::{NodeMemory, PostgresHistory};
 use crate::names::{Name, Reason, Role};
 
 use super::access;
@@ -89,7 +89,7 @@ impl<'a> Nodes<'a> {
     pub(super) fn contradiction(&self, history: &PostgresHistory) -> Option<(Reason, String)> {
         self.same_server()
             .or_else(|| self.wrong_cluster())
-            .or_else(|| self.two_primaries())
+            .or_else(|| self.two_primaries(history))
             .or_else(|| self.diverged(history))
             .or_else(|| self.no_primary())
     }
@@ -129,7 +129,25 @@ impl<'a> Nodes<'a> {
         ))
     }
 
-    fn two_primaries(&self) -> Option<(Reason, String)> {
+    /// Some node answers as a primary, whatever contradicts it.
+    pub(super) fn has_primary(&self) -> bool {
+        self.primaries().next().is_some()
+    }
+
+    /// Two nodes were primaries at one moment for certain. Where the old primary was stopped and the standby promoted right after, the last
+    /// answer of the one and the first of the other may both be the newest for a moment: that is a failover, and no split brain.
+    pub(super) fn two_at_once(&self, history: &PostgresHistory) -> bool {
+        let since = |primary: &Primary<'_>| history.nodes.get(primary.name).and_then(NodeMemory::primary_since);
+        let runs: Vec<_> = self.primaries().map(|primary| (since(&primary), primary.asked)).collect();
+        (0..runs.len()).any(|one| {
+            runs[..one].iter().any(|other| {
+                let (begun, ended) = (runs[one].0.max(other.0), runs[one].1.min(other.1));
+                begun.is_none_or(|begun| begun <= ended)
+            })
+        })
+    }
+
+    fn two_primaries(&self, history: &PostgresHistory) -> Option<(Reason, String)> {
         let names: Vec<_> = self
             .primaries()
             .map(|primary| match primary.facts.timeline {
@@ -138,7 +156,12 @@ impl<'a> Nodes<'a> {
             })
             .collect();
         (names.len() > 1).then(|| {
-            (Reason::TwoPrimaries, format!("{} all answer as primary: fence all but one at once", names.join(" and ")))
+            let names = names.join(" and ");
+            let text = match self.two_at_once(history) {
+                true => format!("{names} all answer as primary: fence all but one at once"),
+                false => format!("{names} answered as primary one after the other: whether both are is being asked"),
+            };
+            (Reason::TwoPrimaries, text)
         })
     }
 
@@ -156,7 +179,7 @@ impl<'a> Nodes<'a> {
                 )
             } else if ahead {
                 format!(
-                    "{name} is ahead of its primary {} on timeline {own}: their histories have parted",
+                    "{name} is ahead of its primary {} on timeline {theirs}: their histories have parted",
                     primary.name
                 )
             } else {

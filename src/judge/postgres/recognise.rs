@@ -25,7 +25,8 @@ pub(super) fn recognise<'a>(
 ) -> Recognition<'a> {
     let rows: Vec<&Walsender> = walsenders.iter().filter(|row| feeds_a_standby(row, slots)).collect();
     if let Some(configured) = configured {
-        return by_configuration(configured, slots, major, &rows);
+        let row = by_configuration(configured, slots, major, &rows)?;
+        return of_its_own_slot(row, standby, slots);
     }
     let none = |text: &str| Err((Reason::NotConnected, text.to_owned()));
     if let Some(standby) = standby {
@@ -97,6 +98,27 @@ fn by_configuration<'a>(
         [row] => Ok(row),
         several => Err(ambiguous(&several.iter().map(|row| **row).collect::<Vec<_>>())),
     }
+}
+
+/// A mark in the configuration may have become another's: a standby that says which slot it streams from is not served by the walsender
+/// of another slot.
+fn of_its_own_slot<'a>(row: &'a Walsender, standby: Option<&StandbyFacts>, slots: &[Slot]) -> Recognition<'a> {
+    let receiver = standby.and_then(|standby| standby.receiver.as_ref());
+    // Who may not see the receiver's state sees no slot either.
+    let Some(receiver) = receiver.filter(|receiver| receiver.status.is_some()) else { return Ok(row) };
+    let active = slots.iter().find(|slot| slot.active_pid == Some(row.pid)).map(|slot| &slot.name);
+    let served = row.slot.as_ref().or(active);
+    if served == receiver.slot.as_ref() {
+        return Ok(row);
+    }
+    let named = |slot: Option<&String>| slot.map_or_else(|| "no slot".to_owned(), |slot| format!("slot {slot:?}"));
+    let text = format!(
+        "the configured mark leads to a walsender of {}, and the standby streams from {}: that one is another's. Set primary_slot_name on \
+         the standby, or correct `replica` of its node",
+        named(served),
+        named(receiver.slot.as_ref())
+    );
+    Err((Reason::Ambiguous, text))
 }
 
 /// Logical subscribers and WAL archivers (`pg_receivewal`, the stream of a `pg_basebackup`) are no standbys: the first stream from a

@@ -33,7 +33,12 @@ impl Beside<'_> {
         let at_risk = kvstore.filter(|kvstore| writes_canaries(kvstore) && kvstore.at_risk.is_none());
         let differ = kvstore.filter(|kvstore| !kvstore.verdict.up && kvstore.canaries.diverged.is_none());
         let copied = self.config.filter(|config| !config.verdict.up);
+        // A port that answers says nothing; one that does not is no store to go on with.
+        let gone = self.kvstore.filter(|kvstore| kvstore.canaries.link_up == Some(false));
         let told = [
+            gone.map(|_| {
+                "whether the standby's key-value store lives is not known: its port does not answer".to_owned()
+            }),
             at_risk.map(|_| "how much of the key-value store would be lost is not known".to_owned()),
             differ.map(|_| "whether the two key-value stores differ is not known".to_owned()),
             copied.map(|_| "how old the configuration on the standby is, is not known".to_owned()),
@@ -86,7 +91,11 @@ impl Beside<'_> {
             (None, _) => "configuration: whether files differ on the standby is not known".to_owned(),
         });
         let search = self.search.map(|search| format!("search index, to be rebuilt: {}", search.estimate.detail));
-        [kvstore, config, search].into_iter().flatten().collect()
+        let no_engine = self.search.filter(|search| !search.standbys_up);
+        let no_engine = no_engine.map(|_| {
+            "search engine: a standby's is not known to live; nothing is rebuilt in it before it does".to_owned()
+        });
+        [kvstore, config, search, no_engine].into_iter().flatten().collect()
     }
 }
 

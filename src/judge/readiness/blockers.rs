@@ -18,9 +18,7 @@ pub(super) fn blockers(
         }
         return (found, untold);
     };
-    if found.is_empty() {
-        found.extend(parted(situation, primary, candidate));
-    }
+    untold.extend(behind(situation, primary, candidate));
     let (own, unknown) = own(situation, primary, candidate);
     found.extend(own);
     untold.extend(unknown);
@@ -34,6 +32,9 @@ pub(super) fn own(
     candidate: &Candidate<'_>,
 ) -> (Vec<(Blocker, String)>, Vec<String>) {
     let (mut found, mut untold) = (Vec::new(), Vec::new());
+    if contradiction(situation).is_none() {
+        found.extend(parted(situation, primary, candidate));
+    }
     let node = situation.evidence.nodes.iter().find(|node| node.node == *candidate.name);
     match node.and_then(|node| node.not_accepting) {
         Some(true) => {
@@ -69,10 +70,7 @@ fn contradiction(situation: &Situation<'_>) -> Option<(Blocker, String)> {
 
 /// The same against what is remembered of a primary that does not answer now.
 fn parted(situation: &Situation<'_>, primary: Option<&Name>, candidate: &Candidate<'_>) -> Option<(Blocker, String)> {
-    let (was, name) = (situation.history.ring_of()?, candidate.name);
-    if Some(&was.node) != primary {
-        return None;
-    }
+    let (was, name) = (situation.last_of(primary)?, candidate.name);
     let differs = was.cluster.as_ref().zip(candidate.facts.system_identifier.as_ref()).is_some_and(|(a, b)| a != b);
     if differs {
         let text = format!("{name} belongs to another cluster than {}, as far as that was seen", was.node);
@@ -82,6 +80,24 @@ fn parted(situation: &Situation<'_>, primary: Option<&Name>, candidate: &Candida
     (theirs > own).then(|| {
         let text = format!("{name} is on timeline {theirs}, {} was on {own}: their histories have parted", was.node);
         (Blocker::TimelineDiverged, text)
+    })
+}
+
+/// It has not followed the primary to its timeline, and nothing tells how much of that history it has. A primary of before that came back
+/// as a standby has what the new one never had, and may lack all that was written since.
+pub(super) fn behind(situation: &Situation<'_>, primary: Option<&Name>, candidate: &Candidate<'_>) -> Option<String> {
+    let (was, name) = (situation.last_of(primary)?, candidate.name);
+    let standby = situation.evidence.standbys.iter().find(|standby| standby.node == *name);
+    if situation.evidence.primary.is_some() && standby.is_some_and(|standby| standby.gap.is_some()) {
+        return None;
+    }
+    let (theirs, own) = situation.timeline_of(candidate).zip(was.timeline)?;
+    (theirs < own).then(|| {
+        let is = if situation.evidence.primary.is_some() { "is" } else { "was" };
+        let node = &was.node;
+        format!(
+            "{name} is still on timeline {theirs}, {node} {is} on {own}: how much it has of that history is not known"
+        )
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Candidate, Situation};
+use super::{Candidate, Situation, blockers};
 use crate::config::Rpo;
 use crate::evidence::{Loss, TimeToServe, Unseen};
 use crate::history::lsn_ring::Passed;
@@ -25,8 +25,9 @@ pub(super) fn loss(
             with_seconds(situation, wal, has.map(|(wal, current)| Lsn(current.0.saturating_sub(wal.0))))
         }
         PrimaryLife::Gone => {
-            let was = situation.history.ring_of();
-            let last = situation.history.ring.newest().filter(|_| was.is_some_and(|was| Some(&was.node) == primary));
+            let comparable =
+                situation.last_of(primary).is_some() && blockers::behind(situation, primary, candidate).is_none();
+            let last = situation.history.ring.newest().filter(|_| comparable);
             let (Some((at, lsn)), Some(has)) = (last, candidate.has()) else { return Loss::default() };
             let since = situation.now.since(at);
             let unseen = Some(Unseen { since, wal_rate: situation.history.ring.rate() });
@@ -94,8 +95,7 @@ fn whole(rate: f64) -> Bytes {
 /// What the standby has and has not replayed, over the rate at which it has replayed lately. While it replayed nothing, only a standby
 /// that has nothing left knows how long it takes.
 pub(super) fn serve(situation: &Situation<'_>, candidate: &Candidate<'_>) -> TimeToServe {
-    let Some(replayed) = candidate.standby.replay_lsn else { return TimeToServe::default() };
-    let left = candidate.has().map(|has| has.bytes_after(replayed));
+    let left = candidate.left().map(Bytes);
     let rate = situation.history.nodes.get(candidate.name).and_then(|memory| memory.replayed.rate());
     let replay = match (left, rate) {
         (Some(Bytes(0)), _) => Some(Duration::ZERO),

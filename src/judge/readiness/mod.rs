@@ -18,6 +18,7 @@ use crate::evidence::{Loss, PostgresEvidence, Readiness, Roles, TimeToServe};
 
 use crate::facts::{Latest, PostgresFacts, PostgresRole, StandbyFacts};
 use crate::history::postgres::PostgresHistory;
+use crate::history::saved::RingOf;
 use crate::names::{Blocker, FailoverVerdict, FailureKind, Name, PrimaryLife, Reason};
 use crate::units::{Lsn, short_duration};
 pub use beside::Beside;
@@ -56,6 +57,11 @@ impl Candidate<'_> {
     /// What it has, replayed or not.
     fn has(&self) -> Option<Lsn> {
         self.standby.receive_lsn.max(self.standby.replay_lsn)
+    }
+
+    /// Bytes that it has and must still replay.
+    fn left(&self) -> Option<u64> {
+        Some(self.has()?.bytes_after(self.standby.replay_lsn?).0)
     }
 }
 
@@ -184,6 +190,17 @@ impl<'a> Situation<'a> {
             PostgresRole::Standby(standby) => Some((facts, standby)),
             PostgresRole::Primary(_) => None,
         }
+    }
+
+    /// What is known of this primary's history: what it answers, or answered last.
+    fn last_of(&self, primary: Option<&Name>) -> Option<&'a RingOf> {
+        self.history.ring_of().filter(|was| Some(&was.node) == primary)
+    }
+
+    /// The timeline that a standby has followed to: its own word may be late.
+    fn timeline_of(&self, candidate: &Candidate<'_>) -> Option<u32> {
+        let held = self.history.nodes.get(candidate.name).and_then(|memory| memory.has.as_ref());
+        held.and_then(|held| held.timeline).max(candidate.facts.timeline)
     }
 
     /// Gone only if it cannot be reached *and* no receiver that can be asked has a fresh heartbeat from it. A server that answers

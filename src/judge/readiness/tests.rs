@@ -1,6 +1,7 @@
 //! Written situations: what is answered, and what is never made up.
 
 mod choice;
+mod histories;
 mod others;
 
 use std::sync::Arc;

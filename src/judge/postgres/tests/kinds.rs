@@ -272,3 +272,28 @@ fn a_declared_delay_is_not_stuck() {
         assert!(second < 3 || told(&evidence) == (true, stuck.then_some(Reason::ReplayStuck)), "after {second} s");
     }
 }
+
+#[test]
+fn a_slot_that_another_standby_uses_by_now_proves_nothing_of_the_one_it_was_made_for() {
+    let mut watch = Watch::new(Some(ReplicaMatch::Slot("beta".into())));
+    let told_of = |watch: &mut Watch, own: Option<&str>| {
+        let mut last = None;
+        for _ in 0..4 {
+            let n = watch.seconds as u64 + 1;
+            let stamp = n.to_string();
+            // Whoever streams from beta's slot has all; beta itself has replayed nothing for long.
+            let alpha = primary(n * 1_000, vec![row(7, Some("beta"), &stamp, n * 1_000)]);
+            let mut beta = standby(&stamp, 1_000);
+            standby_of(&mut beta).receiver.as_mut().unwrap().slot = own.map(str::to_owned);
+            last = Some(watch.tick(Ok(alpha), Ok(beta)));
+        }
+        let evidence = last.unwrap();
+        (told(&evidence), evidence.lag, evidence.verdict.detail)
+    };
+    for own in [None, Some("gamma")] {
+        let (verdict, lag, detail) = told_of(&mut watch, own);
+        assert_eq!((verdict, lag), ((false, Some(Reason::Ambiguous)), None), "{own:?}: {detail:?}");
+        assert!(detail.unwrap().contains("primary_slot_name"));
+    }
+    assert_eq!(told_of(&mut watch, Some("beta")).0, (true, None));
+}

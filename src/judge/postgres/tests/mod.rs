@@ -357,8 +357,8 @@ fn two_primaries_one_server_and_another_cluster_stand_above_every_proof() {
     let mut watch = Watch::new(None);
     watch.healthy(5);
     let mut second = primary(600, vec![]);
-    second.postmaster_start = Some(Opaque("beta's".into()));
-    second.timeline = Some(2);
+    (second.postmaster_start, second.timeline) = (Some(Opaque("beta's".into())), Some(2));
+    watch.tick(Ok(primary(600, vec![])), Ok(second.clone()));
     let evidence = watch.tick(Ok(primary(600, vec![])), Ok(second));
     assert_eq!(contradicted(&evidence), Some(Reason::TwoPrimaries));
     let detail = evidence.verdict.detail.unwrap();
@@ -437,3 +437,4 @@ mod properties;
 mod pulse;
 mod replay;
 mod slots;
+mod timelines;

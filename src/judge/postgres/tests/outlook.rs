@@ -113,6 +113,13 @@ fn another_primary_or_timeline_begins_anew() {
     assert_eq!(told.standbys[0].outlook.slot_loss_seconds, None);
 }
 
+/// Beta as it streams from its slot.
+fn from_its_slot(stamp: u64, lsn: u64) -> PostgresFacts {
+    let mut beta = standby(&stamp.to_string(), lsn);
+    standby_of(&mut beta).receiver.as_mut().unwrap().slot = Some("beta".into());
+    beta
+}
+
 /// A healthy second in which the standby's connection is so old.
 fn connected(watch: &mut Watch, age: f64, slots: &[&str]) -> Option<f64> {
     let n = watch.seconds as u64 + 1;
@@ -122,7 +129,7 @@ fn connected(watch: &mut Watch, age: f64, slots: &[&str]) -> Option<f64> {
     let PostgresRole::Primary(facts) = &mut alpha.role else { panic!("a primary") };
     let slot = |name: &&str| Slot { name: (*name).into(), physical: true, ..Slot::default() };
     facts.slots = slots.iter().map(slot).collect();
-    let evidence = watch.tick(Ok(alpha), Ok(standby(&n.to_string(), n * 100)));
+    let evidence = watch.tick(Ok(alpha), Ok(from_its_slot(n, n * 100)));
     evidence.standbys[0].outlook.set_up_age.map(|age| age.as_secs_f64())
 }
 
@@ -161,7 +168,7 @@ fn seconds_after_a_restart_are_an_upper_bound_until_the_ring_reaches_back() {
         let row = Walsender { slot: Some("beta".into()), replay: Some(Lsn(500)), ..sender(7, &n.to_string(), 9000) };
         let mut alpha = primary(9000 + n, vec![row]);
         alpha.server_clock = clock.map(|clock| clock + n as f64);
-        let mut beta = standby(&n.to_string(), 9000);
+        let mut beta = from_its_slot(n, 9000);
         standby_of(&mut beta).replay_lsn = Some(Lsn(500));
         standby_of(&mut beta).last_replayed_commit = commit;
         let evidence = watch.tick(Ok(alpha), Ok(beta));

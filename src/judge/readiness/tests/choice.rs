@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Rpo;
 
-const THREE: &str = "pairs:
+pub(super) const THREE: &str = "pairs:
   - name: catalog
     nodes:
       alpha: { postgres: { host: 10.0.0.1, user: probe } }
@@ -54,6 +54,23 @@ fn of_several_standbys_the_one_that_has_most_of_those_that_could_take_over() {
         "{:?}",
         told.reasons
     );
+}
+
+#[test]
+fn of_two_that_have_as_much_the_one_with_less_to_replay_and_else_the_first() {
+    let told = of_three(KIB, KIB, |_| {});
+    assert_eq!((told.verdict, told.standby), (FailoverVerdict::Ready, Some(Name::new("beta"))));
+    let is_paused = |beta: &mut PostgresFacts| {
+        let PostgresRole::Standby(own) = &mut beta.role else { panic!("a standby") };
+        (own.replay_paused, own.replay_lsn) = (Some(true), Some(Lsn(1_000)));
+    };
+    let told = of_three(KIB, KIB, is_paused);
+    assert_eq!((told.verdict, told.standby.clone()), (FailoverVerdict::Ready, Some(Name::new("gamma"))), "{told:?}");
+    assert_eq!(told.serve.replay_left, Some(Bytes(0)));
+    // What would be lost comes first: a pause is a step, whatever it takes.
+    let told = of_three(KIB, 3 * KIB, is_paused);
+    assert_eq!((told.standby.clone(), told.loss.wal), (Some(Name::new("beta")), Some(Bytes(KIB))), "{told:?}");
+    assert!(has_step(&told, "replay on beta is paused"), "{:?}", told.steps);
 }
 
 #[test]

@@ -57,6 +57,11 @@ fn stores_of_which_it_is_not_known_whether_they_differ_are_no_green_light() {
     // A port never tells: it says so, and everything else is judged without it.
     let mut port = compared(false, None);
     (port.proof, port.canaries.proofs) = (Proof::Reachability, vec![Proof::Reachability]);
+    port.canaries.link_up = Some(false);
+    let silent = told(port.clone());
+    assert_eq!(silent.verdict, FailoverVerdict::Unknown, "a port that does not answer is no green light");
+    assert!(silent.reasons.iter().any(|why| why.contains("its port does not answer")), "{:?}", silent.reasons);
+    port.canaries.link_up = Some(true);
     let told = told(port);
     assert_eq!(told.verdict, FailoverVerdict::Ready);
     assert!(told.besides[0].contains("not known"), "{:?}", told.besides);
