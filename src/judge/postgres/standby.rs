@@ -112,7 +112,9 @@ pub(super) fn derive(
         catch_up_seconds: None,
         bottleneck: None,
     };
-    if let (true, Some(primary)) = (evidence.verdict.up, view.primary) {
+    // A row whose replies may be old proves no position.
+    let measurable = evidence.verdict.up && evidence.verdict.reason != Some(Reason::NotSeenYet);
+    if let (true, Some(primary)) = (measurable, view.primary) {
         measure(view, &mut evidence, sender, primary, own);
     }
     Derived { evidence, hears_primary, changes }
@@ -242,6 +244,15 @@ fn verdict(
                 as_of: asked,
             }
         }
+        // Whoever asks the primary is back, and the servers' next sign of life there has not come yet.
+        (Some(Err((Reason::NotSeenYet, text))), Some(Ok(proven))) if goes_on(view, name, *proven, denied) => Verdict {
+            up: true,
+            reason: Some(Reason::NotSeenYet),
+            detail: Some(format!(
+                "{name} proves that it still receives, how far behind is unknown; the primary, asked again: {text}"
+            )),
+            as_of: asked,
+        },
         // Who is fed by files has no walsender, and all that is known of it is its own word.
         (Some(Err(_)), None) if view.channel.replication == Replication::Archive => {
             let reason = match node {
@@ -266,6 +277,14 @@ fn verdict(
             Verdict::unproven(reason, format!("{silent} cannot be asked: {}", cause(view, &silent, reason)), asked)
         }
     }
+}
+
+/// It has been proven until now by the standby's half, which still stands, and the primary's says nothing against it. What was not
+/// proven a moment ago waits for both halves: at a first look nothing is kept.
+fn goes_on(view: &Surroundings<'_>, name: &Name, receiver: proof::Proven, denied: Denied) -> bool {
+    let stood =
+        view.history.proven.get(name).is_some_and(|last| view.now.since(*last) < view.channel.schedule.stale_after);
+    stood && denied.by_primary.is_none_or(|denied| receiver.heard > denied)
 }
 
 /// What replay does makes a warning of a proof that has none, or one that only says where the WAL comes from.
@@ -327,8 +346,9 @@ fn denied(
     let before = view.history.denied.get(name).copied().unwrap_or_default();
     let word = |half: Option<&Proof>, asked: Option<Moment>, before| match half {
         Some(Ok(_)) => None,
+        // Nothing was heard yet, for or against it.
+        Some(Err((Reason::NotSeenYet, _))) | None => before,
         Some(Err(_)) => asked,
-        None => before,
     };
     Denied {
         by_primary: word(walsender, view.primary.map(|primary| primary.asked), before.by_primary),
