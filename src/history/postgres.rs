@@ -75,8 +75,6 @@ pub struct PostgresHistory {
     pub recognised: BTreeMap<Name, Recognised>,
     /// By standby.
     pub denied: BTreeMap<Name, Denied>,
-    /// By standby that was proven when it was looked at last, when that was.
-    pub proven: BTreeMap<Name, Moment>,
     /// Of the present primary.
     pub ring: LsnRing,
     ring_of: Option<RingOf>,
@@ -108,7 +106,6 @@ impl PostgresHistory {
             nodes: BTreeMap::new(),
             recognised: BTreeMap::new(),
             denied: BTreeMap::new(),
-            proven: BTreeMap::new(),
             ring: LsnRing::default(),
             ring_of: None,
             position: None,
@@ -267,10 +264,6 @@ impl PostgresHistory {
                 self.recognised.insert(standby.node.clone(), recognised.clone());
             }
             self.denied.insert(standby.node.clone(), standby.denied);
-            match standby.verdict.up {
-                true => self.proven.insert(standby.node.clone(), now),
-                false => self.proven.remove(&standby.node),
-            };
             if let Some(reported) = standby.reported {
                 self.nodes.entry(standby.node.clone()).or_default().has_at_least(reported);
             }
