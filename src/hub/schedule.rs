@@ -201,7 +201,10 @@ async fn postgres(
 ) {
     let mut ticks = Ticks::new(interval);
     loop {
-        ticks.next().await;
+        // Its turn comes when it comes.
+        if !probe.waits_for_its_turn() {
+            ticks.next().await;
+        }
         let reading = probe.run().await;
         let says_primary = pulse::says_primary(&reading);
         if inbox.send(Told::Observation(Observation::Postgres(name.clone(), reading))).await.is_err() {

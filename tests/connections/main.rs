@@ -1,5 +1,6 @@
 //! Every way into a PostgreSQL server, on real servers: who gets in how, and what is said to whom is kept out.
 
+mod at_once;
 mod certificates;
 mod kept_out;
 mod libpq;

@@ -14,8 +14,11 @@ use crate::units::Lsn;
 use super::feed::{self, Source, Upstream};
 use super::measure::{gap, measure};
 use super::nodes::{Node, Nodes, Primary};
-use super::proof::{self, Proof};
+use super::proof::{self, Proof, Proven};
 use super::{archive, outlook, position, recognise, servers};
+
+/// A receiver that was there for so long before the primary was heard again was not seen for the first time with it.
+const WATCHED: Duration = Duration::from_secs(5);
 
 /// All that a standby's evidence is derived from.
 pub(super) struct Surroundings<'a> {
@@ -75,7 +78,10 @@ pub(super) fn derive(
         (Some((reason, detail)), ..) => Verdict::unproven(*reason, detail.clone(), None),
         (None, Some(own), Source::Archive) => by_files(view, name, own, &mut changes),
         (None, Some(own), Source::Another(upstream)) => feed::cascaded(view, name, own, receiver.as_ref(), upstream),
-        (None, ..) => verdict(view, name, node, own, (walsender.as_ref(), receiver.as_ref()), denied),
+        (None, ..) => {
+            let row = row.as_ref().and_then(|row| row.as_ref().ok().copied());
+            verdict(view, name, node, own, (walsender.as_ref(), receiver.as_ref()), row, denied)
+        }
     };
     let verdict = with_replay(view, name, own, verdict, replay_state);
     let hears_primary = matches!(receiver, Some(Ok(_))) && !matches!(source, Source::Another(_));
@@ -112,7 +118,9 @@ pub(super) fn derive(
         catch_up_seconds: None,
         bottleneck: None,
     };
-    if let (true, Some(primary)) = (evidence.verdict.up, view.primary) {
+    // A row whose replies may be old proves no position.
+    let measurable = evidence.verdict.up && evidence.verdict.reason != Some(Reason::NotSeenYet);
+    if let (true, Some(primary)) = (measurable, view.primary) {
         measure(view, &mut evidence, sender, primary, own);
     }
     Derived { evidence, hears_primary, changes }
@@ -202,6 +210,7 @@ fn verdict(
     node: Node<'_>,
     own: Option<Own<'_>>,
     halves: (Option<&Proof>, Option<&Proof>),
+    row: Option<&Walsender>,
     denied: Denied,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
@@ -242,6 +251,17 @@ fn verdict(
                 as_of: asked,
             }
         }
+        // Whoever asks the primary is back, and the servers' next sign of life there has not come yet.
+        (Some(Err((Reason::NotSeenYet, text))), Some(Ok(proven))) if goes_on(view, name, row, *proven, denied) => {
+            Verdict {
+                up: true,
+                reason: Some(Reason::NotSeenYet),
+                detail: Some(format!(
+                    "{name} proves that it still receives, how far behind is unknown; the primary, asked again: {text}"
+                )),
+                as_of: asked,
+            }
+        }
         // Who is fed by files has no walsender, and all that is known of it is its own word.
         (Some(Err(_)), None) if view.channel.replication == Replication::Archive => {
             let reason = match node {
@@ -266,6 +286,16 @@ fn verdict(
             Verdict::unproven(reason, format!("{silent} cannot be asked: {}", cause(view, &silent, reason)), asked)
         }
     }
+}
+
+/// What the standby has proven by itself is not lost because the primary, which could not be asked, can be asked again: until its first
+/// sign of life that half says nothing, as before. The receiver must have been watched since before then, or it would be a first look.
+fn goes_on(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>, receiver: Proven, denied: Denied) -> bool {
+    let memory = |node| view.history.nodes.get(node);
+    let sender = view.primary.zip(row).and_then(|(primary, row)| memory(primary.name)?.senders.get(&sender_key(row)));
+    let connected = memory(name).and_then(|memory| memory.feed.connected);
+    let watched = connected.zip(sender).is_some_and(|(connected, sender)| connected + WATCHED <= sender.beat.since);
+    watched && denied.by_primary.is_none_or(|denied| receiver.heard > denied)
 }
 
 /// What replay does makes a warning of a proof that has none, or one that only says where the WAL comes from.
@@ -327,8 +357,9 @@ fn denied(
     let before = view.history.denied.get(name).copied().unwrap_or_default();
     let word = |half: Option<&Proof>, asked: Option<Moment>, before| match half {
         Some(Ok(_)) => None,
+        // Nothing was heard yet, for or against it.
+        Some(Err((Reason::NotSeenYet, _))) | None => before,
         Some(Err(_)) => asked,
-        None => before,
     };
     Denied {
         by_primary: word(walsender, view.primary.map(|primary| primary.asked), before.by_primary),

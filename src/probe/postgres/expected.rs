@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::SHORTEST_IDLE;
 use super::session::{ServerLimits, Session};
+use super::turns::{Turn, Turns};
 use crate::clock;
 use crate::config::{PairConfig, PostgresNode};
 use crate::facts::{Failure, Reading};
@@ -38,10 +39,11 @@ impl ExpectedProbe {
         configured.filter_map(probe).collect()
     }
 
-    /// Asks the server of `primary`, within the query's own timeout.
+    /// Asks the server of `primary`, within the query's own timeout, which counts from its turn to open a session.
     pub async fn run(&mut self, primary: &Name) -> Reading<u64> {
+        let turn = Turns::of_this_process().place().await.ok();
         let asked = clock::now();
-        let result = match tokio::time::timeout(self.timeout, self.ask(primary)).await {
+        let result = match tokio::time::timeout(self.timeout, self.ask(turn, primary)).await {
             Ok(result) => result,
             Err(_elapsed) => Err(Failure::new(
                 FailureKind::Timeout,
@@ -61,12 +63,19 @@ impl ExpectedProbe {
         Reading { asked, answered: clock::now(), result }
     }
 
-    async fn ask(&self, primary: &Name) -> Result<u64, Failure> {
+    async fn ask(&self, turn: Option<Turn>, primary: &Name) -> Result<u64, Failure> {
         let (_, node) = self.nodes.iter().find(|(name, _)| name == primary).ok_or_else(|| {
             Failure::new(FailureKind::Unreachable, format!("{primary} has no PostgreSQL server that is asked"))
         })?;
         let limits = ServerLimits { statement: self.timeout, idle: self.timeout.max(SHORTEST_IDLE) };
-        let mut session = Session::open(node, limits).await?;
+        let opening = Session::open(node, limits);
+        let mut session = match turn {
+            Some(turn) => turn
+                .make(self.timeout, opening)
+                .await
+                .unwrap_or_else(|| Err(super::failure::timeout(node, "accept a session", self.timeout)))?,
+            None => opening.await?,
+        };
         let answer = match session.ask_apart(AS_USUAL.to_owned()).await {
             Ok(_) => session.ask_apart(self.message()).await,
             Err(error) => Err(error),

@@ -31,6 +31,15 @@ pub(super) fn timeout(node: &PostgresNode, doing: &str, after: Duration) -> Fail
     )
 }
 
+/// Nobody has asked the server: this agent makes sessions a few at a time. `others`: how many wait, this one among them.
+pub(super) fn waits_for_its_turn(node: &PostgresNode, others: usize) -> Failure {
+    let place = place(node);
+    let text = format!(
+        "{place} has not been asked: this agent is waiting for its turn to open a session there, {others} are to be opened; is this machine too busy?"
+    );
+    Failure::new(FailureKind::Timeout, text)
+}
+
 /// The failure that `error` stands for.
 pub(super) fn of(error: &sqlx::Error, node: &PostgresNode) -> Failure {
     let place = place(node);

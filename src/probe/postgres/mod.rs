@@ -14,6 +14,7 @@ mod pulse;
 mod replacement;
 mod session;
 mod slow;
+mod turns;
 mod versions;
 
 pub use expected::ExpectedProbe;
@@ -29,6 +30,7 @@ use pace::Pace;
 use replacement::Replacement;
 use session::{Credentials, NoAnswer, ServerLimits, Session, failed};
 use slow::{SHORTEST_PAUSE, SlowQuestions};
+use turns::{Place, Turn, Turns};
 
 /// Sessions are not ended by the server for idleness before this, however short the interval.
 const SHORTEST_IDLE: Duration = Duration::from_secs(10);
@@ -46,6 +48,9 @@ pub struct PostgresProbe {
     replacement: Replacement,
     slow: SlowQuestions,
     disk: WalDisk,
+    turns: Turns,
+    /// Where it stands among those who are to make a session, while it is among them.
+    place: Option<Place>,
 }
 
 impl PostgresProbe {
@@ -64,7 +69,14 @@ impl PostgresProbe {
             refused: None,
             replacement: Replacement::new(channel.reconnect_every),
             slow: SlowQuestions::default(),
+            turns: Turns::of_this_process(),
+            place: None,
         }
+    }
+
+    /// It has not made its session yet, since others make theirs: its next run need not wait for a tick.
+    pub const fn waits_for_its_turn(&self) -> bool {
+        self.place.is_some()
     }
 
     /// Uses a pause between two runs, of which `left` remains, for one of the questions that are asked seldom. The server
@@ -82,22 +94,24 @@ impl PostgresProbe {
         }
     }
 
-    /// One run: facts, or why there are none, within the deadline. While a new session must wait for its turn, the last
-    /// failure stands and is told again at once.
+    /// One run: facts, or why there are none, within the deadline. While a new session must wait for its time, the last failure stands
+    /// and is told again at once. While it must wait for its turn, that is told after the deadline, and it keeps its place: what others
+    /// do takes no time from the session.
     pub async fn run(&mut self) -> Reading<PostgresFacts> {
         let started = clock::now();
         if let Err(failure) = self.replace_when_due(started).await {
             return failed(started, failure);
         }
-        let connecting = self.session.is_none();
-        let run = tokio::time::timeout(self.timeout, self.connect_and_ask()).await;
-        run.unwrap_or_else(|_elapsed| self.give_up(started, connecting))
+        match tokio::time::timeout(self.timeout, self.ask()).await {
+            Ok(Some(reading)) => reading,
+            Ok(None) => self.connect_and_ask(started, self.timeout.saturating_sub(clock::now().since(started))).await,
+            Err(_elapsed) => self.give_up(started, "answer"),
+        }
     }
 
     /// The deadline has passed. Whatever was in flight is dropped.
-    fn give_up(&mut self, started: Moment, connecting: bool) -> Reading<PostgresFacts> {
+    fn give_up(&mut self, started: Moment, doing: &str) -> Reading<PostgresFacts> {
         let now = clock::now();
-        let doing = if connecting && self.session.is_none() { "accept a session" } else { "answer" };
         let failure = failure::timeout(&self.node, doing, self.timeout);
         if self.session.take().is_some() {
             self.pace.lost_session(now);
@@ -106,21 +120,49 @@ impl PostgresProbe {
         failed(started, failure)
     }
 
-    /// Asks over the held session. If there is none, or the server has ended it, opens one.
-    async fn connect_and_ask(&mut self) -> Reading<PostgresFacts> {
-        if self.session.is_some()
-            && let Some(reading) = self.ask().await
-        {
-            return reading;
+    /// Opens a session, since there is none or the server has ended it, and asks over it. Both have `left` together.
+    async fn connect_and_ask(&mut self, started: Moment, left: Duration) -> Reading<PostgresFacts> {
+        let turn = match self.turn(started).await {
+            Ok(turn) => turn,
+            Err(failure) => return failed(started, failure),
+        };
+        let begun = clock::now();
+        match self.connect(turn, left).await {
+            None => return self.give_up(begun, "accept a session"),
+            Some(Err(failure)) => return failed(begun, failure),
+            Some(Ok(())) => {}
         }
-        let started = clock::now();
-        if let Err(failure) = self.connect(started).await {
-            return failed(started, failure);
-        }
-        match self.ask().await {
-            Some(reading) => reading,
+        let left = left.saturating_sub(clock::now().since(begun));
+        match tokio::time::timeout(left, self.ask()).await {
+            Ok(Some(reading)) => reading,
             // Opened and ended again in one run: what the server said while ending it is its state.
-            None => failed(started, self.ended_at_once()),
+            Ok(None) => failed(begun, self.ended_at_once()),
+            Err(_elapsed) => self.give_up(begun, "answer"),
+        }
+    }
+
+    /// The turn to make a session, as soon as there is one and the server may be asked for it.
+    ///
+    /// # Errors
+    /// It may not yet, or others come first.
+    async fn turn(&mut self, now: Moment) -> Result<Option<Turn>, Failure> {
+        if self.pace.was_refused() && self.password_has_changed().await {
+            self.pace.retry_at_once();
+        }
+        if let Some(standing) = self.pace.holds_back(now) {
+            return Err(standing);
+        }
+        // A replacement that is on its way is the one connect that may be in flight, and has had its turn.
+        if self.replacement.is_on_its_way() {
+            return Ok(None);
+        }
+        let place = self.place.get_or_insert_with(|| self.turns.place());
+        match tokio::time::timeout(self.timeout, place).await {
+            Ok(turn) => {
+                self.place = None;
+                Ok(turn.ok())
+            }
+            Err(_elapsed) => Err(failure::waits_for_its_turn(&self.node, self.turns.waiting())),
         }
     }
 
@@ -160,19 +202,13 @@ impl PostgresProbe {
         Some(Reading { asked, answered, result })
     }
 
-    async fn connect(&mut self, now: Moment) -> Result<(), Failure> {
-        if self.pace.was_refused() && self.password_has_changed().await {
-            self.pace.retry_at_once();
-        }
-        if let Some(standing) = self.pace.holds_back(now) {
-            return Err(standing);
-        }
-        // A replacement that is on its way is the one connect that may be in flight.
-        let opened = match self.replacement.on_its_way().await {
-            Some(opened) => opened,
-            None => Session::open(&self.node, self.limits).await,
+    /// A session, within `limit`. `None`: there was none by then.
+    async fn connect(&mut self, turn: Option<Turn>, limit: Duration) -> Option<Result<(), Failure>> {
+        let opened = match turn {
+            Some(turn) => turn.make(limit, Session::open(&self.node, self.limits)).await?,
+            None => tokio::time::timeout(limit, self.replacement.on_its_way()).await.ok()??,
         };
-        match opened {
+        Some(match opened {
             Ok(session) => {
                 if let Some(major) = session.untested_version() {
                     tracing::warn!(server = %failure::place(&self.node), version = major, "untested version of PostgreSQL");
@@ -185,7 +221,7 @@ impl PostgresProbe {
                 self.note_failed_connect(&failure).await;
                 Err(failure)
             }
-        }
+        })
     }
 
     async fn note_failed_connect(&mut self, failure: &Failure) {
@@ -223,10 +259,12 @@ impl PostgresProbe {
             Some(Err(failure)) => self.keep_held_session(failure, now),
             // Two sessions at most: none is opened while the server may still hold a lost one.
             None if self.replacement.is_due(opened, now) && !self.pace.lost_linger(now) => {
+                // Who has no session at all comes first.
+                let Some(turn) = self.turns.at_once() else { return Ok(()) };
                 let (node, limits, deadline) = (self.node.clone(), self.limits, self.timeout);
                 self.replacement.start(async move {
-                    let opening = tokio::time::timeout(deadline, Session::open(&node, limits));
-                    opening.await.unwrap_or_else(|_| Err(failure::timeout(&node, "accept a new session", deadline)))
+                    let opened = turn.make(deadline, Session::open(&node, limits)).await;
+                    opened.unwrap_or_else(|| Err(failure::timeout(&node, "accept a new session", deadline)))
                 });
             }
             None => {}

@@ -51,6 +51,11 @@ impl Replacement {
         }
     }
 
+    /// An attempt is under way.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        !self.opening.is_empty()
+    }
+
     /// The attempt that is on its way, awaited: it is the one connect that may be in flight.
     pub(super) async fn on_its_way(&mut self) -> Option<Result<Session, Failure>> {
         self.opening.join_next().await?.ok()
