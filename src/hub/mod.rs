@@ -45,7 +45,7 @@ use peer_trees::PeerTrees;
 use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
-pub use saving::StateWrites;
+pub use saving::{StateWrites, keep, load};
 use schedule::{Canaries, Listeners, Told};
 use transitions::Transitions;
 

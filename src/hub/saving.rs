@@ -1,4 +1,4 @@
-//! Reads a pair's state file at the start and writes it from time to time, beside the hub: a slow or full disk delays no verdict.
+//! Reads a state file at the start and writes it from time to time, beside the hub: a slow or full disk delays no verdict.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use super::Keeping;
 use crate::clock::{self, BootId, Moment};
 use crate::history::rules::RuleTimers;
-use crate::names::Name;
 use crate::state_file::{Present, Saved, StateFile};
 
 /// Between two writes.
@@ -30,8 +29,8 @@ pub struct StateWrites {
     ok: AtomicU64,
     failed: AtomicU64,
     not_loaded: AtomicU64,
-    /// Of each pair whose file cannot be written now, why not.
-    failing: Mutex<BTreeMap<Name, String>>,
+    /// Whose file cannot be written now, and why not.
+    failing: Mutex<BTreeMap<String, String>>,
     /// Files that could not be used, and when that was.
     unused: Mutex<Vec<(Moment, String)>>,
 }
@@ -50,8 +49,8 @@ impl StateWrites {
     /// What is wrong with state files, as sentences for people.
     pub fn troubles(&self, now: Moment) -> Vec<String> {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let cannot = failing.iter().map(|(pair, why)| {
-            format!("The state of pair {pair} cannot be saved ({why}): a restart would forget pending alerts.")
+        let cannot = failing.iter().map(|(whose, why)| {
+            format!("The state of {whose} cannot be saved ({why}): a restart would forget pending alerts.")
         });
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = unused.iter().filter(|(when, _)| now.since(*when) < SHOWN_FOR);
@@ -60,11 +59,11 @@ impl StateWrites {
     }
 
     /// Whether that is news.
-    fn note(&self, pair: &Name, result: &std::io::Result<()>) -> bool {
+    fn note(&self, whose: String, result: &std::io::Result<()>) -> bool {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(()) => failing.remove(pair).is_some(),
-            Err(error) => failing.insert(pair.clone(), error.to_string()).is_none(),
+            Ok(()) => failing.remove(&whose).is_some(),
+            Err(error) => failing.insert(whose, error.to_string()).is_none(),
         }
     }
 
@@ -106,7 +105,7 @@ pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Rece
         let counter = if result.is_ok() { &writes.ok } else { &writes.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         // One line per transition: a full disk says so once.
-        if writes.note(file.pair(), &result) {
+        if writes.note(file.whose(), &result) {
             match result {
                 Err(error) => {
                     tracing::error!(file = %file.path().display(), %error, "state cannot be saved; a restart would forget pending alerts");
@@ -116,7 +115,7 @@ pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Rece
         }
         if closed {
             // Nobody writes it any more, so nothing is wrong with it now.
-            let _ = writes.note(file.pair(), &Ok(()));
+            let _ = writes.note(file.whose(), &Ok(()));
             return;
         }
         // Ends early when the hub does.
