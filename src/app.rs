@@ -1,6 +1,8 @@
 //! Builds everything from a configuration, reloads it, stops it in order. Tests start it in their own process, with port 0.
 
 mod agent_rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -191,7 +193,7 @@ impl App {
     }
 
     /// Takes another configuration into use. Pairs that have not changed run on, with their connections and the timers of
-    /// rules that are still there, whatever becomes of rules and Alertmanagers. The others are shown as they were (and run
+    /// rules that are still there, whatever becomes of rules and Alertmanagers; one whose hub has ended by a mistake of ours begins anew. The others are shown as they were (and run
     /// out as they would) until their new hub has asked everything once.
     ///
     /// # Errors
@@ -208,14 +210,14 @@ impl App {
             let position = before.iter().position(|hub| hub.pair().name == pair.name);
             let old = position.map(|at| before.swap_remove(at));
             hubs.push(match old {
-                Some(old) if **old.pair() == **pair => {
+                Some(old) if **old.pair() == **pair && !old.has_ended() => {
                     old.judge_by(common.rules.clone());
                     old
                 }
                 // The old hub stops first: two of them would overwrite each other's canaries.
                 old => {
                     let before = match old {
-                        Some(old) => Some(old.stop().await),
+                        Some(old) => old.stop().await,
                         None => None,
                     };
                     Hub::start(pair.clone(), &common, before).await

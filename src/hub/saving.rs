@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Keeping;
+use super::{Core, HAND_EVERY, Keeping};
 use crate::clock::{self, BootId, Moment};
 use crate::history::rules::RuleTimers;
 use crate::state_file::{Present, Saved, StateFile};
@@ -120,6 +120,34 @@ pub async fn keep(file: StateFile, boot: Option<BootId>, mut states: watch::Rece
         }
         // Ends early when the hub does.
         let _ = tokio::time::timeout(PAUSE, states.wait_for(|_| false)).await;
+    }
+}
+
+impl Core {
+    /// Hands on what is to be saved: timers and levels as soon as one changes, the rest now and then, since it changes with each reading.
+    pub(super) fn keep_state(&mut self, now: Moment, level_changed: bool) {
+        let due = now.since(self.handed) >= HAND_EVERY;
+        let postgres = if due { self.histories.saved() } else { None };
+        let search = (due && self.pair.search.is_some()).then(|| self.histories.search.saved());
+        if due {
+            self.handed = now;
+        }
+        self.state.send_if_modified(|saved| {
+            let search_changed = search.is_some() && saved.search != search;
+            let canaries = self.histories.kvstore.tracker_to_save(saved.kvstore.as_ref(), due);
+            let learned = postgres.is_some() || search_changed || canaries.is_some();
+            let changed = saved.timers != self.timers || learned || level_changed;
+            if level_changed {
+                saved.changes = self.day.with(|day| day.changes().cloned().collect());
+            }
+            if changed {
+                saved.timers.clone_from(&self.timers);
+                saved.postgres = postgres.or_else(|| saved.postgres.take());
+                saved.search = search.or_else(|| saved.search.take());
+                saved.kvstore = canaries.or_else(|| saved.kvstore.take());
+            }
+            changed
+        });
     }
 }
 
