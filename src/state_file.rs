@@ -1,10 +1,13 @@
 //! What survives a restart: one JSON file per pair and one of the agent's own alerts, written whole or not at all.
 
+mod day;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
@@ -15,6 +18,8 @@ use crate::history::saved::SavedPostgres;
 use crate::history::search::SavedSearch;
 use crate::names::{Name, file_name};
 use crate::whole_file;
+
+pub use day::DayFile;
 
 /// Of the file's format. A file of another version is set aside as one that cannot be read.
 const VERSION: u32 = 1;
@@ -56,7 +61,7 @@ pub struct Present {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct Document<T> {
     version: u32,
     /// None has the agent's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +70,7 @@ struct Document {
     saved_at: Moment,
     saved_wall: WallTime,
     #[serde(flatten)]
-    saved: Saved,
+    saved: T,
 }
 
 /// Why a file that is there was not used.
@@ -131,22 +136,30 @@ impl StateFile {
     /// # Errors
     /// The file is there and cannot be used. The agent starts without it.
     pub fn load(&self, present: &Present) -> Result<Option<Saved>, NotLoaded> {
-        let read = match whole_file::read(&self.path, MOST_BYTES) {
-            Ok(None) => Ok(self.before.as_ref().and_then(|before| self.of_before(before))),
-            Ok(Some(bytes)) => self.read(&bytes).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
-            Err(cause) => return Err(NotLoaded::Unreadable { path: self.path.clone(), cause }),
+        let document = match self.document()? {
+            None => self.before.as_ref().and_then(|before| self.of_before(before)),
+            document => document,
         };
-        let document = read.map_err(|cause| self.set_aside(cause))?;
         Ok(document.map(|document| document.saved_for(present)).filter(|saved| *saved != Saved::default()))
     }
 
+    /// The file as it is; `None` if there is none.
+    fn document<T: DeserializeOwned>(&self) -> Result<Option<Document<T>>, NotLoaded> {
+        let read = match whole_file::read(&self.path, MOST_BYTES) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => self.read(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
+            Err(cause) => return Err(NotLoaded::Unreadable { path: self.path.clone(), cause }),
+        };
+        read.map(Some).map_err(|cause| self.set_aside(cause))
+    }
+
     /// What lies there may be another's: then it is none of this file's business.
-    fn of_before(&self, path: &Path) -> Option<Document> {
+    fn of_before(&self, path: &Path) -> Option<Document<Saved>> {
         whole_file::read(path, MOST_BYTES).ok().flatten().and_then(|bytes| self.read(&bytes).ok())
     }
 
-    fn read(&self, bytes: &[u8]) -> Result<Document, String> {
+    fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<Document<T>, String> {
         #[derive(Deserialize)]
         struct Header {
             version: u32,
@@ -155,7 +168,7 @@ impl StateFile {
         if header.version != VERSION {
             return Err(format!("version {}, wanted {VERSION}", header.version));
         }
-        let document: Document = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let document: Document<T> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if document.pair == self.pair {
             return Ok(document);
         }
@@ -175,13 +188,17 @@ impl StateFile {
     /// # Errors
     /// What the system says; the old file is then still there.
     pub fn save(&self, saved: &Saved, present: &Present) -> io::Result<()> {
+        self.write(saved, present)
+    }
+
+    fn write<T: Serialize>(&self, saved: T, present: &Present) -> io::Result<()> {
         let document = Document {
             version: VERSION,
             pair: self.pair.clone(),
             boot: present.boot.clone(),
             saved_at: present.now,
             saved_wall: present.wall,
-            saved: saved.clone(),
+            saved,
         };
         let mut bytes = serde_json::to_vec(&document)?;
         bytes.push(b'\n');
@@ -189,9 +206,15 @@ impl StateFile {
     }
 }
 
-impl Document {
+impl<T> Document<T> {
+    fn is_of(&self, present: &Present) -> bool {
+        self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now
+    }
+}
+
+impl Document<Saved> {
     fn saved_for(self, present: &Present) -> Saved {
-        let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
+        let same_boot = self.is_of(present);
         let gap = present.now.since(self.saved_at);
         let Saved { mut timers, postgres, search, kvstore, changes } = self.saved;
         let search = search.map(|search| search.in_boot(same_boot, self.saved_at, present.now));

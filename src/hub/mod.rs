@@ -100,11 +100,13 @@ impl Hub {
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());
-        let saving = common.keeping.clone();
-        let saving = saving.map(|Keeping { boot, writes }| tokio::spawn(saving::keep(file, boot, states, writes)));
         let present = (clock::now(), clock::wall());
         let (core, first) = Core::new(pair.clone(), common, saved, state, present);
         let (took, day, lame) = (core.took.clone(), core.day.clone(), core.lame.clone());
+        let saving = match common.keeping.clone() {
+            Some(keeping) => Some(saving::start(file, keeping, &day, states).await),
+            None => None,
+        };
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
         let (rules, other_rules) = watch::channel(common.rules.clone());
