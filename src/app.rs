@@ -1,6 +1,8 @@
 //! Builds everything from a configuration, reloads it, stops it in order. Tests start it in their own process, with port 0.
 
 mod agent_rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::{self, BootId, WallTime};
 use crate::config::Config;
 use crate::history::day::SharedDay;
-use crate::hub::{Common, Hub, Keeping, StateWrites};
+use crate::hub::{self, Common, Hub, Keeping, StateWrites};
 use crate::judge::rules::RuleBook;
 use crate::metrics::process::ProcessUsage;
 use crate::metrics::{self, AgentStatus, SnapshotCost, process};
@@ -27,6 +29,7 @@ use crate::serve::peer::PeerAccess;
 use crate::serve::peer_store::OwnStores;
 use crate::serve::{ReloadRequest, ServeState, WebSettings, serve};
 use crate::snapshot::{ChannelView, Sample, Snapshot};
+use crate::state_file::StateFile;
 use agent_rules::AgentRules;
 
 /// After a reload, pairs that have changed may take this long until they have seen everything once, before they are shown.
@@ -80,6 +83,8 @@ pub struct App {
     servers: JoinSet<()>,
     /// Judges the agent's own rules; ends when this is dropped.
     judging: JoinSet<()>,
+    /// Saves how far the alerts of these rules are; ends after them, with a last write.
+    keeping: JoinHandle<()>,
     pushing: Option<Pushing>,
 }
 
@@ -140,6 +145,8 @@ impl App {
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let agent = Arc::new(Agent::new(&config));
         let common = agent.common(&options, &config);
+        let own = StateFile::of_agent(&options.state_directory);
+        let remembered = hub::load(own.clone(), &agent.keeping()).await;
         let mut hubs = Vec::new();
         for pair in &config.pairs {
             hubs.push(Hub::start(pair.clone(), &common, None).await);
@@ -168,9 +175,11 @@ impl App {
         }
         let mut judging = JoinSet::new();
         let judge = agent.clone();
-        judging.spawn(async move { judge.rules.run(|| judge.samples()).await });
+        let (alerts, states) = watch::channel(remembered);
+        let keeping = tokio::spawn(hub::keep(own, agent.boot.clone(), states, agent.writes.clone()));
+        judging.spawn(async move { judge.rules.run(alerts, || judge.samples()).await });
         let pushing = Pushing::start(&config, &agent, &hubs, addresses.first().copied());
-        Ok(Self { options, hubs, agent, state, addresses, stop_serving, servers, judging, pushing })
+        Ok(Self { options, hubs, agent, state, addresses, stop_serving, servers, judging, keeping, pushing })
     }
 
     /// Where it listens, in the order of the flags.
@@ -184,7 +193,7 @@ impl App {
     }
 
     /// Takes another configuration into use. Pairs that have not changed run on, with their connections and the timers of
-    /// rules that are still there, whatever becomes of rules and Alertmanagers. The others are shown as they were (and run
+    /// rules that are still there, whatever becomes of rules and Alertmanagers; one whose hub has ended by a mistake of ours begins anew. The others are shown as they were (and run
     /// out as they would) until their new hub has asked everything once.
     ///
     /// # Errors
@@ -202,14 +211,14 @@ impl App {
             let position = before.iter().position(|hub| hub.pair().name == pair.name);
             let old = position.map(|at| before.swap_remove(at));
             hubs.push(match old {
-                Some(old) if **old.pair() == **pair => {
+                Some(old) if **old.pair() == **pair && !old.has_ended() => {
                     old.judge_by(common.rules.clone());
                     old
                 }
                 // The old hub stops first: two of them would overwrite each other's canaries.
                 old => {
                     let before = match old {
-                        Some(old) => Some(old.stop().await),
+                        Some(old) => old.stop().await,
                         None => None,
                     };
                     Hub::start(pair.clone(), &common, before).await
@@ -257,6 +266,7 @@ impl App {
             pushing.stop().await;
         }
         self.judging.shutdown().await;
+        let _ = self.keeping.await;
         for hub in self.hubs {
             hub.stop().await;
         }
@@ -335,8 +345,12 @@ impl Agent {
         Common {
             rules: Arc::new(RuleBook::new(&config.rules)),
             state_directory: options.state_directory.clone(),
-            keeping: Some(Keeping { boot: self.boot.clone(), writes: self.writes.clone() }),
+            keeping: Some(self.keeping()),
         }
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping { boot: self.boot.clone(), writes: self.writes.clone() }
     }
 
     fn watch(&self, hubs: &[Hub], rules: Arc<RuleBook>) {

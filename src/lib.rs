@@ -1,6 +1,6 @@
 //! `standbywatch` tells the truth about a warm-standby pair. The map of the crate, from the ground up:
 //!
-//! - `clock`, `units`, `names`, `secret`: words and units, which everything else is made of;
+//! - `clock`, `units`, `names`, `secret`: words and units, which everything else is made of; `whole_file`: files written whole;
 //! - `level`, `facts`, `config`: what is configured and what probes bring back;
 //! - `evidence`, `snapshot`, `metrics`, `history`: what follows from facts, as types, and the catalogue of numbers;
 //! - `http_client`: asking over HTTP, for probes, pushes and `status`;
@@ -31,3 +31,4 @@ pub mod state_file;
 pub mod trend;
 pub mod units;
 pub mod view;
+pub mod whole_file;

@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod file_name;
 mod name;
 
+pub use file_name::file_name;
 pub use name::Name;
 
 /// Declares an enum whose variants each have one fixed text.

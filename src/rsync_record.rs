@@ -1,7 +1,7 @@
 //! The record that `standbywatch rsync` keeps of its runs, for the agent to read: one small JSON file per pair.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, BootId, Moment, WallTime};
 use crate::facts::WrapperFacts;
+use crate::names::file_name;
+use crate::whole_file;
 
 /// Version of the file's form. A file with a higher one is not understood.
 const VERSION: u32 = 1;
@@ -170,19 +172,9 @@ impl RsyncRecord {
     /// # Errors
     /// Whatever the file system answers; the old file is untouched then.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let temporary = path.with_extension(format!("json.{}.tmp", std::process::id()));
-        let written = fs::File::create(&temporary).and_then(|mut file| {
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.sync_all()
-        });
-        let renamed = written.and_then(|()| fs::rename(&temporary, path));
-        if renamed.is_err() {
-            let _ = fs::remove_file(&temporary);
-            return renamed;
-        }
-        // The new name itself is on disk only when its directory is. Not every file system can do it; the content is safe.
-        let _ = path.parent().map_or(Ok(()), |parent| fs::File::open(parent).and_then(|parent| parent.sync_all()));
-        Ok(())
+        // Two jobs that both got no lock do not write into one another's.
+        let new = path.with_extension(format!("json.{}.tmp", std::process::id()));
+        whole_file::replace(path, &new, &serde_json::to_vec_pretty(self)?)
     }
 
     /// Notes how the run in progress ended.
@@ -230,9 +222,8 @@ pub fn lock_path(state_directory: &Path, pair: Option<&str>) -> PathBuf {
 }
 
 fn stem(pair: Option<&str>) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
     match pair {
-        Some(pair) => format!("rsync-{}", pair.chars().map(plain).collect::<String>()),
+        Some(pair) => format!("rsync-{}", file_name(pair)),
         None => "rsync".to_owned(),
     }
 }
@@ -299,14 +290,17 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("standbywatch-record-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let path = record_path(&directory, Some("a/b"));
-        assert!(path.ends_with("rsync-a_b.json"), "{path:?}");
+        assert!(path.ends_with("rsync-a%2Fb.json"), "{path:?}");
+        assert_ne!(path, record_path(&directory, Some("a_b")), "another pair's");
         let mut record = RsyncRecord::default();
         record.finish(run(Stamp::now(), RunEnd::Deadline));
         record.save(&path).unwrap();
         assert_eq!(RsyncRecord::parse(&fs::read(&path).unwrap()).unwrap(), record);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "no temporary file stays");
         fs::remove_dir_all(&directory).unwrap();
-        assert!(record.save(&path).is_err());
+        fs::write(&directory, "").unwrap();
+        assert!(record.save(&path).is_err(), "a file is no directory");
+        fs::remove_file(&directory).unwrap();
 
         assert!(matches!(RsyncRecord::parse(b"<html>"), Err(NotARecord::Damaged(_))));
         assert!(matches!(RsyncRecord::parse(&vec![b' '; MAX_BYTES + 1]), Err(NotARecord::TooLong)));

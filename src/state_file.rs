@@ -1,10 +1,13 @@
-//! What survives a restart: one JSON file per pair, written whole or not at all.
+//! What survives a restart: one JSON file per pair and one of the agent's own alerts, written whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+mod day;
+
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, Moment, WallTime};
@@ -13,7 +16,10 @@ use crate::history::day::Change;
 use crate::history::rules::RuleTimers;
 use crate::history::saved::SavedPostgres;
 use crate::history::search::SavedSearch;
-use crate::names::Name;
+use crate::names::{Name, file_name};
+use crate::whole_file;
+
+pub use day::DayFile;
 
 /// Of the file's format. A file of another version is set aside as one that cannot be read.
 const VERSION: u32 = 1;
@@ -24,7 +30,7 @@ const LONGEST_GAP: Duration = Duration::from_hours(1);
 /// A file longer than this is not ours.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// What a pair's file remembers.
+/// What a file remembers of a pair; of the agent itself, the timers only.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     /// How far each alert has come.
@@ -55,14 +61,16 @@ pub struct Present {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct Document<T> {
     version: u32,
-    pair: Name,
+    /// None has the agent's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pair: Option<Name>,
     boot: Option<BootId>,
     saved_at: Moment,
     saved_wall: WallTime,
     #[serde(flatten)]
-    saved: Saved,
+    saved: T,
 }
 
 /// Why a file that is there was not used.
@@ -88,22 +96,34 @@ pub enum NotLoaded {
     },
 }
 
-/// One pair's file.
+/// One pair's file, or the one of the agent itself.
 #[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
-    pair: Name,
+    pair: Option<Name>,
+    /// Where it lay before, under a name that another file has, too.
+    before: Option<PathBuf>,
 }
 
 impl StateFile {
     /// The file of `pair` in the state directory.
     pub fn new(directory: &Path, pair: &Name) -> Self {
-        Self { path: directory.join(format!("{}.json", file_name(pair.as_str()))), pair: pair.clone() }
+        let name = file_name(pair.as_str());
+        // `rsync.json` and `rsync-….json` are the records of `standbywatch rsync`.
+        let records = name.strip_prefix('r').filter(|_| name == "rsync" || name.starts_with("rsync-"));
+        let before = records.map(|_| directory.join(format!("{name}.json")));
+        let name = records.map_or_else(|| name.clone(), |rest| format!("%72{rest}"));
+        Self { path: directory.join(format!("{name}.json")), pair: Some(pair.clone()), before }
     }
 
-    /// Whose it is.
-    pub const fn pair(&self) -> &Name {
-        &self.pair
+    /// That of the alerts about the agent itself. No pair's begins with `_`.
+    pub fn of_agent(directory: &Path) -> Self {
+        Self { path: directory.join("_agent.json"), pair: None, before: None }
+    }
+
+    /// Whose it is, in words.
+    pub fn whose(&self) -> String {
+        self.pair.as_ref().map_or_else(|| "the agent itself".to_owned(), |pair| format!("pair {pair}"))
     }
 
     /// Where it lies.
@@ -116,30 +136,43 @@ impl StateFile {
     /// # Errors
     /// The file is there and cannot be used. The agent starts without it.
     pub fn load(&self, present: &Present) -> Result<Option<Saved>, NotLoaded> {
-        let unreadable = |cause| NotLoaded::Unreadable { path: self.path.clone(), cause };
-        let text = match read_bounded(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(self.set_aside(error.to_string())),
-            Err(error) => return Err(unreadable(error)),
+        let document = match self.document()? {
+            None => self.before.as_ref().and_then(|before| self.of_before(before)),
+            document => document,
         };
-        match self.read(&text) {
-            Ok(document) => Ok(Some(document.saved_for(present)).filter(|saved| *saved != Saved::default())),
-            Err(cause) => Err(self.set_aside(cause)),
-        }
+        Ok(document.map(|document| document.saved_for(present)).filter(|saved| *saved != Saved::default()))
     }
 
-    fn read(&self, text: &str) -> Result<Document, String> {
+    /// The file as it is; `None` if there is none.
+    fn document<T: DeserializeOwned>(&self) -> Result<Option<Document<T>>, NotLoaded> {
+        let read = match whole_file::read(&self.path, MOST_BYTES) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => self.read(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
+            Err(cause) => return Err(NotLoaded::Unreadable { path: self.path.clone(), cause }),
+        };
+        read.map(Some).map_err(|cause| self.set_aside(cause))
+    }
+
+    /// What lies there may be another's: then it is none of this file's business.
+    fn of_before(&self, path: &Path) -> Option<Document<Saved>> {
+        whole_file::read(path, MOST_BYTES).ok().flatten().and_then(|bytes| self.read(&bytes).ok())
+    }
+
+    fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<Document<T>, String> {
         #[derive(Deserialize)]
         struct Header {
             version: u32,
         }
-        let header: Header = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let header: Header = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if header.version != VERSION {
             return Err(format!("version {}, wanted {VERSION}", header.version));
         }
-        let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if document.pair == self.pair { Ok(document) } else { Err(format!("it is pair {}'s", document.pair)) }
+        let document: Document<T> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if document.pair == self.pair {
+            return Ok(document);
+        }
+        Err(document.pair.map_or_else(|| "it is no pair's".to_owned(), |other| format!("it is pair {other}'s")))
     }
 
     fn set_aside(&self, cause: String) -> NotLoaded {
@@ -155,30 +188,33 @@ impl StateFile {
     /// # Errors
     /// What the system says; the old file is then still there.
     pub fn save(&self, saved: &Saved, present: &Present) -> io::Result<()> {
+        self.write(saved, present)
+    }
+
+    fn write<T: Serialize>(&self, saved: T, present: &Present) -> io::Result<()> {
         let document = Document {
             version: VERSION,
             pair: self.pair.clone(),
             boot: present.boot.clone(),
             saved_at: present.now,
             saved_wall: present.wall,
-            saved: saved.clone(),
+            saved,
         };
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory)?;
-        let new = self.path.with_added_extension("new");
-        let mut file = File::create(&new)?;
-        serde_json::to_writer(&file, &document)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        // The rename itself must reach the disk, too.
-        File::open(directory)?.sync_all()
+        let mut bytes = serde_json::to_vec(&document)?;
+        bytes.push(b'\n');
+        whole_file::replace(&self.path, &self.path.with_added_extension("new"), &bytes)
     }
 }
 
-impl Document {
+impl<T> Document<T> {
+    fn is_of(&self, present: &Present) -> bool {
+        self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now
+    }
+}
+
+impl Document<Saved> {
     fn saved_for(self, present: &Present) -> Saved {
-        let same_boot = self.boot.is_some() && self.boot == present.boot && self.saved_at <= present.now;
+        let same_boot = self.is_of(present);
         let gap = present.now.since(self.saved_at);
         let Saved { mut timers, postgres, search, kvstore, changes } = self.saved;
         let search = search.map(|search| search.in_boot(same_boot, self.saved_at, present.now));
@@ -193,27 +229,6 @@ impl Document {
         timers.unobserved(gap);
         Saved { timers, postgres, search, kvstore, changes }
     }
-}
-
-fn read_bounded(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.len() > MOST_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "too long"));
-    }
-    fs::read_to_string(path)
-}
-
-/// A pair's name as a file's: whatever could mean something in a path is written as its code.
-fn file_name(name: &str) -> String {
-    use std::fmt::Write;
-    name.chars().enumerate().fold(String::new(), |mut text, (at, c)| {
-        if c.is_alphanumeric() || c == '-' || c == '_' || (c == '.' && at > 0) {
-            text.push(c);
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "%{:02X}", u32::from(c));
-        }
-        text
-    })
 }
 
 #[cfg(test)]
@@ -346,9 +361,37 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_leave_the_directory() {
-        assert_eq!(file_name("catalog-2_x.y"), "catalog-2_x.y");
-        assert_eq!(file_name("../x y"), "%2E.%2Fx%20y");
-        assert_eq!(file_name("..").find('/'), None);
+    fn the_agents_own_is_no_pairs() {
+        let directory = Directory::new("agent");
+        let own = StateFile::of_agent(&directory.0);
+        own.save(&pending_since(100), &present("a", 130)).expect("saved");
+        assert_eq!(own.load(&present("a", 130)).expect("loads"), Some(pending_since(100)));
+        assert_ne!(StateFile::new(&directory.0, &Name::new("_agent")).path(), own.path());
+        fs::copy(own.path(), directory.file().path()).expect("copied");
+        let error = directory.file().load(&present("a", 130)).expect_err("not loaded");
+        assert!(error.to_string().contains("it is no pair's"), "{error}");
+        directory.file().save(&pending_since(100), &present("a", 130)).expect("saved");
+        fs::copy(directory.file().path(), own.path()).expect("copied");
+        let error = own.load(&present("a", 130)).expect_err("not loaded");
+        assert!(error.to_string().contains("it is pair catalog's"), "{error}");
+    }
+
+    #[test]
+    fn no_pairs_state_lies_where_a_record_of_rsync_does() {
+        let directory = Directory::new("records");
+        let of = |pair: &str| StateFile::new(&directory.0, &Name::new(pair));
+        // As `rsync_record::record_path` has them.
+        let [record, of_shop] = ["rsync.json", "rsync-shop.json"].map(|name| directory.0.join(name));
+        assert_ne!(of("rsync").path(), record);
+        assert_ne!(of("rsync-shop").path(), of_shop);
+        assert_eq!(of("rsyncs").path(), directory.0.join("rsyncs.json"), "as ever");
+        // A record that lies under the name of before is left alone; a state of before is read.
+        fs::write(&of_shop, "{\"version\":1}").expect("written");
+        assert_eq!(of("rsync-shop").load(&present("a", 130)).expect("no trouble"), None);
+        assert!(of_shop.exists());
+        of("rsync-shop").save(&pending_since(100), &present("a", 130)).expect("saved");
+        fs::rename(of("rsync-shop").path(), &of_shop).expect("renamed");
+        assert_eq!(of("rsync-shop").load(&present("a", 130)).expect("loads"), Some(pending_since(100)));
+        assert_eq!(of("rsync").load(&present("a", 130)).expect("loads"), None);
     }
 }

@@ -3,19 +3,24 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::rsync_record::{FinishedRun, RsyncRecord, RunEnd, RunningRun, Stamp, lock_path, process_start, record_path};
+use crate::names::file_name;
+use crate::rsync_record::{
+    FinishedRun, MAX_BYTES, RsyncRecord, RunEnd, RunningRun, Stamp, lock_path, process_start, record_path,
+};
 use crate::units::{duration_text, parse_duration, short_duration};
+use crate::whole_file;
 
 /// A run is in progress: nothing was started (`EX_TEMPFAIL` of sysexits.h).
 const EXIT_OVERLAP: u8 = 75;
@@ -82,6 +87,10 @@ fn tell(message: std::fmt::Arguments<'_>) {
 async fn job(args: &RsyncArgs) -> u8 {
     let pair = args.pair.as_deref();
     let path = record_path(&args.state_directory, pair);
+    if let Some(odd) = pair.filter(|pair| file_name(pair) != *pair) {
+        let cure = "give --pair the name that the pair has in the agent's configuration";
+        tell(format_args!("no pair can be called {odd:?}, so no agent will know of this run; {cure}"));
+    }
     // Copying matters more than its record: without a state directory rsync runs all the same.
     if let Err(error) = fs::create_dir_all(&args.state_directory) {
         tell(format_args!("{}: {error}; the agent will not know of this run", args.state_directory.display()));
@@ -133,7 +142,8 @@ impl Drop for Lock {
 }
 
 fn lock(path: &Path) -> Result<Lock, Errno> {
-    let file = fs::OpenOptions::new().create(true).append(true).open(path);
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let file = fs::OpenOptions::new().create(true).append(true).custom_flags(flags).open(path);
     let file = file.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(Lock(file))
@@ -141,15 +151,16 @@ fn lock(path: &Path) -> Result<Lock, Errno> {
 
 /// The record so far. One that is damaged is set aside, so that it can be looked at and does not stop anything.
 fn load(path: &Path) -> RsyncRecord {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return RsyncRecord::default(),
+    let read = match whole_file::read(path, MAX_BYTES as u64) {
+        Ok(None) => return RsyncRecord::default(),
+        Ok(Some(bytes)) => RsyncRecord::parse(&bytes).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
         Err(error) => {
             tell(format_args!("{}: {error}; starting a new record", path.display()));
             return RsyncRecord::default();
         }
     };
-    RsyncRecord::parse(&bytes).unwrap_or_else(|error| {
+    read.unwrap_or_else(|error| {
         let aside = path.with_extension("json.damaged");
         tell(format_args!("{}: {error}; set aside as {}", path.display(), aside.display()));
         if let Err(error) = fs::rename(path, &aside) {

@@ -1,6 +1,8 @@
 //! The last day of a pair, for the question "what happened last night": levels and numbers by the minute, and each change of a
 //! level. Bounded: a minute takes the same room whatever happens in it.
 
+mod saved;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use crate::clock::{Moment, WallTime};
 use crate::level::Level;
 use crate::names::{Channel, Reason};
 use crate::snapshot::{Sample, View};
+
+pub use saved::SavedDay;
 
 /// What one point stands for.
 pub const STEP: Duration = Duration::from_secs(60);
@@ -75,10 +79,29 @@ pub struct Slot {
     pub numbers: [Option<f64>; 2],
 }
 
+/// A moment that may lie before the boot, by a day at most: counted from there on. Minutes of another boot are put where wall time says
+/// that they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Begun(Duration);
+
+/// What is kept.
+const DAY: Duration = Duration::from_hours(24);
+
+impl Begun {
+    fn at(moment: Moment) -> Self {
+        Self(moment.since_boot().saturating_add(DAY))
+    }
+
+    /// Zero if it lies ahead.
+    fn ago(self, now: Moment) -> Duration {
+        Self::at(now).0.saturating_sub(self.0)
+    }
+}
+
 /// One minute in which somebody looked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    begun: Moment,
+    begun: Begun,
     /// When it began, for people.
     pub wall: WallTime,
     slots: [Slot; 4],
@@ -139,7 +162,8 @@ impl Day {
                 push_bounded(&mut self.changes, Change { time, channel: channel.channel, was, level, reason }, CHANGES);
             }
         }
-        match self.points.back_mut().filter(|point| view.made.since(point.begun) < STEP && view.made >= point.begun) {
+        let now = Begun::at(view.made);
+        match self.points.back_mut().filter(|point| now >= point.begun && point.begun.ago(view.made) < STEP) {
             Some(point) => {
                 for (channel, (slot, new)) in Channel::ALL.iter().zip(point.slots.iter_mut().zip(slots)) {
                     *slot = worse(*channel, *slot, new);
@@ -148,7 +172,7 @@ impl Day {
             None => {
                 // Room for a day at once: growing by doubling would take twice as much.
                 self.points.reserve_exact(POINTS.saturating_sub(self.points.len()));
-                push_bounded(&mut self.points, Point { begun: view.made, wall: view.made_wall, slots }, POINTS);
+                push_bounded(&mut self.points, Point { begun: now, wall: view.made_wall, slots }, POINTS);
             }
         }
         changed
@@ -156,20 +180,19 @@ impl Day {
 
     /// The minutes in which somebody looked, the oldest first; none older than a day before `now`.
     pub fn points(&self, now: Moment) -> impl Iterator<Item = &Point> {
-        let day = STEP.saturating_mul(u32::try_from(POINTS).unwrap_or(u32::MAX));
-        self.points.iter().filter(move |point| now.since(point.begun) <= day)
+        self.points.iter().filter(move |point| point.begun.ago(now) <= DAY)
     }
 
     /// How long ago the oldest of these minutes began.
     pub fn reaches_back(&self, now: Moment) -> Option<Duration> {
-        self.points(now).next().map(|point| now.since(point.begun))
+        self.points(now).next().map(|point| point.begun.ago(now))
     }
 
     /// The last `count` steps of a channel, the oldest first: the worst of each. A step in which nobody looked has no level.
     pub fn folded(&self, channel: Channel, now: Moment, step: Duration, count: usize) -> Vec<Slot> {
         let mut folded = vec![Slot::default(); count];
         for point in self.points(now) {
-            let steps_ago = now.since(point.begun).as_secs().checked_div(step.as_secs());
+            let steps_ago = point.begun.ago(now).as_secs().checked_div(step.as_secs());
             let steps_ago = steps_ago.and_then(|steps| usize::try_from(steps).ok());
             let place = steps_ago.and_then(|steps| count.checked_sub(steps)?.checked_sub(1));
             if let Some(slot) = place.and_then(|place| folded.get_mut(place)) {
@@ -236,7 +259,7 @@ impl SharedDay {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::evidence::{PairEvidence, Roles};
     use crate::names::Name;
@@ -260,12 +283,17 @@ mod tests {
 
     fn view(second: u64, level: Level, lag: Option<f64>) -> View {
         let made = Moment::after_boot(Duration::from_secs(second));
+        view_at(made, WallTime(1e9 + made.since_boot().as_secs_f64()), level, lag)
+    }
+
+    /// Of a pair with PostgreSQL only.
+    pub(crate) fn view_at(made: Moment, made_wall: WallTime, level: Level, lag: Option<f64>) -> View {
         let channel = ChannelView { channel: Channel::Postgres, level, reason: None, detail: None, as_of: Some(made) };
         let sample = lag.map(|value| Sample { metric: "standby_replication_lag_bytes", labels: Labels::new(), value });
         View {
             pair: Name::new("catalog"),
             made,
-            made_wall: WallTime(1e9 + made.since_boot().as_secs_f64()),
+            made_wall,
             level,
             channels: vec![channel],
             evidence: nothing_known(),

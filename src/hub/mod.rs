@@ -21,7 +21,7 @@ mod waking;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -45,7 +45,7 @@ use peer_trees::PeerTrees;
 use peers::{News, Peers};
 use readings::Readings;
 use role_file::RoleFileReading;
-pub use saving::StateWrites;
+pub use saving::{StateWrites, keep, load};
 use schedule::{Canaries, Listeners, Told};
 use transitions::Transitions;
 
@@ -65,6 +65,8 @@ pub struct Hub {
     day: SharedDay,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Saved>,
+    /// A probe has ended by a mistake of ours: what it asked is unknown from then on.
+    lame: Arc<AtomicBool>,
     saving: Option<JoinHandle<()>>,
 }
 
@@ -98,16 +100,18 @@ impl Hub {
             (None, None) => Saved::default(),
         };
         let (state, states) = watch::channel(saved.clone());
-        let saving = common.keeping.clone();
-        let saving = saving.map(|Keeping { boot, writes }| tokio::spawn(saving::keep(file, boot, states, writes)));
         let present = (clock::now(), clock::wall());
         let (core, first) = Core::new(pair.clone(), common, saved, state, present);
-        let (took, day) = (core.took.clone(), core.day.clone());
+        let (took, day, lame) = (core.took.clone(), core.day.clone(), core.lame.clone());
+        let saving = match common.keeping.clone() {
+            Some(keeping) => Some(saving::start(file, keeping, &day, states).await),
+            None => None,
+        };
         let (publish, snapshots) = watch::channel(first);
         let (stop, stopped) = oneshot::channel();
         let (rules, other_rules) = watch::channel(common.rules.clone());
         let task = tokio::spawn(core.run(publish, other_rules, stopped));
-        Self { pair, snapshots, took, rules, day, stop, task, saving }
+        Self { pair, snapshots, took, rules, day, stop, task, lame, saving }
     }
 
     /// From now on judges by these rules. Probes and their connections go on, and so do the timers of rules that are still
@@ -141,11 +145,23 @@ impl Hub {
         }
     }
 
-    /// Stops probes and task, and saves the state a last time. Gives it to a hub that follows.
-    pub async fn stop(self) -> Saved {
+    /// Ends the task as a panic would.
+    #[cfg(test)]
+    pub fn end_by_mistake(&self) {
+        self.task.abort();
+    }
+
+    /// It, or one of its probes, has ended by a mistake of ours: only another one can watch the pair again.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished() || self.lame.load(Ordering::Relaxed)
+    }
+
+    /// Stops probes and task, and saves the state a last time. Gives it to a hub that follows; `None` if it had ended by itself, and what
+    /// it knew is in the file.
+    pub async fn stop(self) -> Option<Saved> {
         // It has ended already if nobody listens.
         let _ = self.stop.send(());
-        let saved = self.task.await.unwrap_or_default();
+        let saved = self.task.await.ok();
         if let Some(saving) = self.saving {
             let _ = saving.await;
         }
@@ -188,6 +204,7 @@ struct Core {
     /// Where on this machine the disk is that matters.
     disk: watch::Sender<PathBuf>,
     took: Arc<AtomicU64>,
+    lame: Arc<AtomicBool>,
 }
 
 impl Core {
@@ -220,6 +237,7 @@ impl Core {
             acting: watch::channel(true).0,
             disk: watch::channel(peers::disk(&pair, None)).0,
             took: Arc::default(),
+            lame: Arc::default(),
             pair,
             rules: common.rules.clone(),
             state_directory: common.state_directory.clone(),
@@ -242,7 +260,7 @@ impl Core {
     ) -> Saved {
         let (inbox, mut told) = mpsc::channel(INBOX);
         // Ended with the task: dropping the set aborts the probes.
-        let _probes = self.start_probes(&inbox);
+        let mut probes = self.start_probes(&inbox);
         loop {
             tokio::select! {
                 Some(first) = told.recv() => {
@@ -259,6 +277,7 @@ impl Core {
                     self.rules = other_rules.borrow_and_update().clone();
                     publish.send_replace(self.step(Vec::new()));
                 }
+                Some(ended) = probes.join_next() => self.probe_ended(&ended),
                 _ = &mut stopped => return self.hand_over(),
             }
         }
@@ -370,7 +389,7 @@ impl Core {
         tell(&self.uncounted, search.and_then(|search| search.rebuild.uncounted.clone()));
         self.transitions.tell(&view, complete);
         let level_changed = self.day.with(|day| day.record(&view, complete));
-        self.keep(now, level_changed);
+        self.keep_state(now, level_changed);
         (self.next_change, self.shown_until) = (Some(next_change), Some(shown_until));
         self.number += 1;
         let own = self
@@ -379,32 +398,6 @@ impl Core {
             .as_ref()
             .map(|seat| Arc::new(self.peers.report(seat, &self.readings, &self.histories.search)));
         Arc::new(Snapshot::new(self.number, complete, view, later, shown_until).with_own(own))
-    }
-
-    /// Hands on what is to be saved: timers and levels as soon as one changes, the rest now and then, since it changes with each reading.
-    fn keep(&mut self, now: Moment, level_changed: bool) {
-        let due = now.since(self.handed) >= HAND_EVERY;
-        let postgres = if due { self.histories.saved() } else { None };
-        let search = (due && self.pair.search.is_some()).then(|| self.histories.search.saved());
-        if due {
-            self.handed = now;
-        }
-        self.state.send_if_modified(|saved| {
-            let search_changed = search.is_some() && saved.search != search;
-            let canaries = self.histories.kvstore.tracker_to_save(saved.kvstore.as_ref(), due);
-            let learned = postgres.is_some() || search_changed || canaries.is_some();
-            let changed = saved.timers != self.timers || learned || level_changed;
-            if level_changed {
-                saved.changes = self.day.with(|day| day.changes().cloned().collect());
-            }
-            if changed {
-                saved.timers.clone_from(&self.timers);
-                saved.postgres = postgres.or_else(|| saved.postgres.take());
-                saved.search = search.or_else(|| saved.search.take());
-                saved.kvstore = canaries.or_else(|| saved.kvstore.take());
-            }
-            changed
-        });
     }
 
     /// Probes that go by roles are told when who is what has changed, not each time that it is proven again.

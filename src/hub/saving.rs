@@ -1,4 +1,4 @@
-//! Reads a pair's state file at the start and writes it from time to time, beside the hub: a slow or full disk delays no verdict.
+//! Reads a state file at the start and writes it from time to time, beside the hub: a slow or full disk delays no verdict.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use super::Keeping;
+use super::{Core, HAND_EVERY, Keeping};
 use crate::clock::{self, BootId, Moment};
+use crate::history::day::SharedDay;
 use crate::history::rules::RuleTimers;
-use crate::names::Name;
-use crate::state_file::{Present, Saved, StateFile};
+use crate::state_file::{DayFile, Present, Saved, StateFile};
 
 /// Between two writes.
 const PAUSE: Duration = Duration::from_secs(5);
 /// While an alert is pending or firing the file is written this often even if nothing changes, since the time between the
 /// last write and a crash counts as not observed.
 const REFRESH: Duration = Duration::from_secs(15);
+
+/// Between two writes of the minutes of a day: they are many, and some of them may be lost.
+const DAY_PAUSE: Duration = Duration::from_mins(5);
 
 /// So long is it shown that a file could not be used.
 const SHOWN_FOR: Duration = Duration::from_hours(24);
@@ -30,9 +34,9 @@ pub struct StateWrites {
     ok: AtomicU64,
     failed: AtomicU64,
     not_loaded: AtomicU64,
-    /// Of each pair whose file cannot be written now, why not.
-    failing: Mutex<BTreeMap<Name, String>>,
-    /// Files that could not be used, and when that was.
+    /// Whose file cannot be written now, and why not.
+    failing: Mutex<BTreeMap<String, String>>,
+    /// What became of files that could not be used, in a sentence, and when that was.
     unused: Mutex<Vec<(Moment, String)>>,
 }
 
@@ -50,31 +54,46 @@ impl StateWrites {
     /// What is wrong with state files, as sentences for people.
     pub fn troubles(&self, now: Moment) -> Vec<String> {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let cannot = failing.iter().map(|(pair, why)| {
-            format!("The state of pair {pair} cannot be saved ({why}): a restart would forget pending alerts.")
+        let cannot = failing.iter().map(|(whose, why)| {
+            format!("The state of {whose} cannot be saved ({why}): a restart would forget pending alerts.")
         });
         let unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = unused.iter().filter(|(when, _)| now.since(*when) < SHOWN_FOR);
-        let lost = recent.map(|(_, why)| format!("State was not used, pending alerts began anew: {why}."));
-        cannot.chain(lost).collect()
+        cannot.chain(recent.map(|(_, told)| told.clone())).collect()
     }
 
     /// Whether that is news.
-    fn note(&self, pair: &Name, result: &std::io::Result<()>) -> bool {
+    fn note(&self, whose: String, result: &std::io::Result<()>) -> bool {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(()) => failing.remove(pair).is_some(),
-            Err(error) => failing.insert(pair.clone(), error.to_string()).is_none(),
+            Ok(()) => failing.remove(&whose).is_some(),
+            Err(error) => failing.insert(whose, error.to_string()).is_none(),
         }
     }
 
-    fn note_unused(&self, why: String) {
+    fn note_unused(&self, told: String) {
         self.not_loaded.fetch_add(1, Ordering::Relaxed);
         let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
         if unused.len() < MOST_SHOWN {
-            unused.push((clock::now(), why));
+            unused.push((clock::now(), told));
         }
     }
+}
+
+/// Saves a pair's state and its last day until the sender of `states` is gone. Before that, the day goes on from what was saved of it.
+pub(super) async fn start(
+    file: StateFile,
+    keeping: Keeping,
+    day: &SharedDay,
+    states: watch::Receiver<Saved>,
+) -> JoinHandle<()> {
+    let of_day = DayFile::beside(&file);
+    load_day(of_day.clone(), &keeping, day.clone()).await;
+    let (boot, writes) = (keeping.boot.clone(), keeping.writes.clone());
+    let days = keep_day(of_day, keeping, day.clone(), states.clone());
+    tokio::spawn(async {
+        tokio::join!(keep(file, boot, states, writes), days);
+    })
 }
 
 /// What was saved of a pair; nothing if it cannot be used, which is said.
@@ -86,7 +105,7 @@ pub async fn load(file: StateFile, keeping: &Keeping) -> Saved {
         Ok(Ok(saved)) => saved.unwrap_or_default(),
         Ok(Err(error)) => {
             tracing::error!(%error, "state is not used; pending alerts begin anew");
-            keeping.writes.note_unused(error.to_string());
+            keeping.writes.note_unused(format!("State was not used, pending alerts began anew: {error}."));
             Saved::default()
         }
         Err(_) => Saved::default(),
@@ -120,7 +139,7 @@ async fn keep_timed(
         let counter = if result.is_ok() { &writes.ok } else { &writes.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         // One line per transition: a full disk says so once.
-        if writes.note(file.pair(), &result) {
+        if writes.note(file.whose(), &result) {
             match result {
                 Err(error) => {
                     tracing::error!(file = %file.path().display(), %error, "state cannot be saved; a restart would forget pending alerts");
@@ -130,11 +149,76 @@ async fn keep_timed(
         }
         if closed {
             // Nobody writes it any more, so nothing is wrong with it now.
-            let _ = writes.note(file.pair(), &Ok(()));
+            let _ = writes.note(file.whose(), &Ok(()));
             return;
         }
         // Ends early when the hub does.
         let _ = tokio::time::timeout(pause, states.clone().wait_for(|_| false)).await;
+    }
+}
+
+/// Puts the minutes that were saved of a pair's last day into it; none if they cannot be used, which is said.
+async fn load_day(file: DayFile, keeping: &Keeping, day: SharedDay) {
+    let boot = keeping.boot.clone();
+    let load = move || day.with(|day| file.load(day, &Present { boot, now: clock::now(), wall: clock::wall() }));
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(load).await {
+        tracing::warn!(%error, "the plots of the last day begin anew");
+        keeping.writes.note_unused(format!("The plots of the last day began anew: {error}."));
+    }
+}
+
+/// Saves the minutes of a pair's last day now and then, and a last time when the hub has gone (whose `states` end then).
+async fn keep_day(file: DayFile, keeping: Keeping, day: SharedDay, mut states: watch::Receiver<Saved>) {
+    let mut failed = false;
+    loop {
+        // Not those of all pairs at once.
+        let pause = DAY_PAUSE.mul_f64(1.0 + 0.2 * fastrand::f64());
+        let closed = tokio::time::timeout(pause, states.wait_for(|_| false)).await.is_ok();
+        let (of, boot, day) = (file.clone(), keeping.boot.clone(), day.clone());
+        let write = move || match day.with(|day| day.saved()) {
+            saved if saved.is_empty() => Ok(()),
+            saved => of.save(&saved, &Present { boot, now: clock::now(), wall: clock::wall() }),
+        };
+        let result = tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        match &result {
+            Err(error) if !failed => {
+                let file = file.path().display();
+                tracing::warn!(%file, %error, "the last day cannot be saved; after a restart its plots would begin anew");
+            }
+            _ => {}
+        }
+        failed = result.is_err();
+        if closed {
+            return;
+        }
+    }
+}
+
+impl Core {
+    /// Hands on what is to be saved: timers and levels as soon as one changes, the rest now and then, since it changes with each reading.
+    pub(super) fn keep_state(&mut self, now: Moment, level_changed: bool) {
+        let due = now.since(self.handed) >= HAND_EVERY;
+        let postgres = if due { self.histories.saved() } else { None };
+        let search = (due && self.pair.search.is_some()).then(|| self.histories.search.saved());
+        if due {
+            self.handed = now;
+        }
+        self.state.send_if_modified(|saved| {
+            let search_changed = search.is_some() && saved.search != search;
+            let canaries = self.histories.kvstore.tracker_to_save(saved.kvstore.as_ref(), due);
+            let learned = postgres.is_some() || search_changed || canaries.is_some();
+            let changed = saved.timers != self.timers || learned || level_changed;
+            if level_changed {
+                saved.changes = self.day.with(|day| day.changes().cloned().collect());
+            }
+            if changed {
+                saved.timers.clone_from(&self.timers);
+                saved.postgres = postgres.or_else(|| saved.postgres.take());
+                saved.search = search.or_else(|| saved.search.take());
+                saved.kvstore = canaries.or_else(|| saved.kvstore.take());
+            }
+            changed
+        });
     }
 }
 

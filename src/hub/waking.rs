@@ -2,7 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use tokio::task::JoinError;
 
 use super::Core;
 use super::histories::Histories;
@@ -64,6 +67,19 @@ impl Core {
             self.timers.unobserved(now.since(until));
             self.timers.stand_still(now);
         }
+    }
+
+    /// Probes end with the hub only. One that ends before it panicked: what it asked becomes unknown by itself, and stays so until a
+    /// reload finds this hub lame and starts another.
+    pub(super) fn probe_ended(&self, ended: &Result<(), JoinError>) {
+        let why = ended.as_ref().err().map_or_else(|| "it has ended".to_owned(), ToString::to_string);
+        let pair = self.pair.name.as_str();
+        tracing::error!(
+            pair,
+            why,
+            "a probe asks no more: a mistake in standbywatch, please report it; a reload starts it again"
+        );
+        self.lame.store(true, Ordering::Relaxed);
     }
 
     /// The newest state, also for the last write.

@@ -7,6 +7,7 @@ pub mod password;
 pub mod peer;
 pub mod peer_tree;
 pub mod postgres;
+pub mod program;
 pub mod search;
 pub mod status_page;
 pub mod tree;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::Value;
-use standbywatch_lab::{Agent, Alertmanager, Context, Lab, Need, Record, Result, http, wait_until};
+use standbywatch_lab::{
+    Agent, AgentOptions, Alertmanager, Context, Lab, Need, Record, Result, full_disk, http, make_room, wait_until,
+};
 
-use crate::site::{PAIR, SOON, UNKNOWN, agent, pushing_to, told};
+use crate::site::{PAIR, PROGRAM, SOON, UNKNOWN, agent, pushing_to, told};
 
 const NOBODY: &[(&str, &str)] = &[];
 /// The product's own hold time of [`UNKNOWN`].
@@ -117,16 +119,19 @@ async fn a5_state_that_cannot_be_read_or_kept_is_said_and_watching_goes_on() -> 
         wait_until(text, SOON, async || Ok(agent.server.log().contains(text).then_some(()))).await
     };
     let lab = Lab::bare()?;
-    let state = lab.dir().join("full/state");
-    std::fs::create_dir_all(&state)?;
-    // Whatever is written there: no space left on device.
-    std::os::unix::fs::symlink("/dev/full", state.join("catalog.json.new"))?;
     let mut record = Record::of("A5", "the state directory is full");
-    let full = agent(&lab, "full", PAIR.to_owned(), &[]).await?;
+    let options = AgentOptions {
+        program: PROGRAM.into(),
+        name: "full".to_owned(),
+        config: Some(PAIR.to_owned()),
+        wrapper: full_disk(),
+        ..AgentOptions::default()
+    };
+    let full = Agent::start(&lab, options).await?;
     logs(&full, "state cannot be saved").await?;
     record.said("the log says so", SOON);
     goes_on(&full).await?;
-    std::fs::remove_file(state.join("catalog.json.new"))?;
+    make_room(&full)?;
     record.fault();
     logs(&full, "state is saved again").await?;
     record.said("saved again after the repair", SOON);
@@ -140,4 +145,38 @@ async fn a5_state_that_cannot_be_read_or_kept_is_said_and_watching_goes_on() -> 
     goes_on(&corrupt).await?;
     assert!(corrupt.dir().join("state/catalog.json.corrupt").exists());
     record.finish(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Alerts about the agent itself have a file of their own.
+#[tokio::test]
+async fn a1_an_alert_of_the_agent_s_own_goes_on_after_it_was_killed() -> Result<()> {
+    let lab = Lab::bare()?;
+    const FAILING: &str = "StandbyAgentProbeFailing";
+    let agent = agent(&lab, "", format!("{PAIR}rules:\n  {FAILING}: {{ for: 1s }}\n"), &[]).await?;
+    let own = async || {
+        let status = agent.json("/api/v1/status").await?;
+        let findings = status["agent_findings"].as_array().cloned().unwrap_or_default();
+        let found = findings.into_iter().find(|finding| finding["rule"] == FAILING);
+        Result::<Option<Value>>::Ok(found.filter(|one| one["state"] == "firing").map(|one| one["since"].clone()))
+    };
+    let since = wait_until("it fires", SOON, async || own().await).await?;
+    let file = agent.dir().join("state/_agent.json");
+    let holds = async || Ok(std::fs::read_to_string(&file)?.contains("\"firing\":true").then_some(()));
+    wait_until("it is saved", SOON, holds).await?;
+    agent.server.kill().await?;
+    agent.start_again().await?;
+    assert_eq!(wait_until("it is told again", SOON, async || own().await).await?, since, "since the same moment");
+
+    // Cut in two: set aside, said, and the pair's own file is none the worse.
+    agent.server.kill().await?;
+    let text = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, &text[..text.len() / 2])?;
+    agent.start_again().await?;
+    assert_eq!(std::fs::read_to_string(file.with_added_extension("corrupt"))?, text[..text.len() / 2]);
+    let page = wait_until("the page says so", SOON, async || {
+        Ok(Some(agent.get("/").await?.text).filter(|text| text.contains("State was not used")))
+    });
+    assert!(page.await?.contains("_agent.json"));
+    assert_eq!(agent.metrics().await?.value("standby_agent_state_not_loaded_total", &[])?, Some(1.0));
+    Ok(())
 }

@@ -8,7 +8,7 @@ use standbywatch::clock::{self, Moment, WallTime};
 use standbywatch::history::rules::{AlertKey, Instant as Both};
 use standbywatch::names::{Channel, Name, RuleName, Severity};
 use standbywatch::state_file::{Present, Saved, StateFile};
-use standbywatch_lab::{Agent, AgentOptions, Lab, Result, wait_until};
+use standbywatch_lab::{Agent, AgentOptions, Lab, Result, full_disk, wait_until};
 
 use crate::site::{PAIR, PROGRAM, SOON};
 
@@ -88,18 +88,23 @@ fn two_hundred_kills_leave_a_whole_file() -> Result<()> {
 #[tokio::test]
 async fn where_no_file_may_grow_the_agent_lives_and_says_so() -> Result<()> {
     let lab = Lab::bare()?;
-    // Its log is a pipe, which has no size.
-    let shell = "{ ulimit -f 0; exec \"$@\"; } 2>&1 | cat";
-    let wrapper = ["sh", "-c", shell, "sh"].map(str::to_owned).to_vec();
-    let options =
-        AgentOptions { program: PROGRAM.into(), config: Some(PAIR.to_owned()), wrapper, ..AgentOptions::default() };
+    let options = AgentOptions {
+        program: PROGRAM.into(),
+        config: Some(PAIR.to_owned()),
+        wrapper: full_disk(),
+        ..AgentOptions::default()
+    };
     let agent = Agent::start(&lab, options).await?;
     wait_until("writes have failed", SOON, async || {
         let metrics = agent.metrics().await?;
         Ok((metrics.value("standby_agent_state_writes_total", &[("outcome", "failed")])? >= Some(2.0)).then_some(()))
     })
     .await?;
-    assert_eq!(agent.server.log().matches("state cannot be saved").count(), 1, "{}", agent.server.log());
+    // Of each file once: the pair's and the agent's own.
+    let log = agent.server.log();
+    let of =
+        |file: &str| log.lines().filter(|line| line.contains("state cannot be saved") && line.contains(file)).count();
+    assert_eq!((of("catalog.json"), of("_agent.json") <= 1), (1, true), "{log}");
     assert_eq!(agent.get("/-/healthy").await?.status, 200);
     assert_eq!(agent.metrics().await?.value("standby_replication_up", &[("pair", "catalog")])?, Some(0.0));
     agent.server.kill().await
@@ -115,19 +120,57 @@ async fn state_writes(agent: &Agent, outcome: &str) -> Result<f64> {
     Ok(metrics.value("standby_agent_state_writes_total", &[("outcome", outcome)])?.unwrap_or_default())
 }
 
-/// As a service runs: by a user who may not write there.
+/// As a service runs: by a user of its own.
+async fn unprivileged(lab: &Lab) -> Result<Agent> {
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+    let root = rustix::process::geteuid().is_root();
+    let wrapper = nobody.map(str::to_owned).into_iter().filter(|_| root).collect();
+    let options =
+        AgentOptions { program: PROGRAM.into(), config: Some(PAIR.to_owned()), wrapper, ..AgentOptions::default() };
+    Agent::start(lab, options).await
+}
+
+/// Links lie where the agent writes first. It may write to what they point to, and does not: neither to a file of its own user's, nor to
+/// one that is only another name of it.
+#[tokio::test]
+async fn links_in_the_state_directory_lead_no_write_elsewhere() -> Result<()> {
+    let lab = Lab::bare()?;
+    let directory = lab.dir().join("agent/state");
+    std::fs::create_dir_all(&directory)?;
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777))?;
+    let theirs = ["one", "two"].map(|name| directory.join(name));
+    for file in &theirs {
+        std::fs::write(file, "another's")?;
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o666))?;
+    }
+    std::os::unix::fs::symlink(&theirs[0], directory.join("catalog.json.new"))?;
+    std::fs::hard_link(&theirs[1], directory.join("_agent.json.new"))?;
+    let agent = unprivileged(&lab).await?;
+    for name in ["catalog.json", "_agent.json"] {
+        let file = directory.join(name);
+        wait_until(name, SOON, async || Ok(file.exists().then_some(()))).await?;
+        assert!(std::fs::symlink_metadata(&file)?.is_file(), "{name}");
+    }
+    assert_eq!(agent.stop().await?.code(), Some(0));
+    for file in &theirs {
+        assert_eq!(std::fs::read_to_string(file)?, "another's", "{}", file.display());
+    }
+    let log = agent.server.log();
+    assert!(!log.contains("state cannot be saved"), "{log}");
+    for entry in std::fs::read_dir(&directory)? {
+        assert_ne!(entry?.path().extension(), Some("new".as_ref()), "nothing half done stays");
+    }
+    Ok(())
+}
+
+/// A user who may not write there.
 #[tokio::test]
 async fn in_a_read_only_directory_an_unprivileged_agent_lives_and_says_so() -> Result<()> {
     let lab = Lab::bare()?;
     let directory = lab.dir().join("agent/state");
     std::fs::create_dir_all(&directory)?;
     std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o555))?;
-    let unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
-    let root = rustix::process::geteuid().is_root();
-    let wrapper = unprivileged.map(str::to_owned).into_iter().filter(|_| root).collect();
-    let options =
-        AgentOptions { program: PROGRAM.into(), config: Some(PAIR.to_owned()), wrapper, ..AgentOptions::default() };
-    let agent = Agent::start(&lab, options).await?;
+    let agent = unprivileged(&lab).await?;
     wait_until("a write has failed", SOON, async || Ok((state_writes(&agent, "failed").await? >= 1.0).then_some(())))
         .await?;
     page_says(&agent, "The state of pair catalog cannot be saved (Permission denied").await?;

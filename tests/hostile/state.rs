@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use standbywatch_lab::{Agent, Lab, Result, wait_until};
+use standbywatch_lab::{Agent, AgentOptions, Lab, Result, full_disk, make_room, wait_until};
 
 use crate::watch::{self, SOON};
 
@@ -31,17 +31,22 @@ async fn says(agent: &Agent, text: &str) -> Result<()> {
 #[tokio::test]
 async fn a_full_disk_is_said_once_and_its_end_too() -> Result<()> {
     let lab = Lab::bare()?;
-    // Whatever is written there: no space left on device.
-    let new = state(&lab)?.join("catalog.json.new");
-    symlink("/dev/full", &new)?;
-    let agent = watch::agent(&lab, config()).await?;
+    let options = AgentOptions {
+        program: watch::PROGRAM.into(),
+        config: Some(config()),
+        wrapper: full_disk(),
+        ..AgentOptions::default()
+    };
+    let agent = Agent::start(&lab, options).await?;
     watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
     wait_until("two writes have failed", SOON, async || Ok((writes(&agent, "failed").await? >= 2.0).then_some(())))
         .await?;
-    says(&agent, "No space left on device").await?;
-    assert_eq!(agent.server.log().matches("state cannot be saved").count(), 1, "{}", agent.server.log());
+    says(&agent, "File too large").await?;
+    let log = agent.server.log();
+    let said = log.lines().filter(|line| line.contains("state cannot be saved") && line.contains("catalog.json"));
+    assert_eq!(said.count(), 1, "{log}");
     watch::tells_unknown(&agent, "catalog", "postgres", &["refused"]).await?;
-    std::fs::remove_file(&new)?;
+    make_room(&agent)?;
     says(&agent, "state is saved again").await?;
     assert!(writes(&agent, "ok").await? >= 1.0);
     assert_eq!(agent.stop().await?.code(), Some(0));

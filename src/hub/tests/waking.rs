@@ -158,3 +158,12 @@ fn a_mistake_of_ours_makes_all_unknown_and_is_told() {
     timeline.healthy(71, 75);
     assert_eq!(timeline.shown(75.0, Channel::Postgres), (Level::Ok, None));
 }
+
+#[tokio::test]
+async fn a_probe_that_ends_by_a_mistake_of_ours_leaves_the_hub_lame() {
+    let timeline = Timeline::of_postgres();
+    let ended = tokio::spawn(async { std::panic::panic_any("a probe's mistake") }).await;
+    assert!(!timeline.core.lame.load(std::sync::atomic::Ordering::Relaxed));
+    timeline.core.probe_ended(&ended);
+    assert!(timeline.core.lame.load(std::sync::atomic::Ordering::Relaxed), "a reload starts another one");
+}

@@ -1,17 +1,15 @@
 //! A store that is asked by commands of the operator. Key and value stand in the environment, where no shell takes them apart.
 
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, timeout_at};
+use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::store::WriteFailure;
 use crate::config::ExecStoreNode;
 use crate::facts::Failure;
 use crate::names::{FailureKind, Name};
+use crate::probe::program::{self, Said, Silent};
 
 /// What is read of an answer.
 const MOST: u64 = 1 << 20;
@@ -20,31 +18,6 @@ const MOST: u64 = 1 << 20;
 pub struct ExecStore {
     node: Name,
     settings: ExecStoreNode,
-}
-
-/// A started command with all that it started. Whatever becomes of the one who waits for it, the group is ended.
-struct Group(Child, Option<Pid>);
-
-impl Group {
-    fn end(&mut self) {
-        if let Some(group) = self.1.take() {
-            // It has ended already if this fails.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// How a command ended and what it said.
-struct Said {
-    status: ExitStatus,
-    out: Vec<u8>,
-    err: String,
 }
 
 impl ExecStore {
@@ -60,7 +33,7 @@ impl ExecStore {
     pub async fn put(&self, deadline: Instant, key: &str, value: &str, ttl: Duration) -> Result<(), WriteFailure> {
         let said = self.run(deadline, "put", &self.settings.put, key, Some((value, ttl))).await;
         let said = said.map_err(|failure| {
-            let sent = failure.kind == FailureKind::Timeout;
+            let sent = !matches!(failure.kind, FailureKind::Permission | FailureKind::Unreachable);
             WriteFailure { failure, sent }
         })?;
         if said.status.success() {
@@ -99,46 +72,28 @@ impl ExecStore {
         key: &str,
         written: Option<(&str, Duration)>,
     ) -> Result<Said, Failure> {
-        let (node, program) = (&self.node, words.first().map_or("", String::as_str));
-        let mut command = Command::new(program);
+        let (node, name) = (&self.node, words.first().map_or("", String::as_str));
+        let mut command = Command::new(name);
         command.args(words.iter().skip(1)).env("STANDBYWATCH_OPERATION", operation);
         command.env("STANDBYWATCH_NODE", node.as_str()).env("STANDBYWATCH_KEY", key);
         if let Some((value, ttl)) = written {
             command.env("STANDBYWATCH_VALUE", value).env("STANDBYWATCH_TTL_SECONDS", ttl.as_secs().max(1).to_string());
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
-        let child = command.spawn().map_err(|error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => FailureKind::Permission,
-                _ => FailureKind::Unreachable,
-            };
-            Failure::new(kind, format!("the {operation} command of {node} ({program}) cannot be started: {error}"))
-        })?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let mut group = Group(child, group);
-        let (out, err) = (group.0.stdout.take(), group.0.stderr.take());
-        let talking = async {
-            // What was read of one that says too much is dropped with its pipe, and it ends by that or at the deadline.
-            tokio::join!(read(out, MOST), read(err, 4096))
-        };
-        let Ok((out, err)) = timeout_at(deadline, talking).await else {
-            group.end();
-            // Killed, so this does not wait; it takes the zombie away.
-            let _ = group.0.wait().await;
-            let message = format!("the {operation} command of {node} ({program}) took too long and was ended");
-            return Err(Failure::new(FailureKind::Timeout, message));
-        };
-        let ended = timeout_at(deadline, group.0.wait()).await;
-        let Ok(Ok(status)) = ended else {
-            group.end();
-            let _ = group.0.wait().await;
-            let message = format!("the {operation} command of {node} ({program}) did not end and was ended");
-            return Err(Failure::new(FailureKind::Timeout, message));
-        };
-        // Reaped: its number may be another's by now.
-        group.1 = None;
-        Ok(Said { status, out, err: String::from_utf8_lossy(&err).into_owned() })
+        program::ask(command, deadline, MOST).await.map_err(|silent| {
+            let of = format!("the {operation} command of {node} ({name})");
+            match silent {
+                Silent::NotStarted(error) => {
+                    let kind = match error.kind() {
+                        std::io::ErrorKind::PermissionDenied => FailureKind::Permission,
+                        _ => FailureKind::Unreachable,
+                    };
+                    Failure::new(kind, format!("{of} cannot be started: {error}"))
+                }
+                Silent::TookTooLong => Failure::new(FailureKind::Timeout, format!("{of} took too long and was ended")),
+                Silent::DidNotEnd => Failure::new(FailureKind::Timeout, format!("{of} did not end and was ended")),
+                Silent::SaidTooMuch => Failure::new(FailureKind::TooLarge, format!("{of} prints more than a value")),
+            }
+        })
     }
 
     fn failed(&self, operation: &str, said: &Said) -> Failure {
@@ -147,15 +102,6 @@ impl ExecStore {
         let message = format!("the {operation} command of {} ended with {}: {line}", self.node, said.status);
         Failure::new(FailureKind::Refused, message)
     }
-}
-
-async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
-    let mut text = Vec::new();
-    if let Some(pipe) = pipe {
-        // A broken pipe ends what is read, as its end does.
-        let _ = pipe.take(most).read_to_end(&mut text).await;
-    }
-    text
 }
 
 #[cfg(test)]
@@ -218,22 +164,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_zombie_after_a_thousand_runs() {
-        let store = shell("", "exit 0");
-        for _ in 0..1000 {
-            store.get(within(LONG), "k").await.unwrap();
-        }
-        let own = std::process::id();
-        let zombie = |entry: std::fs::DirEntry| {
-            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { return false };
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(&format!("Z {own} ")))
-        };
-        // Other tests of this process may have one for a moment.
-        let gone = async {
-            while std::fs::read_dir("/proc").unwrap().flatten().any(zombie) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("none is left");
+    async fn more_than_a_value_is_no_value() {
+        let store = shell("yes", "yes");
+        assert_eq!(store.get(within(LONG), "k").await.unwrap_err().kind, FailureKind::TooLarge);
+        let written = store.put(within(LONG), "k", "v", Duration::ZERO).await.unwrap_err();
+        assert!(written.sent && written.failure.kind == FailureKind::TooLarge, "it ran");
     }
 }

@@ -28,6 +28,7 @@
 //! | [`Monitoring`], [`Alertmanager`], [`Receiver`] | Prometheus, Alertmanager, and what arrives |
 //! | [`Agent`], [`Metrics`] | the agent under test and what it says |
 //! | [`AllRules`], [`Ear`] | every rule, held for less long; what is heard where nothing may be told |
+//! | [`full_disk`], [`make_room`] | a disk that takes nothing more from one agent |
 //! | [`AgentPair`] | an agent on each node, and the ways between them |
 //! | [`demo`] | a watched pair that can be broken from another terminal |
 //! | [`bench`] | how fast and how small the agent is |
@@ -47,6 +48,7 @@ pub mod bench;
 mod cable;
 pub mod compare;
 pub mod demo;
+mod disk;
 mod etcd;
 mod find;
 mod gateway;
@@ -72,6 +74,7 @@ pub use agent::{Agent, AgentOptions, Metrics};
 pub use agents::{AgentPair, AgentPairOptions, Meet};
 pub use anyhow::{Context, Error, Result};
 pub use cable::{Cable, Mode, Traffic, Way};
+pub use disk::{full_disk, make_room};
 pub use etcd::EtcdServer;
 pub use find::Need;
 pub use gateway::{Gateway, Skips};
