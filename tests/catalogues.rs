@@ -4,6 +4,8 @@
 mod dashboard;
 #[path = "catalogues/equality.rs"]
 mod equality;
+#[path = "catalogues/figures.rs"]
+mod figures;
 #[path = "catalogues/printed.rs"]
 mod printed;
 #[path = "catalogues/promtool.rs"]

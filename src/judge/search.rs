@@ -189,7 +189,8 @@ fn trouble(
     };
     let health = health(facts);
     let shards = match facts.unassigned_shards {
-        Some(count @ 1..) => format!("; {count} shards of the cluster have no home"),
+        Some(1) => "; 1 shard of the cluster has no home".to_owned(),
+        Some(count @ 2..) => format!("; {count} shards of the cluster have no home"),
         _ => String::new(),
     };
     if let Some(red) = names(&|index| index.health == Some(SearchHealth::Red)) {

@@ -22,7 +22,7 @@ use crate::view::api::{
 use crate::view::plots::PairDay;
 use crate::view::wording::{
     UNKNOWN, ago, at, bytes, catch_up, headline, kind, lag_time, main_number, oldest_evidence, pair_sentence,
-    postgres_version, primary, seconds, steps, symbol, told_findings, words, worst_first,
+    postgres_version, primary, replay, seconds, steps, symbol, told_findings, told_standbys, words, worst_first,
 };
 use markup::{Html, table};
 
@@ -107,7 +107,7 @@ fn pair_section(index: usize, pair: &PairDocument, day: Option<&PairDay>, status
             ("changes", plots::changes(day)),
             ("probes", failing_probes(&pair.probes, &status.time)),
             ("nodes", postgres.map_or_else(Html::default, |postgres| nodes(pair, &postgres.nodes))),
-            ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&postgres.standbys))),
+            ("standbys", postgres.map_or_else(Html::default, |postgres| standbys(&told_standbys(pair, postgres)))),
             ("config", config::config(pair.config.as_ref())),
             ("kvstore", kvstore::part(pair)),
             ("search", search.map_or_else(Html::default, search::section)),
@@ -208,8 +208,8 @@ fn nodes(pair: &PairDocument, nodes: &[PostgresNodeDocument]) -> Html {
     table("PostgreSQL servers", &["node", "role", "timeline", "position", "version"], &rows)
 }
 
-fn standbys(standbys: &[StandbyDocument]) -> Html {
-    let row = |standby: &StandbyDocument| {
+fn standbys(standbys: &[&StandbyDocument]) -> Html {
+    let row = |standby: &&StandbyDocument| {
         let stage = |wanted: Stage| {
             let of_stage = |stages: &Vec<StageDocument>| stages.iter().find(|stage| stage.stage == wanted).copied();
             bytes(standby.stages.as_ref().and_then(of_stage).map(|stage| stage.lag_bytes))
@@ -223,7 +223,7 @@ fn standbys(standbys: &[StandbyDocument]) -> Html {
         row.extend(Stage::ALL.iter().map(|wanted| value(&stage(*wanted))));
         row.extend([
             value(&bytes(standby.gap_bytes)),
-            value(&standby.replay_state.map_or_else(|| UNKNOWN.to_owned(), |state| words(state.as_str()))),
+            value(&replay(standby)),
             value(&catch_up(standby.catch_up_seconds)),
         ]);
         row
@@ -246,8 +246,8 @@ fn standbys(standbys: &[StandbyDocument]) -> Html {
 }
 
 /// What a standby has otherwise than its primary though it may not; nothing while there is nothing to say.
-fn differences(standbys: &[StandbyDocument]) -> Html {
-    let told = |standby: &StandbyDocument| {
+fn differences(standbys: &[&StandbyDocument]) -> Html {
+    let told = |standby: &&StandbyDocument| {
         let differ = standby.settings_differ.as_ref().filter(|differ| !differ.is_empty())?;
         Some(vec![Html::text(standby.node.as_str()), Html::text(&differ.join("; "))])
     };
@@ -336,6 +336,13 @@ mod tests {
         assert!(page.contains("), explained by StandbyPostgresSplitBrain</p>"), "{page}");
         assert_eq!(page.matches("explained by").count(), 1, "{page}");
         assert!(page.contains("The agent itself") && page.contains("The disk is &lt;full&gt;."), "{page}");
+    }
+
+    /// On a phone the plots fill the screen.
+    #[test]
+    fn what_to_do_stands_before_how_it_was() {
+        let at = |part| PAIR.find(part).expect("a part of the page");
+        assert!(at("{{channels}}") < at("{{findings}}") && at("{{findings}}") < at("{{day}}"), "{PAIR}");
     }
 
     #[test]

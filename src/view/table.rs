@@ -7,8 +7,8 @@ use crate::view::api::{DriftDocument, FindingDocument, PairDocument, StandbyDocu
 use crate::view::failover::{answer, would_lose};
 use crate::view::search::{estimate_words, rebuild_words};
 use crate::view::wording::{
-    ago, bytes, catch_up, headline, kind, lag_time, main_number, primary, seconds, steps, symbol, told_findings, words,
-    worst_first,
+    ago, bytes, catch_up, headline, kind, lag_time, main_number, primary, replay, seconds, steps, symbol,
+    told_findings, told_standbys, words, worst_first,
 };
 
 /// The verdict in the first line, then each pair with its channels, failing probes, standbys, and findings with what to do.
@@ -68,7 +68,7 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
         }
     }
     if let Some(postgres) = &pair.postgres {
-        render_standbys(out, &postgres.standbys);
+        render_standbys(out, &told_standbys(pair, postgres));
     }
     if let Some(drift) = pair.config.as_ref().and_then(|config| config.drift.as_ref()) {
         render_drift(out, drift);
@@ -76,8 +76,8 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
     if let Some((rebuild, estimate)) =
         pair.search.as_ref().and_then(|search| search.rebuild.as_ref().zip(search.rebuild_estimate.as_ref()))
     {
-        let _ = writeln!(out, "  search index: {}", rebuild_words(rebuild));
-        let _ = writeln!(out, "  its rebuild, if the standby were promoted now: {}", estimate_words(estimate));
+        let _ = writeln!(out, "  rebuild of the search index: {}", rebuild_words(rebuild));
+        let _ = writeln!(out, "  how long it takes, if the standby were promoted now: {}", estimate_words(estimate));
     }
     if let Some(told) = &pair.failover {
         let standby = told.standby.as_ref().map_or("a standby", |standby| standby.as_str());
@@ -89,7 +89,7 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
     }
 }
 
-fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
+fn render_standbys(out: &mut String, standbys: &[&StandbyDocument]) {
     let mut table =
         Table::new(&["standby", "kind", "behind", "in time", "failover loses", "replay", "caught up in", "bottleneck"]);
     for standby in standbys {
@@ -99,7 +99,7 @@ fn render_standbys(out: &mut String, standbys: &[StandbyDocument]) {
             bytes(standby.total_lag_bytes),
             lag_time(standby),
             bytes(standby.gap_bytes),
-            standby.replay_state.map_or_else(|| "unknown".to_owned(), |state| words(state.as_str())),
+            replay(standby),
             catch_up(standby.catch_up_seconds),
             standby.bottleneck.map_or_else(String::new, |stage| words(stage.as_str())),
         ]);

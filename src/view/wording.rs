@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::level::Level;
-use crate::names::{Channel, PostgresSource, Severity};
+use crate::names::{Channel, PostgresSource, ReplayState, RuleName, Severity};
 use crate::snapshot::FindingState;
 use crate::units::{Bytes, short_duration};
-use crate::view::api::{CatchUp, ChannelDocument, FindingDocument, PairDocument, StandbyDocument, StatusDocument};
+use crate::view::api::{
+    CatchUp, ChannelDocument, FindingDocument, PairDocument, PostgresDocument, StandbyDocument, StatusDocument,
+};
 
 /// What is written where nothing is known.
 pub const UNKNOWN: &str = "unknown";
@@ -167,6 +169,9 @@ pub fn primary(pair: &PairDocument) -> String {
     match (&roles.primary, roles.proven_seconds_ago) {
         _ if roles.contradicted => "contradicted, two nodes answer as primary".to_owned(),
         (None, _) => UNKNOWN.to_owned(),
+        (Some(primary), Some(proven)) if pair.postgres.as_ref().is_some_and(|postgres| !postgres.primary_seen) => {
+            format!("{primary} when it was proven last, {}; nobody sees it now", ago(Some(proven)))
+        }
         (Some(primary), Some(proven)) => format!("{primary}, proven {}", ago(Some(proven))),
         (Some(primary), None) => format!("{primary}, by configuration"),
     }
@@ -190,8 +195,36 @@ pub fn pair_sentence(pair: &PairDocument) -> String {
     let worst = phrase(pair, |channel| channel.level == pair.level);
     let finding = || pair.findings.iter().max_by_key(|finding| finding.severity).map(|finding| finding.summary.clone());
     match worst {
-        Some((channels, verb)) => format!("{channels} {verb} {}.", pair.level),
+        Some((channels, verb)) => match cause(pair) {
+            Some(cause) => format!("{channels} {verb} {}. {cause}", pair.level),
+            None => format!("{channels} {verb} {}.", pair.level),
+        },
         None => finding().unwrap_or_else(|| format!("the pair is {}.", pair.level)),
+    }
+}
+
+/// What is known to be the matter where a channel is not proven: a dead primary is more than a channel of which nobody knows.
+fn cause(pair: &PairDocument) -> Option<&str> {
+    let unknown = pair.findings.iter().filter(|finding| finding.rule == RuleName::ReplicationUnknown.as_str());
+    let by = unknown.filter_map(|finding| finding.explained_by.as_deref()).next()?;
+    pair.findings.iter().find(|finding| finding.rule == by).map(|finding| finding.summary.as_str())
+}
+
+/// The standbys as people are told them: without the node that was the primary when that was proven last and of which nothing is known
+/// now, since what it is nobody can say.
+pub fn told_standbys<'a>(pair: &PairDocument, postgres: &'a PostgresDocument) -> Vec<&'a StandbyDocument> {
+    let was_primary = |standby: &&StandbyDocument| {
+        pair.roles.primary.as_ref() == Some(&standby.node) && standby.kind.is_none() && standby.replay_state.is_none()
+    };
+    postgres.standbys.iter().filter(|standby| !was_primary(standby)).collect()
+}
+
+/// What a standby's replay does. Of one that has replayed all that it received, nobody says that it has all of the primary's.
+pub fn replay(standby: &StandbyDocument) -> String {
+    match standby.replay_state {
+        None => UNKNOWN.to_owned(),
+        Some(ReplayState::CaughtUp) => "nothing to replay".to_owned(),
+        Some(state) => words(state.as_str()),
     }
 }
 
@@ -217,11 +250,11 @@ fn channel_phrase(channel: &ChannelDocument) -> String {
     }
 }
 
-/// The findings as people are told them: the worst first, and where a rule is met in two severities the worse one. A heartbeat of
-/// alerting says nothing about the pair.
+/// The findings as people are told them: the worst first, of equally bad ones the cause before what it explains, and where a rule is
+/// met in two severities the worse one. A heartbeat of alerting says nothing about the pair.
 pub fn told_findings(findings: &[FindingDocument]) -> Vec<&FindingDocument> {
     let mut told: Vec<_> = findings.iter().filter(|finding| finding.severity != Severity::None).collect();
-    told.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    told.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.explained_by.is_some()));
     let mut worse: Vec<(&str, Option<Channel>)> = Vec::new();
     told.retain(|finding| {
         let rule = (finding.rule.as_str(), finding.channel);
@@ -279,6 +312,44 @@ mod tests {
              One more pair is not ok."
         );
         assert_eq!(headline_of(&[]), "No pair is being watched.");
+    }
+
+    #[test]
+    fn the_cause_stands_before_what_it_explains() {
+        let mut view = fixture::warned();
+        let [finding, ..] = &view.findings[..] else { panic!("a finding") };
+        let of = |rule, explained_by| crate::snapshot::Finding { rule, explained_by, ..finding.clone() };
+        view.findings = vec![
+            of("StandbyReplicationUnknown", Some("StandbyPostgresNoPrimary")),
+            of("StandbyPostgresNoPrimary", None),
+        ];
+        let pair = PairDocument::new(&view, true, fixture::now());
+        let sentence = pair_sentence(&pair);
+        assert!(sentence.ends_with(&format!("critical. {}", pair.findings[1].summary)), "{sentence}");
+        let told: Vec<_> = told_findings(&pair.findings).iter().map(|finding| finding.rule.as_str()).collect();
+        assert_eq!(told, ["StandbyPostgresNoPrimary", "StandbyReplicationUnknown"]);
+    }
+
+    #[test]
+    fn a_primary_that_nobody_sees_is_no_primary_and_no_standby() {
+        let mut pair = PairDocument::new(&fixture::ok(), true, fixture::now());
+        assert!(primary(&pair).starts_with("alpha, proven "), "{}", primary(&pair));
+        let mut postgres = pair.postgres.take().expect("the channel is there");
+        let was = StandbyDocument {
+            node: crate::names::Name::new("alpha"),
+            kind: None,
+            replay_state: None,
+            ..postgres.standbys[0].clone()
+        };
+        postgres.standbys.insert(0, was);
+        postgres.primary_seen = false;
+        let told: Vec<_> = told_standbys(&pair, &postgres).iter().map(|standby| standby.node.to_string()).collect();
+        assert_eq!(told, ["beta"]);
+        postgres.standbys[0].replay_state = Some(ReplayState::Paused);
+        assert_eq!(told_standbys(&pair, &postgres).len(), 2, "it came back as a standby");
+        pair.postgres = Some(postgres);
+        assert!(primary(&pair).starts_with("alpha when it was proven last, "), "{}", primary(&pair));
+        assert!(primary(&pair).ends_with("nobody sees it now"), "{}", primary(&pair));
     }
 
     #[test]

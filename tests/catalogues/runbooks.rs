@@ -12,7 +12,7 @@ use crate::{repository, text_of};
 /// What each section must answer.
 const QUESTIONS: [&str; 5] = ["**Means.**", "**At risk.**", "**Check first.**", "**Fix.**", "**Ignore when.**"];
 
-fn sections(document: &str) -> Vec<(&str, &str)> {
+pub(crate) fn sections(document: &str) -> Vec<(&str, &str)> {
     let cut = |section| -> (&str, &str) { str::split_once(section, '\n').expect("a heading and a text") };
     document.split("\n## ").skip(1).map(cut).collect()
 }

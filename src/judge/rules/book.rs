@@ -151,7 +151,7 @@ impl BookedRule {
 
     fn finding(&self, pair: &Name, timer: &Timer) -> Finding {
         let channel = timer.key.channel;
-        let filling = Filling { pair, channel, value: timer.value, threshold: self.threshold };
+        let filling = Filling { pair, channel, value: timer.value, threshold: self.threshold, hold: self.hold };
         Finding {
             rule: self.rule.name.as_str(),
             severity: self.rule.severity,

@@ -1,6 +1,9 @@
 //! Sentences with a pair's numbers in them: rendered here, and printed as Prometheus templates that render the same.
 
+use std::time::Duration;
+
 use crate::names::{Channel, Name};
+use crate::units::duration_text;
 
 /// A piece of a sentence.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +18,8 @@ pub enum Part {
     Value(Form),
     /// The rule's threshold.
     Threshold(Form),
+    /// How long the condition holds before the alert fires, as the site has set it.
+    Hold,
     /// A template that only Prometheus can render; nothing in the agent, which never evaluates such a rule.
     PrometheusOnly(&'static str),
 }
@@ -59,6 +64,8 @@ pub struct Filling<'a> {
     pub value: Option<f64>,
     /// The rule's threshold.
     pub threshold: Option<f64>,
+    /// How long the condition holds before the alert fires.
+    pub hold: Duration,
 }
 
 /// The sentence for people.
@@ -70,19 +77,21 @@ pub fn render(parts: &[Part], filling: &Filling<'_>) -> String {
         Part::Channel => filling.channel.map_or_else(String::new, |channel| channel.to_string()),
         Part::Value(form) => form.written(value),
         Part::Threshold(form) => filling.threshold.map_or_else(String::new, |threshold| form.written(threshold)),
+        Part::Hold => duration_text(filling.hold),
         Part::PrometheusOnly(_) => String::new(),
     };
     parts.iter().map(written).collect()
 }
 
 /// The sentence as a template of Prometheus.
-pub fn template(parts: &[Part], threshold: Option<f64>) -> String {
+pub fn template(parts: &[Part], threshold: Option<f64>, hold: Duration) -> String {
     let written = |part: &Part| match part {
         Part::Text(text) | Part::PrometheusOnly(text) => (*text).to_owned(),
         Part::Pair => "{{ $labels.pair }}".to_owned(),
         Part::Channel => "{{ $labels.channel }}".to_owned(),
         Part::Value(form) => form.template().to_owned(),
         Part::Threshold(form) => threshold.map_or_else(String::new, |threshold| form.written(threshold)),
+        Part::Hold => duration_text(hold),
     };
     parts.iter().map(written).collect()
 }
@@ -207,10 +216,19 @@ mod tests {
 
     #[test]
     fn a_sentence_and_its_template_have_the_same_gaps() {
-        let parts = [Part::Text("Pair "), Part::Pair, Part::Text(" has "), Part::Value(Form::Bytes), Part::Text(".")];
-        let pair = Name::new("catalog");
-        let filling = Filling { pair: &pair, channel: None, value: Some(2048.0), threshold: None };
-        assert_eq!(render(&parts, &filling), "Pair catalog has 2kiB.");
-        assert_eq!(template(&parts, None), "Pair {{ $labels.pair }} has {{ $value | humanize1024 }}B.");
+        let parts = [
+            Part::Text("Pair "),
+            Part::Pair,
+            Part::Text(" has "),
+            Part::Value(Form::Bytes),
+            Part::Text(" (told after "),
+            Part::Hold,
+            Part::Text(")."),
+        ];
+        let (pair, hold) = (Name::new("catalog"), Duration::from_secs(90));
+        let filling = Filling { pair: &pair, channel: None, value: Some(2048.0), threshold: None, hold };
+        assert_eq!(render(&parts, &filling), "Pair catalog has 2kiB (told after 1m30s).");
+        let printed = "Pair {{ $labels.pair }} has {{ $value | humanize1024 }}B (told after 1m30s).";
+        assert_eq!(template(&parts, None, hold), printed);
     }
 }

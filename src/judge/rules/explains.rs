@@ -62,6 +62,13 @@ pub static EXPLANATIONS: &[Explanation] = &[
         alike: Alike::Channel,
     },
     Explanation {
+        // Not a lost write: it is told for a while after it happened, and what is unknown then may have another cause.
+        why: "What is wrong with the key-value stores now says more than that they cannot be proven to be in step.",
+        by: &[RuleName::KvstoreWritesBlocked, RuleName::KvstoreDiverged],
+        explains: &[RuleName::ReplicationUnknown],
+        alike: Alike::Channel,
+    },
+    Explanation {
         why: "Two primaries write on two timelines, of course; they also cannot be in step.",
         by: &[RuleName::PostgresSplitBrain],
         explains: &[
@@ -242,6 +249,22 @@ mod tests {
         ]);
         let by = Some("StandbyPostgresSplitBrain");
         assert_eq!(told, [by, None, by, None], "another channel has its own cause");
+    }
+
+    #[test]
+    fn writes_that_block_explain_that_the_stores_are_not_proven_and_nothing_else() {
+        let store = Some(Channel::Kvstore);
+        let told = explained(vec![
+            finding(RuleName::ReplicationUnknown, POSTGRES, Firing),
+            finding(RuleName::ReplicationUnknown, store, Firing),
+            finding(RuleName::KvstoreWritesBlocked, store, Firing),
+        ]);
+        assert_eq!(told, [None, Some("StandbyKvstoreWritesBlocked"), None]);
+        let after = explained(vec![
+            finding(RuleName::ReplicationUnknown, store, Firing),
+            finding(RuleName::KvstoreLostWrite, store, Firing),
+        ]);
+        assert_eq!(after, [None, None], "what was lost before does not hide what is unknown now");
     }
 
     #[test]

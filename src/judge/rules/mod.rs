@@ -13,6 +13,7 @@ pub use alert::{alert_annotations, alert_labels, runbook};
 pub use book::{BookedRule, RuleBook};
 pub use catalogue::{RULES, Rule};
 pub use condition::{About, Bound, Compare, Condition, Operator};
+pub use description::Part;
 pub use doubts::doubts;
 pub use explains::{Alike, EXPLANATIONS, Explanation, explain, explained_by, inhibitions};
 pub use print::{NotAVersion, PrometheusVersion, document, print};

@@ -87,7 +87,7 @@ fn print_rule(booked: &BookedRule, version: PrometheusVersion, out: &mut String)
     }
     field(8, "annotations", "");
     field(10, "summary", &quoted(rule.summary));
-    field(10, "description", &quoted(&template(rule.description, booked.threshold)));
+    field(10, "description", &quoted(&template(rule.description, booked.threshold, booked.hold)));
     if let Some(reason) = reason_template(rule.name) {
         field(10, "reason", &quoted(&reason));
     }

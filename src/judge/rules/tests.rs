@@ -238,3 +238,20 @@ fn what_one_standby_meets_and_what_another_meets_is_met_by_none() {
     let soon = [("StandbyPostgresSlotLossSoon", FindingState::Pending)];
     assert_eq!(told(vec![room("beta", 60.0, 0.9), room("gamma", f64::INFINITY, 0.1)]), soon);
 }
+
+/// What a site sets is what its people read: 10 minutes would be a lie where it waits for seconds.
+#[test]
+fn a_hold_time_of_the_site_is_in_the_words() {
+    let seven = RuleSetting { hold: Some(Duration::from_secs(7)), ..RuleSetting::default() };
+    let settings = BTreeMap::from([("StandbyFailoverNotReady".to_owned(), seven)]);
+    let not_ready = sample("standby_failover_verdict", &[("verdict", "not_ready")], 1.0);
+    let now = Moment::after_boot(Duration::from_secs(100));
+    let told = |settings: &BTreeMap<String, RuleSetting>| {
+        let (pair, mut timers) = (fixture::pair(Channel::ALL), RuleTimers::default());
+        let samples = std::slice::from_ref(&not_ready);
+        let (found, _) = RuleBook::new(settings).evaluate(&pair, samples, &mut timers, now, WallTime(100.0));
+        found.into_iter().next().expect("it is met").description
+    };
+    assert!(told(&settings).contains("lasted for 7s)"), "{}", told(&settings));
+    assert!(told(&BTreeMap::new()).contains("lasted for 10m)"), "{}", told(&BTreeMap::new()));
+}

@@ -93,6 +93,25 @@ fn product_is_built() -> Result<()> {
     Ok(())
 }
 
+/// The primary dies, the question is asked, the standby is promoted; then the pair is put right, as it was.
+async fn the_worst_hour(temp: &Path, demo: &mut Demo) -> Result<()> {
+    let killed = tell(temp, &["fault", "primary-killed"])?;
+    assert!(killed.status.success(), "{killed:?}");
+    demo.says("StandbyPostgresNoPrimary firing", Duration::from_secs(60)).await?;
+    let promoted = tell(temp, &["fault", "promoted"])?;
+    let said = String::from_utf8_lossy(&promoted.stdout);
+    assert!(promoted.status.success(), "{promoted:?}");
+    for told in ["THE PRIMARY IS GONE", "at least", "stays down", "beta is the primary"] {
+        assert!(said.contains(told), "`{told}` is not in {said}");
+    }
+    demo.says("StandbyRolesChanged firing", Duration::from_secs(60)).await?;
+    let again = tell(temp, &["fault", "standby-killed"])?;
+    assert!(String::from_utf8_lossy(&again.stderr).contains("repair first"), "{again:?}");
+    let repaired = tell(temp, &["repair"])?;
+    assert!(repaired.status.success(), "{repaired:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_demo_breaks_repairs_and_leaves_nothing_behind() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Postgres, Need::Redis, Need::Rsync, Need::Monitoring])? else { return Ok(()) };
@@ -133,6 +152,10 @@ async fn the_demo_breaks_repairs_and_leaves_nothing_behind() -> Result<()> {
     assert!(repaired.status.success(), "{repaired:?}");
     let told = is("replication runs again", 60, &|now| now["channels"]["postgres"]["status"] == "ok").await?;
     assert!(told["postgres_lag_bytes"].is_number(), "{told}");
+
+    the_worst_hour(&temp, &mut demo).await?;
+    let told = is("the old primary leads again", 60, &|now| now["postgres_lag_bytes"].is_number()).await?;
+    assert_ne!(told["channels"]["postgres"]["status"], "unknown", "{told}");
 
     let second = Command::new(DEMO).arg("start").env("LAB_DIR", &temp).output()?;
     assert!(String::from_utf8_lossy(&second.stderr).contains("runs already"), "{second:?}");

@@ -14,11 +14,14 @@ pub(super) const PROBE_FAILING: Rule = Rule {
     threshold: None,
     hold: minutes(15),
     keep: AT_ONCE,
-    summary: "Something that is to be watched cannot be asked, for a quarter of an hour.",
-    description: &[Part::Text(
-        "At least one probe brings nothing: a part of what is configured is not watched. standby_probe_up and the status \
-         page tell which, and why.",
-    )],
+    summary: "Something that is to be watched cannot be asked.",
+    description: &[
+        Part::Text("At least one probe brings nothing (told once that has lasted for "),
+        Part::Hold,
+        Part::Text(
+            "): a part of what is configured is not watched. standby_probe_up and the status page tell which, and why.",
+        ),
+    ],
     remedy: "1. Read on the status page which probe fails and with what. 2. Mend that: service, way, password or right. \
              3. If it is no longer there, take it out of the configuration.",
     reason: None,

@@ -20,9 +20,11 @@ pub(super) const NOT_READY: Rule = Rule {
     keep: AT_ONCE,
     summary: "The standby could not be promoted now.",
     description: &[
-        Part::Text("Something has been in the way of promoting the standby of pair "),
+        Part::Text("Something is in the way of promoting the standby of pair "),
         Part::Pair,
-        Part::Text(" for 10 minutes. If the primary were lost now, nothing could take over."),
+        Part::Text(" (told once that has lasted for "),
+        Part::Hold,
+        Part::Text("). If the primary were lost now, nothing could take over."),
     ],
     remedy: "1. Run `standbywatch failover`: it names what is in the way. 2. Mend that, by the alert of its own that it has. \
              3. Run it again until it says ready.",

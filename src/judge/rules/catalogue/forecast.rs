@@ -67,13 +67,13 @@ pub(super) const INITIAL_SYNC_NOT_CATCHING_UP: Rule = Rule {
     threshold: None,
     hold: minutes(30),
     keep: AT_ONCE,
-    summary: "A new standby does not catch up: its lag has been growing for half an hour.",
+    summary: "A new standby does not catch up: its lag goes on growing.",
     description: &[
         Part::Text("A standby of pair "),
         Part::Pair,
-        Part::Text(
-            " that was set up lately is far behind and falls further behind. At this pace it never becomes a standby.",
-        ),
+        Part::Text(" that was set up lately is far behind and falls further behind (told once that has lasted for "),
+        Part::Hold,
+        Part::Text("). At this pace it never becomes a standby."),
     ],
     remedy: "1. See at which stage the bytes wait. 2. network: give the copy more bandwidth. 3. replay or standby_disk: the \
              standby's machine is too slow for this primary. 4. Let it catch up while the primary writes little.",

@@ -43,7 +43,9 @@ pub(super) const LAG_GROWING: Rule = Rule {
     description: &[
         Part::Text("The lag of pair "),
         Part::Pair,
-        Part::Text(" is large and has been growing for minutes: the standby does not keep up with its primary."),
+        Part::Text(" is large and grows (told once that has lasted for "),
+        Part::Hold,
+        Part::Text("): the standby does not keep up with its primary."),
     ],
     remedy: "1. See at which stage the bytes wait. 2. Remove that bottleneck. 3. If replay is merely slower than the \
              primary writes, spread the load over time or give the standby faster hardware.",

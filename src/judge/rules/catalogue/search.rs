@@ -114,7 +114,9 @@ pub(super) const YELLOW: Rule = Rule {
     description: &[
         Part::Text("The search engine on the primary of pair "),
         Part::Pair,
-        Part::Text(" has been yellow for long. Everything is found, but the loss of one more disk may lose data."),
+        Part::Text(" is yellow (told once that has lasted for "),
+        Part::Hold,
+        Part::Text("). Everything is found, but the loss of one more disk may lose data."),
     ],
     remedy: "1. GET _cluster/allocation/explain. 2. Bring back the missing node. 3. On a single node, set number_of_replicas to 0, or \
              yellow_is_ok in the pair's search section.",

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 
-use super::watched::{INDEX, Watched, fill_index};
+use super::watched::{INDEX, SLOT, Watched, fill_index};
 use crate::Mode;
 
 /// One thing that can break.
@@ -22,11 +22,15 @@ pub enum Fault {
     KvLinkCut,
     /// An index whose only shard has no place to be.
     IndexRed,
+    /// SIGKILL to the primary's PostgreSQL.
+    PrimaryKilled,
+    /// The primary is gone for good, and somebody promotes the standby.
+    Promoted,
 }
 
 impl Fault {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::StandbyKilled,
         Self::CableCut,
         Self::ReplayPaused,
@@ -34,6 +38,8 @@ impl Fault {
         Self::SyncStopped,
         Self::KvLinkCut,
         Self::IndexRed,
+        Self::PrimaryKilled,
+        Self::Promoted,
     ];
 
     /// The name by which it is asked for.
@@ -46,6 +52,8 @@ impl Fault {
             Self::SyncStopped => "sync-stopped",
             Self::KvLinkCut => "kv-link-cut",
             Self::IndexRed => "index-red",
+            Self::PrimaryKilled => "primary-killed",
+            Self::Promoted => "promoted",
         }
     }
 
@@ -64,6 +72,12 @@ impl Fault {
             Self::SyncStopped => "rsync is no longer started, as if cron had been stopped",
             Self::KvLinkCut => "the way to the standby's store swallows every byte: writes block",
             Self::IndexRed => "the only shard of the index `catalog` has no node to live on",
+            Self::PrimaryKilled => {
+                "all processes of the primary's PostgreSQL got a SIGKILL, as if its machine had died"
+            }
+            Self::Promoted => {
+                "the primary is killed, `standbywatch failover` is asked, the standby promoted, the application led to it"
+            }
         }
     }
 
@@ -88,17 +102,29 @@ impl Fault {
                  StandbyConfigSyncStale"
             }
             Self::KvLinkCut => {
-                "kvstore unknown (blocked) within 15 s; alerts StandbyKvstoreWritesBlocked and StandbyReplicationUnknown"
+                "kvstore unknown (blocked) within 15 s; alert StandbyKvstoreWritesBlocked, which mutes StandbyReplicationUnknown"
             }
             Self::IndexRed => "search critical (red) within 10 s; alert StandbySearchRed",
+            Self::PrimaryKilled => {
+                "postgres unknown (refused) within 2 s; alert StandbyPostgresNoPrimary some 5 s later; `standbywatch failover` \
+                 says THE PRIMARY IS GONE, and what is lost at least"
+            }
+            Self::Promoted => {
+                "what it would cost, then beta as the primary within 5 s; alert StandbyRolesChanged; postgres unknown \
+                 (not_connected), since there is no standby any more, and so alert StandbyReplicationUnknown"
+            }
         }
     }
 
     /// Breaks it. Returns once it is broken, and does not wait until that is told.
     pub(super) async fn make(self, watched: &Watched) -> Result<()> {
         let standby = &watched.postgres.standby;
-        if matches!(self, Self::ReplayPaused | Self::ReceiverFrozen) && !standby.is_running() {
+        if matches!(self, Self::ReplayPaused | Self::ReceiverFrozen | Self::Promoted) && !standby.is_running() {
             return Err(anyhow!("the standby's PostgreSQL does not run: repair first"));
+        }
+        let of_postgres = !matches!(self, Self::SyncStopped | Self::KvLinkCut | Self::IndexRed);
+        if of_postgres && standby.is_promoted() {
+            return Err(anyhow!("the standby was promoted and there is no other: repair first"));
         }
         match self {
             Self::StandbyKilled => standby.kill().await,
@@ -116,6 +142,8 @@ impl Fault {
                 watched.stores.kv.set(Mode::BlackHole);
                 Ok(())
             }
+            // What follows a promotion is played by whoever can ask the agent: `story.rs`.
+            Self::PrimaryKilled | Self::Promoted => watched.postgres.primary.kill().await,
             Self::IndexRed => match &watched.search {
                 Ok(server) => server.search.make_red(INDEX).await,
                 Err(reason) => Err(anyhow!("search is left out of this demo: {reason}")),
@@ -128,8 +156,19 @@ impl Fault {
 pub(super) async fn repair(watched: &Watched) -> Result<()> {
     watched.postgres.repair();
     watched.stores.kv.set(Mode::Pass);
-    let standby = &watched.postgres.standby;
-    if standby.is_running() {
+    let (primary, standby) = (&watched.postgres.primary, &watched.postgres.standby);
+    let promoted = standby.is_promoted();
+    if promoted {
+        // Down before the old primary comes back: there are never two.
+        watched.lead_application(false).await?;
+        standby.kill().await?;
+    }
+    if !primary.is_running() {
+        primary.start().await.context("start the primary again")?;
+    }
+    if promoted {
+        watched.postgres.rebuild_standby(SLOT).await.context("make the standby anew")?;
+    } else if standby.is_running() {
         standby.thaw()?;
     } else {
         standby.start().await.context("start the standby again")?;

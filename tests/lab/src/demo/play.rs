@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::control::{Control, meeting_place};
 use super::faults::{self, Fault};
 use super::scene::{HOLD, Scene, Topology};
+use super::story;
 use super::teller::{Teller, say};
 
 /// Plays the demo until Ctrl-C, SIGTERM or the terminal's end; then nothing is left running.
@@ -78,8 +79,12 @@ async fn answer(question: &str, scene: &Scene, teller: &Teller) -> Result<String
             fault.make(&scene.watched).await?;
             teller.count_from(begun, fault.name());
             teller.tell(&format!("fault    {}", fault.done()));
+            let story = match fault {
+                Fault::Promoted => story::promote(scene, |text| teller.tell(text)).await?,
+                _ => String::new(),
+            };
             Ok(format!(
-                "{}: {}.\nExpect: {}.\nThe demo's terminal says what is told; `make demo-repair` puts it right.",
+                "{}: {}.\n{story}Expect: {}.\nThe demo's terminal says what is told; `make demo-repair` puts it right.",
                 fault.name(),
                 fault.done(),
                 fault.told()
@@ -90,7 +95,8 @@ async fn answer(question: &str, scene: &Scene, teller: &Teller) -> Result<String
             teller.count_from(begun, "the repair");
             teller.tell("repair   every fault is undone");
             Ok("Every fault is undone. Expect: all channels ok again within some seconds (config: with the next run of rsync), then \
-                the alerts resolved."
+                the alerts resolved. After two faults of one channel within 15 minutes it is a warning (flapping) for the rest of them; \
+                after a promotion StandbyRolesChanged stays for half an hour."
                 .to_owned())
         }
         _ => bail!("the demo understands `fault NAME` and `repair`, not `{question}`"),

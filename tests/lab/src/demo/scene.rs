@@ -5,7 +5,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::watched::{Watched, product_program};
-use crate::{Agent, AgentOptions, AgentPair, AgentPairOptions, Lab, Meet, Monitoring, MonitoringOptions};
+use crate::{
+    Agent, AgentOptions, AgentPair, AgentPairOptions, Alertmanager, AlertmanagerPlan, Lab, Meet, Monitoring,
+    MonitoringOptions,
+};
 
 /// How long the demo's rules hold, in seconds. The product's own hold times are up to a minute.
 pub(super) const HOLD: u64 = 2;
@@ -83,7 +86,8 @@ impl Scene {
         }
         let rules = vec![printed_rules(watching.first())?];
         let options = MonitoringOptions { targets, rules, ..MonitoringOptions::default() };
-        let monitoring = Monitoring::start(&lab, &options).await?;
+        let plan = AlertmanagerPlan { config: alertmanager_config()?, ..AlertmanagerPlan::default() };
+        let monitoring = Monitoring::start_with(&lab, &options, Alertmanager::start_as(&lab, plan).await?).await?;
         Ok(Self { watching, monitoring, watched, _lab: lab })
     }
 
@@ -110,7 +114,6 @@ impl Scene {
     }
 }
 
-/// The rules as the product prints them for this configuration.
 impl Watching {
     fn all(&self) -> Vec<&Agent> {
         match self {
@@ -127,6 +130,20 @@ impl Watching {
     }
 }
 
+/// The example that comes with the product.
+const EXAMPLE: &str = include_str!("../../../../alerts/alertmanager.example.yml");
+
+/// Notifies of each alert at once; what explains what, and so mutes it, is as the product's example has it.
+fn alertmanager_config() -> Result<String> {
+    let at = EXAMPLE.find("\ninhibit_rules:").context("the example has inhibitions")?;
+    Ok(format!(
+        "route:\n  receiver: lab\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 1s\n  repeat_interval: 1h\n\
+         receivers:\n  - name: lab\n    webhook_configs:\n      - url: RECEIVER\n        send_resolved: true\n{}",
+        &EXAMPLE[at..]
+    ))
+}
+
+/// The rules as the product prints them for this configuration.
 fn printed_rules(agent: &Agent) -> Result<String> {
     let printed = Command::new(product_program()?)
         .args(["rules", "--config.file"])

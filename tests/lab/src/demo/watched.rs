@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,8 @@ use crate::{KvWriter, Load, Meet, Need, OwnSearch, Persistence, PgPair, RedisPai
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 /// The index that the search channel watches.
 pub(super) const INDEX: &str = "catalog";
+/// The slot from which the standby streams.
+pub(super) const SLOT: &str = "beta";
 const DOCUMENTS: u32 = 200;
 const KV_WRITES_PER_SECOND: u32 = 20;
 
@@ -28,6 +31,8 @@ pub struct Watched {
     /// The search engine, or why there is none.
     pub search: Result<OwnSearch, String>,
     _writer: Writer,
+    /// What writes to the promoted standby.
+    led_over: Mutex<Option<Writer>>,
     _kv_writer: KvWriter,
 }
 
@@ -48,7 +53,7 @@ impl Watched {
     /// Starts all servers side by side and waits until each is ready.
     pub async fn start(lab: &Lab) -> Result<Self> {
         let (postgres, stores, search) = tokio::join!(
-            PgPair::builder().start(lab),
+            PgPair::builder().slot(Some(SLOT)).start(lab),
             RedisPair::start(lab, Persistence::default()),
             start_search(lab),
         );
@@ -57,7 +62,14 @@ impl Watched {
         let writer = postgres.writer(Load::Light).await?;
         let kv_writer = stores.writer(KV_WRITES_PER_SECOND)?;
         let search = search.map_err(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned());
-        Ok(Self { postgres, stores, sync, search, _writer: writer, _kv_writer: kv_writer })
+        Ok(Self { postgres, stores, sync, search, _writer: writer, led_over: Mutex::default(), _kv_writer: kv_writer })
+    }
+
+    /// The application writes to the promoted standby from now on (`true`), or no longer.
+    pub(super) async fn lead_application(&self, to_promoted: bool) -> Result<()> {
+        let writer = if to_promoted { Some(self.postgres.writer_on_promoted(Load::Light).await?) } else { None };
+        *self.led_over.lock().unwrap_or_else(PoisonError::into_inner) = writer;
+        Ok(())
     }
 
     /// The agent's configuration file: one pair `catalog`, everything else as the product has it by default.
@@ -88,7 +100,10 @@ impl Watched {
         } else {
             ("alpha", self.postgres.primary_address(), self.stores.primary_address(), self.sync.source())
         };
-        let replica = if standby { ", replica: { slot: beta }" } else { "" };
+        // alpha never pulls: once beta is the primary, nobody may take the copying that goes the old way for a good one.
+        let timestamp = self.sync.timestamp_file();
+        let timestamp = if standby { timestamp.to_owned() } else { timestamp.with_extension("alpha") };
+        let replica = if standby { format!(", replica: {{ slot: {SLOT} }}") } else { String::new() };
         // Both nodes are this machine: either one's agent reaches either one's store by its loopback address.
         let shared = if meet.is_some() { ", local: false" } else { "" };
         let _ = writeln!(
@@ -101,7 +116,7 @@ impl Watched {
             self.postgres.user(),
             self.postgres.password_file().display(),
             root.display(),
-            self.sync.timestamp_file().display(),
+            timestamp.display(),
         );
         if let Some(meet) = meet {
             let _ = writeln!(text, "        agent: '{}'", if standby { &meet.beta } else { &meet.alpha });

@@ -253,6 +253,11 @@ impl PgPair {
         Writer::start(&self.primary, load).await
     }
 
+    /// Starts a writer on the standby, after its promotion.
+    pub async fn writer_on_promoted(&self, load: Load) -> Result<Writer> {
+        Writer::start(&self.standby, load).await
+    }
+
     /// Waits until the primary has a walsender in state `streaming` for the standby.
     pub async fn wait_streaming(&self, within: Duration) -> Result<()> {
         let sql = format!(

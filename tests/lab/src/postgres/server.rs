@@ -255,6 +255,11 @@ impl PgServer {
         .await
     }
 
+    /// True once it was promoted, also while it does not run: a promotion takes its `standby.signal` away.
+    pub fn is_promoted(&self) -> bool {
+        !self.data_dir().join("standby.signal").exists()
+    }
+
     /// Pauses the replay of the standby and waits until it stands.
     pub async fn pause_replay(&self) -> Result<()> {
         self.sql("SELECT pg_wal_replay_pause()").await?;
