@@ -237,7 +237,7 @@ mod tests {
     use crate::clock::WallTime;
     use crate::history::day::Change;
     use crate::level::Level;
-    use crate::names::Channel;
+    use crate::names::{Channel, Name};
 
     /// A file that is kept, with what goes into it, and counts of writes.
     struct Kept {

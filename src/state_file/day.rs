@@ -54,7 +54,7 @@ mod tests {
     use crate::history::day::tests::view_at;
     use crate::level::Level;
     use crate::names::{Channel, Name};
-    use crate::snapshot::{ChannelView, Sample};
+    use crate::snapshot::{ChannelView, Labels, Sample};
 
     struct Place(PathBuf);
 
@@ -178,7 +178,7 @@ mod tests {
             let mut view = view_at(now, wall, Level::Unknown, None);
             let of = |channel: &Channel| ChannelView { channel: *channel, ..view.channels[0].clone() };
             view.channels = Channel::ALL.iter().map(of).collect();
-            let sample = |metric| Sample { metric, labels: Vec::new(), value: 123.0 + minute as f64 / 7.0 };
+            let sample = |metric| Sample { metric, labels: Labels::new(), value: 123.0 + minute as f64 / 7.0 };
             view.samples = numbers.map(sample).to_vec();
             day.record(&view, true);
         }

@@ -138,6 +138,7 @@ impl Sheet {
         }
         for sample in samples {
             let spare = self.spare.get_mut(sample.labels.len()).and_then(Vec::pop);
+            // a default is right: an empty form, of which everything is set in the next line.
             let mut metric = spare.unwrap_or_default();
             set(&mut metric, declared, sample);
             metrics.push(metric);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::names::RuleName;
-use crate::snapshot::FindingState;
+use crate::snapshot::{FindingState, Labels};
 use crate::view::fixture;
 
 /// Fires after a quarter of an hour.
@@ -41,7 +41,7 @@ impl Agent {
         let mut view = fixture::unknown();
         // Samples come from the test.
         view.samples.clear();
-        Snapshot::new(1, complete, view.clone(), view, at(1_000_000))
+        Snapshot::new(1, complete, view.clone(), move || view, at(1_000_000))
     }
 
     fn asked_all(self) -> Self {
@@ -51,7 +51,7 @@ impl Agent {
 
     /// Looks each five seconds; the probe brings something, and the configuration was read, or not.
     fn looks(&mut self, seconds: std::ops::RangeInclusive<u64>, probe: bool, reload: bool) {
-        let sample = |metric, up| Sample { metric, labels: Vec::new(), value: f64::from(u8::from(up)) };
+        let sample = |metric, up| Sample { metric, labels: Labels::new(), value: f64::from(u8::from(up)) };
         let own = [sample("standby_probe_up", probe), sample("standby_agent_reload_successful", reload)];
         for second in seconds.step_by(5) {
             self.rules.judge_once(&mut self.course, &own, at(second), wall(second));
@@ -138,11 +138,11 @@ fn a_time_in_which_the_agent_stood_still_fires_nothing() {
 async fn what_is_saved_is_how_far_the_alerts_are() {
     let agent = Agent::started(0, RuleTimers::default()).asked_all();
     let (state, mut saved) = watch::channel(Saved::default());
-    let own = || vec![Sample { metric: "standby_agent_reload_successful", labels: Vec::new(), value: 0.0 }];
+    let own = || vec![Sample { metric: "standby_agent_reload_successful", labels: Labels::new(), value: 0.0 }];
     tokio::select! {
         () = agent.rules.run(state, own) => {}
         changed = saved.changed() => changed.expect("it judges"),
     }
     let severity = crate::names::Severity::Warning;
-    assert_eq!(saved.borrow().timers.channels_of(RuleName::AgentReloadFailed, severity), [None]);
+    assert!(saved.borrow().timers.channels_of(RuleName::AgentReloadFailed, severity).eq([None]));
 }

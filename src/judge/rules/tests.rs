@@ -249,7 +249,8 @@ fn a_hold_time_of_the_site_is_in_the_words() {
     let told = |settings: &BTreeMap<String, RuleSetting>| {
         let (pair, mut timers) = (fixture::pair(Channel::ALL), RuleTimers::default());
         let samples = std::slice::from_ref(&not_ready);
-        let (found, _) = RuleBook::new(settings).evaluate(&pair, samples, &mut timers, now, WallTime(100.0));
+        let (found, _) =
+            RuleBook::new(settings).evaluate(&pair, &ByMetric::new(samples), &mut timers, now, WallTime(100.0));
         found.into_iter().next().expect("it is met").description
     };
     assert!(told(&settings).contains("lasted for 7s)"), "{}", told(&settings));
