@@ -99,7 +99,7 @@ fn judge(
     let mut samples = metrics::evidence_samples(pair, &evidence, &probes);
     let (findings, hold_runs_out) = rules.evaluate(pair, &ByMetric::new(&samples), timers, now, wall);
     let (level, channels) = judge::level::channel_views(pair, &evidence, &findings);
-    samples.extend(metrics::verdict_samples(pair, level, &channels));
+    metrics::add_verdict(&mut samples, pair, level, &channels);
     if let Some(seat) = &pair.seat {
         // Judged was what both agents see; each shows of the nodes its own one only.
         metrics::keep_own(&mut samples, &seat.node);

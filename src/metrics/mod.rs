@@ -192,8 +192,11 @@ impl Emit<'_> {
         if value.is_nan() {
             return;
         }
-        let values = self.pair.map(text).into_iter().chain(values);
-        let labels: Labels = self.metric.labels.iter().copied().zip(values).collect();
+        let mut labels = Labels::new();
+        let pair = self.pair.map(text);
+        for (name, value) in self.metric.labels.iter().zip(pair.into_iter().chain(values)) {
+            labels.push((*name, value));
+        }
         debug_assert_eq!(labels.len(), N + usize::from(self.pair.is_some()), "{}", self.metric.name);
         self.out.push(Sample { metric: self.metric.name, labels, value });
     }
@@ -225,7 +228,7 @@ const fn count(number: u64) -> f64 {
 /// Every number that follows from a pair's evidence and probes. Rules are judged over exactly these.
 pub fn evidence_samples(pair: &PairConfig, evidence: &PairEvidence, probes: &[ProbeHealth]) -> Vec<Sample> {
     let input = PairInput { pair, evidence, probes };
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(ROOM * pair.channels().count());
     for metric in all() {
         if let Read::Evidence(read) = metric.read {
             read(&input, &mut Emit { metric, pair: Some(&pair.name), out: &mut out });
@@ -234,16 +237,17 @@ pub fn evidence_samples(pair: &PairConfig, evidence: &PairEvidence, probes: &[Pr
     out
 }
 
-/// Levels and reasons, once the rules are judged.
-pub fn verdict_samples(pair: &PairConfig, level: Level, channels: &[ChannelView]) -> Vec<Sample> {
+/// About as many as a channel has, levels and reasons among them.
+const ROOM: usize = 96;
+
+/// Adds levels and reasons, once the rules are judged.
+pub fn add_verdict(samples: &mut Vec<Sample>, pair: &PairConfig, level: Level, channels: &[ChannelView]) {
     let input = VerdictInput { level, channels };
-    let mut out = Vec::new();
     for metric in all() {
         if let Read::Verdict(read) = metric.read {
-            read(&input, &mut Emit { metric, pair: Some(&pair.name), out: &mut out });
+            read(&input, &mut Emit { metric, pair: Some(&pair.name), out: samples });
         }
     }
-    out
 }
 
 /// Leaves out what is about other nodes: their own agents show it.

@@ -19,7 +19,7 @@ fn value(samples: &[Sample], metric: &str, labels: &[(&str, &str)]) -> Option<f6
 fn every_metric_is_emitted_with_its_own_labels_and_no_other_is() {
     let pair = pair(Channel::ALL);
     let mut samples = evidence_samples(&pair, &all_known(), &probes());
-    samples.extend(verdict_samples(&pair, Level::Unknown, &views()));
+    add_verdict(&mut samples, &pair, Level::Unknown, &views());
     samples.extend(agent_samples(&agent()));
     for sample in &samples {
         let metric = find(sample.metric).expect("a metric of the catalogue");
@@ -60,7 +60,7 @@ fn a_page_shows_both_series_that_the_rule_of_a_growing_lag_reads() {
 fn knowing_nothing_leaves_exactly_what_is_always_there() {
     let pair = pair(Channel::ALL);
     let mut samples = evidence_samples(&pair, &nothing_known(), &probes());
-    samples.extend(verdict_samples(&pair, Level::Unknown, &views()));
+    add_verdict(&mut samples, &pair, Level::Unknown, &views());
     let emitted: BTreeSet<_> = samples.iter().map(|sample| sample.metric).collect();
     let always: BTreeSet<_> = all()
         .filter(|metric| metric.presence == Presence::Always && !matches!(metric.read, Read::Agent(_)))

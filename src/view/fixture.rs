@@ -317,7 +317,7 @@ pub fn samples(view: &View) -> Vec<Sample> {
     let mut config = metrics::fixture::pair(Channel::ALL);
     config.name = view.pair.clone();
     let mut samples = metrics::evidence_samples(&config, &view.evidence, &view.probes);
-    samples.extend(metrics::verdict_samples(&config, view.level, &view.channels));
+    metrics::add_verdict(&mut samples, &config, view.level, &view.channels);
     samples
 }
 
