@@ -205,7 +205,7 @@ pub struct PostgresEvidence {
     /// The primary's last attempt to archive WAL failed. `None`: it cannot be asked, or does not tell.
     pub archiver_failing: Option<bool>,
     /// What the servers' own words contradict about the pair as a whole; it is the verdict's reason, too. (Two that answered as primary one
-    /// after the other are a reason, and no contradiction before both are known to be at once.)
+    /// after the other contradict nothing before both are known to be at once.)
     #[serde(skip)]
     pub contradiction: Option<Reason>,
 }

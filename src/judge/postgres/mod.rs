@@ -45,7 +45,9 @@ pub fn roles(
     now: Moment,
 ) -> Roles {
     let nodes = Nodes::new(pair, latest, channel.schedule.stale_after, now);
-    let contradicted = matches!(nodes.contradiction(history), Some((Reason::TwoPrimaries | Reason::WrongCluster, _)));
+    // (Not seen yet: which of two that answered as primary still is.)
+    let unclear = [Reason::TwoPrimaries, Reason::WrongCluster, Reason::NotSeenYet];
+    let contradicted = nodes.contradiction(history).is_some_and(|(reason, _)| unclear.contains(&reason));
     match nodes.primary() {
         Some(primary) if !contradicted => Roles {
             primary: Some(primary.name.clone()),
@@ -76,7 +78,7 @@ pub fn evidence(
     let view = standby::Surroundings { channel, pair, history, nodes: &nodes, primary, latest, now };
     let mut standbys = Vec::new();
     // Two primaries are seen, too: that is another alarm.
-    let mut primary_seen = nodes.has_primary();
+    let mut primary_seen = nodes.count_primaries() > 0;
     for &(name, node) in nodes.all.iter().filter(|(name, _)| primary.is_none_or(|primary| primary.name != *name)) {
         let derived = standby::derive(&view, name, node, contradiction.as_ref());
         primary_seen |= derived.hears_primary;
@@ -86,7 +88,7 @@ pub fn evidence(
 
     let counted: Vec<&StandbyEvidence> = standbys.iter().filter(|standby| Some(&standby.node) != presumed).collect();
     let contradicts = contradiction.as_ref().map(|(reason, _)| *reason);
-    let contradicts = contradicts.filter(|reason| *reason != Reason::TwoPrimaries || nodes.two_at_once(history));
+    let contradicts = contradicts.filter(|reason| *reason != Reason::NotSeenYet);
     let verdict = access::with_warning(channel_verdict(&counted, contradiction), &nodes);
     let verdict = with_pulse(channel, verdict, history);
     let all_known = verdict.up && counted.iter().all(|standby| standby.total.is_some());

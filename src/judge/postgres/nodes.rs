@@ -129,9 +129,9 @@ impl<'a> Nodes<'a> {
         ))
     }
 
-    /// Some node answers as a primary, whatever contradicts it.
-    pub(super) fn has_primary(&self) -> bool {
-        self.primaries().next().is_some()
+    /// How many nodes answer as a primary, whatever contradicts that.
+    pub(super) fn count_primaries(&self) -> usize {
+        self.primaries().count()
     }
 
     /// Two nodes were primaries at one moment for certain. Where the old primary was stopped and the standby promoted right after, the last
@@ -157,11 +157,13 @@ impl<'a> Nodes<'a> {
             .collect();
         (names.len() > 1).then(|| {
             let names = names.join(" and ");
-            let text = match self.two_at_once(history) {
-                true => format!("{names} all answer as primary: fence all but one at once"),
-                false => format!("{names} answered as primary one after the other: whether both are is being asked"),
-            };
-            (Reason::TwoPrimaries, text)
+            if self.two_at_once(history) {
+                (Reason::TwoPrimaries, format!("{names} all answer as primary: fence all but one at once"))
+            } else {
+                let text =
+                    format!("{names} answered as primary one after the other: which of them still is, is being asked");
+                (Reason::NotSeenYet, text)
+            }
         })
     }
 

@@ -96,8 +96,8 @@ fn a_standby_promoted_right_after_its_primary_was_stopped_is_no_second_primary()
     // Alpha was stopped after its last answer, beta promoted, and asked first.
     watch.take("beta", 5.6, 0.01, Ok(promoted(600)));
     let evidence = watch.look(5.7);
-    assert_eq!((told(&evidence), evidence.contradiction), ((false, Some(Reason::TwoPrimaries)), None));
-    assert!(evidence.primary_seen && watch.history.roles.contradicted, "nobody writes anywhere until that is known");
+    assert_eq!((told(&evidence), evidence.contradiction), ((false, Some(Reason::NotSeenYet)), None));
+    assert!(evidence.primary_seen && watch.history.roles.contradicted, "no canary sets out until that is known");
     watch.take("alpha", 6.0, 0.01, silent(FailureKind::Refused));
     let evidence = watch.look(6.1);
     assert_eq!((evidence.primary, evidence.contradiction), (Some(Name::new("beta")), None));
