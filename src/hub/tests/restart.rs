@@ -142,7 +142,7 @@ fn who_was_the_primary_is_told_after_a_restart_and_counts_only_while_the_others_
     timeline.advance(81.0, vec![refused("alpha", 81.0), refused("beta", 81.0)]);
     let (primary, because) = roles(&timeline, 81.0);
     assert_eq!(primary, None, "another may have been promoted while nobody looked");
-    assert!(because.contains("by memory it was alpha, proven 1m ago"), "{because}");
+    assert!(because.contains("by memory it was alpha, proven 1m 1s ago"), "{because}");
     // Restarted again without having learned anything, it still knows.
     let mut timeline = restarted(timeline, 90.0);
     timeline.advance(91.0, vec![refused("alpha", 91.0)]);
