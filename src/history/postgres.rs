@@ -95,6 +95,8 @@ pub struct PostgresHistory {
     pub growing: Option<(bool, Moment)>,
     /// The last proven roles.
     pub roles: Roles,
+    /// They were proven before this agent started, and not since.
+    pub roles_are_of_before: bool,
     /// When they last changed.
     pub roles_change: RolesChange,
     /// How pulses went.
@@ -119,6 +121,7 @@ impl PostgresHistory {
             catch_ups: BTreeMap::new(),
             growing: None,
             roles: Roles::default(),
+            roles_are_of_before: false,
             roles_change: RolesChange::default(),
             pulses: Pulses::default(),
         }
@@ -239,6 +242,7 @@ impl PostgresHistory {
             trends: self.trends.clone(),
             growing: self.growing,
             roles_change: self.roles_change.clone(),
+            roles_proven: self.roles.proven_at,
         }
     }
 
@@ -252,6 +256,9 @@ impl PostgresHistory {
         self.trends = saved.trends.into_iter().filter(|(_, trend)| trend.is_sound(window, now)).collect();
         self.growing = saved.growing;
         self.roles_change = saved.roles_change;
+        let primary = self.roles_change.primary().cloned();
+        self.roles = Roles { primary, proven_at: saved.roles_proven, ..Roles::default() };
+        self.roles_are_of_before = true;
         for (node, slot) in saved.slot_names {
             self.nodes.entry(node).or_default().slot = Some(slot);
         }
@@ -295,7 +302,12 @@ impl PostgresHistory {
         if evidence.lag.is_some() {
             self.growing = Some((evidence.growing, now));
         }
-        self.roles.clone_from(roles);
+        // Who was it last is remembered also while that is not enough to tell who it is.
+        match roles.primary {
+            Some(_) => self.roles.clone_from(roles),
+            None => self.roles.contradicted = roles.contradicted,
+        }
+        self.roles_are_of_before &= evidence.primary.is_none() || roles.contradicted;
         let answers = evidence.nodes.iter().find(|node| Some(&node.node) == evidence.primary.as_ref());
         self.roles_change.record(roles, answers.and_then(|node| node.timeline), now);
     }

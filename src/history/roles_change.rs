@@ -37,6 +37,11 @@ impl RolesChange {
         self.timeline = timeline.or(self.timeline);
     }
 
+    /// Which node was the primary last.
+    pub fn primary(&self) -> Option<&Name> {
+        self.primary.as_ref()
+    }
+
     /// Whether the primary became another node lately, and until when that is told. `None`: no primary was ever seen.
     pub fn recent(&self, now: Moment) -> (Option<bool>, Option<Moment>) {
         let until = self.at.map(|at| at + TOLD).filter(|until| *until > now);

@@ -43,6 +43,9 @@ pub struct SavedPostgres {
     /// Which node was the primary last.
     #[serde(default)]
     pub roles_change: RolesChange,
+    /// When that was proven last.
+    #[serde(default)]
+    pub roles_proven: Option<Moment>,
 }
 
 impl SavedPostgres {
@@ -57,6 +60,7 @@ impl SavedPostgres {
         sound.set_ups.retain(|_, set_up| set_up.is_sound(now));
         sound.roles_change = sound.roles_change.in_same_boot(now);
         sound.growing = sound.growing.filter(|(_, proven)| *proven <= now);
+        sound.roles_proven = sound.roles_proven.filter(|proven| *proven <= now);
         sound
     }
 

@@ -220,14 +220,14 @@ fn readiness(known: Known<'_>, evidence: &PairEvidence, now: Moment) -> Option<R
         return Some(judge::readiness::of_a_page());
     }
     let history = histories.postgres.as_ref()?;
-    let (latest, roles) = (&readings.postgres, &evidence.roles);
+    let latest = &readings.postgres;
     let beside = Beside {
         config: evidence.config.as_ref(),
         kvstore: evidence.kvstore.as_ref(),
         search: evidence.search.as_ref(),
     };
     let silent = &known.peers.out_of_reach();
-    let situation = Situation { pair, channel, latest, history, evidence: postgres, roles, silent, beside, now };
+    let situation = Situation { pair, channel, latest, history, evidence: postgres, silent, beside, now };
     Some(judge::readiness::readiness(&situation))
 }
 
@@ -237,7 +237,8 @@ fn roles_of(known: Known<'_>, now: Moment) -> (Roles, Option<Moment>) {
     // A page tells nothing of roles: they are known as they are where there is no PostgreSQL.
     let servers = pair.postgres.as_ref().filter(|channel| channel.status_page.is_none());
     if let Some((channel, history)) = servers.zip(histories.postgres.as_ref()) {
-        return (judge::postgres::roles(channel, pair, &readings.postgres, history, now), None);
+        let roles = judge::postgres::roles(channel, pair, &readings.postgres, history, now);
+        return (roles, judge::postgres::roles_run_out(history));
     }
     roles::by_word(pair, role_file, known.peers, now)
 }

@@ -173,6 +173,8 @@ pub fn primary(pair: &PairDocument) -> String {
             format!("{primary} when it was proven last, {}; nobody sees it now", ago(Some(proven)))
         }
         (Some(primary), Some(proven)) => format!("{primary}, proven {}", ago(Some(proven))),
+        // Servers prove it; where they do not, and no age is known, it is what was known before.
+        (Some(primary), None) if pair.postgres.is_some() && !by_its_vendor(pair) => format!("{primary}, by memory"),
         (Some(primary), None) => format!("{primary}, by configuration"),
     }
 }

@@ -126,3 +126,34 @@ fn a_pause_of_the_machine_or_a_step_of_its_clock_ends_no_alert() {
     assert_eq!(state, FindingState::Pending);
     assert!((since..since + 5.0).contains(&again), "since {again} s instead of {since} s");
 }
+
+/// What is known of the roles: the primary, and what is said where none is known.
+fn roles(timeline: &Timeline, seconds: f64) -> (Option<String>, String) {
+    let roles = &timeline.snapshot.at(at(seconds)).evidence.roles;
+    (roles.primary.as_ref().map(ToString::to_string), roles.because())
+}
+
+#[test]
+fn who_was_the_primary_is_told_after_a_restart_and_counts_only_while_the_others_are_standbys() {
+    let refused = |node: &str, seconds: f64| told(node, seconds, Err(Failure::new(FailureKind::Refused, "it is down")));
+    let mut timeline = Timeline::of_postgres();
+    timeline.healthy(1, 20);
+    let mut timeline = restarted(timeline, 80.0);
+    timeline.advance(81.0, vec![refused("alpha", 81.0), refused("beta", 81.0)]);
+    let (primary, because) = roles(&timeline, 81.0);
+    assert_eq!(primary, None, "another may have been promoted while nobody looked");
+    assert!(because.contains("by memory it was alpha, proven 1m 1s ago"), "{because}");
+    // Restarted again without having learned anything, it still knows.
+    let mut timeline = restarted(timeline, 90.0);
+    timeline.advance(91.0, vec![refused("alpha", 91.0)]);
+    assert!(roles(&timeline, 91.0).1.contains("by memory it was alpha"), "{:?}", roles(&timeline, 91.0));
+    timeline.advance(92.0, vec![told("beta", 92.0, Ok(standby(20)))]);
+    assert_eq!(roles(&timeline, 92.0), (Some("alpha".to_owned()), String::new()), "no other node can be it");
+    assert_eq!(timeline.core.roles.borrow().standbys, [Name::new("beta")]);
+    timeline.advance(93.0, vec![refused("beta", 93.0)]);
+    assert_eq!(roles(&timeline, 93.0).0, None);
+    timeline.healthy(94, 95);
+    assert_eq!(roles(&timeline, 95.0).0.as_deref(), Some("alpha"));
+    timeline.advance(96.0, vec![refused("alpha", 96.0), refused("beta", 96.0)]);
+    assert_eq!(roles(&timeline, 96.0).0.as_deref(), Some("alpha"), "this agent has seen it a moment ago");
+}

@@ -5,6 +5,7 @@
 
 mod access;
 mod archive;
+mod by_memory;
 mod feed;
 mod measure;
 mod nodes;
@@ -36,7 +37,7 @@ const RISE_SHARE: f64 = 0.1;
 /// A synchronous standby that answers late makes commits slow; one that is gone makes them wait for ever.
 const COMMITS_MAY_WAIT: Duration = Duration::from_secs(15);
 
-/// Which node is the primary: the one that answers as the only primary now, else the last that did.
+/// Which node is the primary: the one that answers as the only primary now, else the last that did, while that can still be so.
 pub fn roles(
     channel: &PostgresChannel,
     pair: &PairConfig,
@@ -56,8 +57,17 @@ pub fn roles(
             contradicted: false,
             unknown_because: None,
         },
-        _ => Roles { contradicted, ..history.roles.clone() },
+        _ => {
+            let memory = by_memory::roles(pair, &nodes, history, now);
+            // Where two answer it is not silence that keeps it from being known.
+            Roles { contradicted, unknown_because: memory.unknown_because.filter(|_| !contradicted), ..memory }
+        }
     }
+}
+
+/// When roles that nobody proves any more count no longer.
+pub fn roles_run_out(history: &PostgresHistory) -> Option<Moment> {
+    by_memory::believed_until(history)
 }
 
 /// The channel's evidence at `now`, and the next moment at which it changes without a new reading.

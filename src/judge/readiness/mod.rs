@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
-use crate::evidence::{Loss, PostgresEvidence, Readiness, Roles, TimeToServe};
+use crate::evidence::{Loss, PostgresEvidence, Readiness, TimeToServe};
 
 use crate::facts::{Latest, PostgresFacts, PostgresRole, StandbyFacts};
 use crate::history::postgres::PostgresHistory;
@@ -35,8 +35,6 @@ pub struct Situation<'a> {
     pub history: &'a PostgresHistory,
     /// What follows from both.
     pub evidence: &'a PostgresEvidence,
-    /// Who was proven to be what.
-    pub roles: &'a Roles,
     /// Nodes whose own agent is out of reach, where nodes have agents.
     pub silent: &'a [&'a Name],
     /// What follows for the other channels.
@@ -173,7 +171,8 @@ impl<'a> Situation<'a> {
     /// The one that answers as the only primary, else the last that was proven to be, else the one that alone is silent.
     fn primary(&self) -> Option<&'a Name> {
         let answers_as_standby = |name: &Name| self.standby_facts(name).is_some();
-        let remembered = self.roles.primary.as_ref().filter(|name| !answers_as_standby(name));
+        let is_node = |name: &&Name| self.latest.contains_key(*name);
+        let remembered = self.history.roles.primary.as_ref().filter(is_node).filter(|name| !answers_as_standby(name));
         let mut silent = self.latest.iter().filter(|(name, _)| self.fresh(name).is_err()).map(|(name, _)| name);
         let alone = silent.next().filter(|_| silent.next().is_none());
         self.evidence.primary.as_ref().or(remembered).or(alone)

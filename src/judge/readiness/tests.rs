@@ -158,7 +158,6 @@ impl Course {
             latest: &self.latest,
             history: &self.history,
             evidence: &evidence,
-            roles: &roles,
             silent: &self.silent.iter().collect::<Vec<_>>(),
             beside: Beside { config: self.files.as_ref(), kvstore: self.kvstore.as_ref(), search: None },
             now,

@@ -10,7 +10,9 @@ use super::*;
 
 /// What each attempt has for itself; silence of a sixth of it ends the turn.
 const LIMIT: Duration = Duration::from_millis(1200);
-const LONG: Duration = Duration::from_secs(20);
+/// Few and long enough that a busy machine does not make much more of them.
+const STEP: Duration = Duration::from_millis(25);
+const LONG: Duration = Duration::from_secs(60);
 
 fn fixed(width: usize) -> Turns {
     Turns::new(width, width, width)
@@ -19,7 +21,7 @@ fn fixed(width: usize) -> Turns {
 /// Gets on in many small steps, as a machine does that works for it.
 async fn works(steps: u32) -> Result<(), ()> {
     for _ in 0..steps {
-        sleep(Duration::from_millis(5)).await;
+        sleep(STEP).await;
     }
     Ok(())
 }
@@ -42,7 +44,7 @@ async fn with_room_for_one_thirty_get_in_one_after_the_other_in_their_order() {
         all.spawn(async move {
             let making = async {
                 assert_eq!(at_it.fetch_add(1, Ordering::SeqCst), 0, "another is at it");
-                let made = works(3).await;
+                let made = works(1).await;
                 at_it.fetch_sub(1, Ordering::SeqCst);
                 assert_eq!(done.fetch_add(1, Ordering::SeqCst), number, "who came first is first");
                 made
@@ -59,9 +61,9 @@ async fn with_room_for_one_thirty_get_in_one_after_the_other_in_their_order() {
 async fn the_time_of_an_attempt_counts_from_its_turn() {
     let turns = fixed(1);
     let mut all = JoinSet::new();
-    for _ in 0..6 {
-        // Five before the last take twice what each has.
-        all.spawn(makes(turns.clone(), works(60)));
+    for _ in 0..8 {
+        // Seven before the last take more than each has.
+        all.spawn(makes(turns.clone(), works(8)));
     }
     let begun = Instant::now();
     let made = within(LONG, all.join_all()).await;
