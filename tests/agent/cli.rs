@@ -86,3 +86,22 @@ fn a_listener_in_use_is_one_clear_line() -> Result<()> {
     assert!(errors.contains(&format!("cannot listen on {address}: ")) && errors.contains("in use"), "{errors}");
     Ok(())
 }
+
+/// A name that no pair can have is told, never taken for another one's; and a link laid where the job locks is not followed.
+#[test]
+fn a_job_for_an_odd_name_writes_no_other_pairs_record() -> Result<()> {
+    let lab = Lab::bare()?;
+    let state = lab.dir().join("state");
+    let directory = state.display().to_string();
+    let job = |pair| {
+        ran(&["rsync", "--pair", pair, "--state.directory", &directory, "--rsync.path", "/bin/true", "--", "a", "b"])
+    };
+    let (code, _, text) = job("shop/a")?;
+    assert!(code == 0 && text.contains("no pair can be called \"shop/a\""), "{code}: {text}");
+    assert!(state.join("rsync-shop%2Fa.json").exists() && !state.join("rsync-shop_a.json").exists());
+    std::os::unix::fs::symlink(state.join("made"), state.join("rsync-shop_a.lock"))?;
+    let (code, _, text) = job("shop_a")?;
+    assert!(code == 0 && text.contains("no lock") && !text.contains("no pair"), "{code}: {text}");
+    assert!(state.join("rsync-shop_a.json").exists() && !state.join("made").exists());
+    Ok(())
+}
