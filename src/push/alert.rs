@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::WallTime;
-use crate::judge::rules::{alert_annotations, alert_labels};
-use crate::names::Name;
-use crate::snapshot::{Finding, FindingState};
+use crate::judge::rules::{NO_REASON, alert_annotations, alert_labels, tells_reason};
+use crate::names::{Name, Reason, RuleName};
+use crate::snapshot::{ChannelView, Finding, FindingState};
 
 /// Tells an alert that the agent sent from one that Prometheus sent.
 const SOURCE: &str = "agent";
@@ -37,10 +37,12 @@ impl Alert {
     }
 }
 
-/// The alerts of one pair (or of the agent itself), with the site's labels; a label of the alert's own is never replaced.
+/// The alerts of one pair (or of the agent itself), with the site's labels; a label of the alert's own is never replaced. An alert that
+/// says only that something is unknown has the reason of its channel with it.
 pub(super) fn alerts_of(
     pair: Option<&Name>,
     findings: &[Finding],
+    channels: &[ChannelView],
     external_labels: &BTreeMap<String, String>,
 ) -> Vec<Alert> {
     let nobody = Name::new("");
@@ -49,7 +51,13 @@ pub(super) fn alerts_of(
         let own = alert_labels(pair.unwrap_or(&nobody), finding);
         labels.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
         labels.insert("source".to_owned(), SOURCE.to_owned());
-        Alert { labels, annotations: alert_annotations(finding), since: finding.since_wall, ended: None }
+        let mut annotations = alert_annotations(finding);
+        if RuleName::from_text(finding.rule).is_some_and(tells_reason) {
+            let channel = channels.iter().find(|view| Some(view.channel) == finding.channel);
+            let reason = channel.and_then(|channel| channel.reason).map_or(NO_REASON, Reason::as_str);
+            annotations.insert("reason", reason.to_owned());
+        }
+        Alert { labels, annotations, since: finding.since_wall, ended: None }
     };
     findings.iter().filter(|finding| finding.state != FindingState::Pending).map(alert).collect()
 }

@@ -148,7 +148,7 @@ async fn compose(push: &Push, batches: &watch::Sender<Batch>, changed: &Notify, 
 
 /// What fires now, over all pairs.
 fn firing(push: &Push, now: Moment) -> Vec<Alert> {
-    let mut alerts = alerts_of(None, &push.standing.borrow(), &push.alerting.external_labels);
+    let mut alerts = alerts_of(None, &push.standing.borrow(), &[], &push.alerting.external_labels);
     for pair in &push.pairs {
         let snapshot = pair.borrow().clone();
         let view = snapshot.at(now);
@@ -160,7 +160,7 @@ fn firing(push: &Push, now: Moment) -> Vec<Alert> {
                 .filter(|one| one.state == FindingState::Pending)
                 .for_each(|one| one.state = FindingState::Firing);
         }
-        alerts.extend(alerts_of(Some(&view.pair), &findings, &push.alerting.external_labels));
+        alerts.extend(alerts_of(Some(&view.pair), &findings, &view.channels, &push.alerting.external_labels));
     }
     alerts
 }

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::clock::WallTime;
 use crate::config::{AlertingAccess, Heartbeat};
 use crate::names::Severity;
 use crate::secret::Secret;
@@ -298,8 +299,25 @@ fn kept_findings_are_sent_and_pending_ones_are_not() {
     let mut findings = firing_view().findings;
     findings[0].state = FindingState::Kept;
     let pair = crate::names::Name::new("catalog");
-    let alerts = alerts_of(Some(&pair), &findings, &std::collections::BTreeMap::new());
+    let alerts = alerts_of(Some(&pair), &findings, &[], &std::collections::BTreeMap::new());
     assert_eq!(alerts.len(), 1);
+}
+
+/// Whoever is woken by an agent's own alert reads why, as with Prometheus's.
+#[test]
+fn an_alert_of_what_is_unknown_says_why() {
+    let view = fixture::unknown();
+    let sent = |channels: &[crate::snapshot::ChannelView]| {
+        let alerts = alerts_of(Some(&view.pair), &view.findings, channels, &std::collections::BTreeMap::new());
+        let body = alert::body(&alerts, "", WallTime(2e9), Duration::from_secs(180));
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        body[0]["annotations"]["reason"].as_str().map(str::to_owned)
+    };
+    assert_eq!(sent(&view.channels).as_deref(), Some("timeout"));
+    assert_eq!(sent(&[]).as_deref(), Some("not told"));
+    let paused = alerts_of(None, &firing_view().findings, &view.channels, &std::collections::BTreeMap::new());
+    let body = String::from_utf8(alert::body(&paused, "", WallTime(2e9), Duration::from_secs(180))).unwrap();
+    assert!(!body.contains("\"reason\""), "its summary says it: {body}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod printed;
 mod promtool;
 mod replication;
 mod restart;
+mod runbooks;
 mod site;
 mod status;
 mod web;

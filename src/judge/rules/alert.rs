@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::catalogue::RULES;
 use super::condition::About;
-use crate::names::Name;
+use crate::names::{Name, RuleName};
 use crate::snapshot::Finding;
 
 /// Where a rule's section is, from the top of the repository.
@@ -27,7 +27,15 @@ pub fn alert_labels(pair: &Name, finding: &Finding) -> BTreeMap<&'static str, St
     labels
 }
 
-/// The alert's annotations. Prometheus adds `reason` in the rules that need it, by asking for the channel's reason.
+/// Whether the alert says only that something is unknown: then the channel's reason stands beside it, as the annotation `reason`.
+pub fn tells_reason(rule: RuleName) -> bool {
+    matches!(rule, RuleName::ReplicationUnknown | RuleName::SearchUnknown)
+}
+
+/// In place of a reason that is not there.
+pub const NO_REASON: &str = "not told";
+
+/// The alert's annotations, without the `reason` of [`tells_reason`]: Prometheus asks for the channel's, the agent knows it.
 pub fn alert_annotations(finding: &Finding) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("summary", finding.summary.to_owned()),

@@ -9,7 +9,7 @@ mod doubts;
 mod explains;
 mod print;
 
-pub use alert::{alert_annotations, alert_labels, runbook};
+pub use alert::{NO_REASON, alert_annotations, alert_labels, runbook, tells_reason};
 pub use book::{BookedRule, RuleBook};
 pub use catalogue::{RULES, Rule};
 pub use condition::{About, Bound, Compare, Condition, Operator};

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::alert::runbook;
+use super::alert::{NO_REASON, runbook, tells_reason};
 use super::book::{BookedRule, RuleBook};
+use super::catalogue::Rule;
 use super::condition::{About, Condition};
 use super::description::template;
-use crate::names::{Channel, RuleName};
 
 /// A version of Prometheus, as far as it decides what a rule file may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ fn print_rule(booked: &BookedRule, version: PrometheusVersion, out: &mut String)
     field(8, "annotations", "");
     field(10, "summary", &quoted(rule.summary));
     field(10, "description", &quoted(&template(rule.description, booked.threshold, booked.hold)));
-    if let Some(reason) = reason_template(rule.name) {
+    if let Some(reason) = reason_template(rule) {
         field(10, "reason", &quoted(&reason));
     }
     field(10, "remedy", &quoted(rule.remedy));
@@ -96,15 +96,15 @@ fn print_rule(booked: &BookedRule, version: PrometheusVersion, out: &mut String)
 }
 
 /// The channel's reason, where the alert says only that something is unknown.
-fn reason_template(rule: RuleName) -> Option<String> {
-    let channel = match rule {
-        RuleName::ReplicationUnknown => "$labels.channel".to_owned(),
-        RuleName::SearchUnknown => format!("\"{}\"", Channel::Search),
+fn reason_template(rule: &Rule) -> Option<String> {
+    let channel = match rule.about {
+        About::EachChannel if tells_reason(rule.name) => "$labels.channel".to_owned(),
+        About::Channel(channel) if tells_reason(rule.name) => format!("\"{channel}\""),
         _ => return None,
     };
     Some(format!(
         "{{{{ with query (printf \"max by (reason) (standby_channel_reason{{pair=%q,channel=%q}}) == 1\" \
-         $labels.pair {channel}) }}}}{{{{ . | first | label \"reason\" }}}}{{{{ else }}}}not told{{{{ end }}}}"
+         $labels.pair {channel}) }}}}{{{{ . | first | label \"reason\" }}}}{{{{ else }}}}{NO_REASON}{{{{ end }}}}"
     ))
 }
 

@@ -62,13 +62,14 @@ pub(in crate::view) fn would_lose(loss: &LossDocument) -> String {
     }
 }
 
-/// What is left to replay, and how long that takes.
+/// What is left to replay, and how long that takes. A standby that had kept up has replayed no faster than its primary wrote, and can do
+/// better: what follows from that rate is the longest.
 pub(in crate::view) fn to_replay(told: &FailoverDocument) -> String {
     let serve = &told.time_to_serve;
     match (serve.replay_bytes, serve.replay_seconds) {
         (None, _) => UNKNOWN.to_owned(),
         (Some(0), _) => "nothing".to_owned(),
         (left, None) => format!("{}, how long that takes is {UNKNOWN}", bytes(left)),
-        (left, took) => format!("{}, about {}", bytes(left), seconds(took)),
+        (left, took) => format!("{}, at most about {}", bytes(left), seconds(took)),
     }
 }

@@ -92,7 +92,7 @@ pub struct LossDocument {
 pub struct TimeToServeDocument {
     /// WAL that the standby has and must still replay.
     pub replay_bytes: Option<u64>,
-    /// How long that takes at the rate of late.
+    /// How long that takes at the rate of late, at most: a standby that had kept up can do better.
     pub replay_seconds: Option<f64>,
     /// How long the search index takes to be rebuilt then.
     pub search_rebuild_seconds: Option<f64>,

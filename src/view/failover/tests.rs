@@ -46,6 +46,14 @@ catalog: promote beta now? THE PRIMARY IS GONE
     assert_eq!(text, wanted);
 }
 
+/// A paused standby had kept up before: at the pace of then 24 KiB take minutes, at its own an instant.
+#[test]
+fn how_long_replay_takes_is_told_as_the_longest() {
+    let serve = TimeToServe { replay: Some(Duration::from_secs(103)), ..gone().serve };
+    let text = checklist("catalog", &FailoverDocument::new(&Readiness { serve, ..gone() }));
+    assert!(text.contains("  to replay   4 MiB, at most about 1m 43s\n"), "{text}");
+}
+
 #[test]
 fn what_is_not_known_is_no_number() {
     let told = Readiness { loss: Loss::default(), serve: TimeToServe::default(), ..gone() };
