@@ -38,8 +38,20 @@ use anyhow::Result;
 /// When something is not installed, cannot be started, or ends. Never because something is slow.
 pub async fn run() -> Result<String> {
     let stage = stage::Stage::open().await?;
-    let mut text = course::section(&stage).await?;
-    text.push_str(&two_agents::section(&stage).await?);
-    text.push_str(&many::section(&stage).await?);
+    let mut text = String::new();
+    if wanted("course") {
+        text.push_str(&course::section(&stage).await?);
+    }
+    if wanted("two_agents") {
+        text.push_str(&two_agents::section(&stage).await?);
+    }
+    if wanted("many") {
+        text.push_str(&many::section(&stage).await?);
+    }
     Ok(text)
+}
+
+/// `BENCH_ONLY` names the one section that somebody works on; otherwise all are measured.
+fn wanted(section: &str) -> bool {
+    std::env::var("BENCH_ONLY").map_or(true, |only| only == section)
 }
