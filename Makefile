@@ -44,7 +44,7 @@ demo-repair: ## put the running demo right again
 bench: ## memory, CPU and scrape times beside the ordinary exporters, also into docs/bench.md (BENCH_MINUTES=10)
 	@bash $(INSTALL) --bench
 	@$(CARGO) build --release --package standbywatch --package standbywatch-lab --bins
-	@$(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench -- '$(TARGET)/bench.md'
+	@env -u BENCH_ONLY $(CARGO) run --quiet --release --package standbywatch-lab --bin lab-bench -- '$(TARGET)/bench.md'
 	@{ cat '$(TARGET)/bench.md'; echo; $(CARGO) bench --quiet --bench derive; } >'$(TARGET)/bench-whole.md'
 	@tail -n +2 '$(TARGET)/bench-whole.md' | sed -n '/^## One reading/,$$p'
 	@mv '$(TARGET)/bench-whole.md' docs/bench.md

@@ -29,7 +29,7 @@ mod table;
 mod two_agents;
 mod usage;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 /// Measures for about `BENCH_MINUTES` (default 10) and a few more, and returns the report. A section is a function of the stage that
 /// returns its own text; it starts agents of its own and ends them.
@@ -37,6 +37,11 @@ use anyhow::Result;
 /// # Errors
 /// When something is not installed, cannot be started, or ends. Never because something is slow.
 pub async fn run() -> Result<String> {
+    let only = std::env::var("BENCH_ONLY").ok();
+    if let Some(only) = only.as_deref().filter(|only| !SECTIONS.contains(only)) {
+        bail!("BENCH_ONLY={only} is none of {}", SECTIONS.join(", "));
+    }
+    let wanted = |section| only.as_deref().is_none_or(|only| only == section);
     let stage = stage::Stage::open().await?;
     let mut text = String::new();
     if wanted("course") {
@@ -51,7 +56,5 @@ pub async fn run() -> Result<String> {
     Ok(text)
 }
 
-/// `BENCH_ONLY` names the one section that somebody works on; otherwise all are measured.
-fn wanted(section: &str) -> bool {
-    std::env::var("BENCH_ONLY").map_or(true, |only| only == section)
-}
+/// The sections; `BENCH_ONLY` names the one that somebody works on.
+const SECTIONS: [&str; 3] = ["course", "two_agents", "many"];
