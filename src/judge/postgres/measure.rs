@@ -13,20 +13,20 @@ use super::position;
 use super::standby::{Own, Surroundings, apply_delay};
 
 /// The primary's position less what the standby is known to have. Told while the primary is seen, also while nothing runs; but not of
-/// a node whose last word was of another history: it took writes of its own, or is of another cluster or a later timeline. Nor by the
-/// word of one that is still on an earlier timeline: a primary of before that came back as a standby has what the new one never had, and
-/// by bare positions would seem to lack nothing. What the primary itself streams to it is of the primary's history.
+/// a node whose last word was of another history: it took writes of its own, or is of another cluster or a later timeline. Nor of one
+/// that is still on an earlier timeline: a primary of before that came back as a standby has what the new one never had, and by bare
+/// positions would seem to lack nothing. (What the primary hears from it then is the same position: a stream of the old timeline begins
+/// at the start of a file, and the standby reports what it has.)
 pub(super) fn gap(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>) -> Option<Bytes> {
     let primary = view.primary?;
     let memory = view.history.nodes.get(name);
     let held = memory.and_then(|memory| memory.has.as_ref());
     let other_cluster = |held: &Held| held.cluster != primary.facts.system_identifier;
-    let later = |held: &Held| held.timeline.zip(primary.facts.timeline).is_some_and(|(theirs, ours)| theirs > ours);
-    if memory.is_some_and(NodeMemory::was_primary) || held.is_some_and(|held| other_cluster(held) || later(held)) {
+    let apart = |held: &Held| held.timeline.zip(primary.facts.timeline).is_some_and(|(theirs, ours)| theirs != ours);
+    if memory.is_some_and(NodeMemory::was_primary) || held.is_some_and(|held| other_cluster(held) || apart(held)) {
         return None;
     }
-    let follows = |held: &&Held| held.timeline.zip(primary.facts.timeline).is_none_or(|(theirs, ours)| theirs == ours);
-    let has = held.filter(follows).map(|held| held.lsn).max(row.and_then(|row| row.flush.max(row.replay)))?;
+    let has = held.map(|held| held.lsn).max(row.and_then(|row| row.flush.max(row.replay)))?;
     Some(primary.primary.wal_lsn?.bytes_after(has))
 }
 

@@ -40,6 +40,30 @@ fn a_primary_of_before_lacks_an_unknown_amount_never_nothing() {
 }
 
 #[test]
+fn what_the_primary_hears_from_one_that_does_not_follow_is_no_position_in_its_history() {
+    let mut watch = after_a_promotion();
+    for second in 1..=5_u64 {
+        let stamp = second.to_string();
+        let mut alpha = standby(&stamp, 800);
+        alpha.postmaster_start = Some(Opaque("alpha's second".into()));
+        standby_of(&mut alpha).receiver.as_mut().unwrap().application_name = Some("alpha".into());
+        // It is let in, streams the old timeline from the start of a file to its end, and begins anew.
+        let state = if second % 2 == 0 { "startup" } else { "catchup" };
+        let row = Walsender {
+            application_name: Some("alpha".into()),
+            state: Some(state.into()),
+            ..sender(8 + second as i32, &stamp, 800)
+        };
+        let mut beta = promoted(1_000 + second);
+        if let PostgresRole::Primary(primary) = &mut beta.role {
+            primary.walsenders = vec![row];
+        }
+        let evidence = watch.tick(Ok(alpha), Ok(beta));
+        assert_eq!((evidence.verdict.up, evidence.standbys[0].gap), (false, None), "{:?}", evidence.verdict);
+    }
+}
+
+#[test]
 fn beyond_the_new_primary_on_an_earlier_timeline_is_parted_for_certain() {
     let mut watch = after_a_promotion();
     for reading in 1..=5 {
