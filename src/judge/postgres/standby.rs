@@ -14,11 +14,14 @@ use crate::units::Lsn;
 use super::feed::{self, Source, Upstream};
 use super::measure::{gap, measure};
 use super::nodes::{Node, Nodes, Primary};
-use super::proof::{self, Proof, Proven};
+use super::proof::{self, Proof};
 use super::{archive, outlook, position, recognise, servers};
 
 /// A receiver that was there for so long before the primary was heard again was not seen for the first time with it.
 const WATCHED: Duration = Duration::from_secs(5);
+
+/// The primary's and the standby's own, as far as each can be asked.
+type Halves<'a> = (Option<&'a Proof>, Option<&'a Proof>);
 
 /// All that a standby's evidence is derived from.
 pub(super) struct Surroundings<'a> {
@@ -73,15 +76,14 @@ pub(super) fn derive(
         .collect();
     let (replay_state, stuck_at) = own.map_or((None, None), |own| replay_state(view, name, own));
     changes.extend(stuck_at);
-    let denied = denied(view, name, own, walsender.as_ref(), receiver.as_ref(), contradiction.is_some());
+    let halves = (walsender.as_ref(), receiver.as_ref());
+    let goes_on = goes_on(view, name, row.as_ref().and_then(|row| row.as_ref().ok().copied()), halves);
+    let denied = denied(view, name, own, halves, goes_on, contradiction.is_some());
     let verdict = match (contradiction, own, source) {
         (Some((reason, detail)), ..) => Verdict::unproven(*reason, detail.clone(), None),
         (None, Some(own), Source::Archive) => by_files(view, name, own, &mut changes),
         (None, Some(own), Source::Another(upstream)) => feed::cascaded(view, name, own, receiver.as_ref(), upstream),
-        (None, ..) => {
-            let row = row.as_ref().and_then(|row| row.as_ref().ok().copied());
-            verdict(view, name, node, own, (walsender.as_ref(), receiver.as_ref()), row, denied)
-        }
+        (None, ..) => verdict(view, name, node, own, halves, goes_on, denied),
     };
     let verdict = with_replay(view, name, own, verdict, replay_state);
     let hears_primary = matches!(receiver, Some(Ok(_))) && !matches!(source, Source::Another(_));
@@ -209,8 +211,8 @@ fn verdict(
     name: &Name,
     node: Node<'_>,
     own: Option<Own<'_>>,
-    halves: (Option<&Proof>, Option<&Proof>),
-    row: Option<&Walsender>,
+    halves: Halves<'_>,
+    goes_on: bool,
     denied: Denied,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
@@ -252,16 +254,14 @@ fn verdict(
             }
         }
         // Whoever asks the primary is back, and the servers' next sign of life there has not come yet.
-        (Some(Err((Reason::NotSeenYet, text))), Some(Ok(proven))) if goes_on(view, name, row, *proven, denied) => {
-            Verdict {
-                up: true,
-                reason: Some(Reason::NotSeenYet),
-                detail: Some(format!(
-                    "{name} proves that it still receives, how far behind is unknown; the primary, asked again: {text}"
-                )),
-                as_of: asked,
-            }
-        }
+        (Some(Err((Reason::NotSeenYet, text))), Some(Ok(_))) if goes_on => Verdict {
+            up: true,
+            reason: Some(Reason::NotSeenYet),
+            detail: Some(format!(
+                "{name} proves that it still receives, how far behind is unknown; the primary, asked again: {text}"
+            )),
+            as_of: asked,
+        },
         // Who is fed by files has no walsender, and all that is known of it is its own word.
         (Some(Err(_)), None) if view.channel.replication == Replication::Archive => {
             let reason = match node {
@@ -289,13 +289,16 @@ fn verdict(
 }
 
 /// What the standby has proven by itself is not lost because the primary, which could not be asked, can be asked again: until its first
-/// sign of life that half says nothing, as before. The receiver must have been watched since before then, or it would be a first look.
-fn goes_on(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>, receiver: Proven, denied: Denied) -> bool {
+/// sign of life that half says nothing, as before. The receiver must have been watched since before then, or it would be a first look;
+/// and what the primary denied before that stands, unless something was heard since.
+fn goes_on(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>, halves: Halves<'_>) -> bool {
+    let (Some(Err((Reason::NotSeenYet, _))), Some(Ok(receiver))) = halves else { return false };
     let memory = |node| view.history.nodes.get(node);
     let sender = view.primary.zip(row).and_then(|(primary, row)| memory(primary.name)?.senders.get(&sender_key(row)));
     let connected = memory(name).and_then(|memory| memory.feed.connected);
     let watched = connected.zip(sender).is_some_and(|(connected, sender)| connected + WATCHED <= sender.beat.since);
-    watched && denied.by_primary.is_none_or(|denied| receiver.heard > denied)
+    let denied = view.history.denied.get(name).and_then(|denied| denied.by_primary);
+    watched && denied.is_none_or(|denied| receiver.heard > denied)
 }
 
 /// What replay does makes a warning of a proof that has none, or one that only says where the WAL comes from.
@@ -346,8 +349,8 @@ fn denied(
     view: &Surroundings<'_>,
     name: &Name,
     own: Option<Own<'_>>,
-    walsender: Option<&Proof>,
-    receiver: Option<&Proof>,
+    (walsender, receiver): Halves<'_>,
+    goes_on: bool,
     contradicted: bool,
 ) -> Denied {
     if contradicted {
@@ -357,9 +360,10 @@ fn denied(
     let before = view.history.denied.get(name).copied().unwrap_or_default();
     let word = |half: Option<&Proof>, asked: Option<Moment>, before| match half {
         Some(Ok(_)) => None,
-        // Nothing was heard yet, for or against it.
-        Some(Err((Reason::NotSeenYet, _))) | None => before,
+        // Of a primary that is asked again and has nothing to tell yet.
+        Some(Err((Reason::NotSeenYet, _))) if goes_on => before,
         Some(Err(_)) => asked,
+        None => before,
     };
     Denied {
         by_primary: word(walsender, view.primary.map(|primary| primary.asked), before.by_primary),
