@@ -102,7 +102,7 @@ fn pair_section(index: usize, pair: &PairDocument, day: Option<&PairDay>, status
             ("primary", value(&primary(pair))),
             ("channels", channels(pair)),
             ("day", plots::day(day)),
-            ("findings", findings(&pair.findings)),
+            ("findings", findings(&pair.findings, &pair.channels)),
             ("failover", failover::failover(pair.pair.as_str(), pair.failover.as_ref())),
             ("changes", plots::changes(day)),
             ("probes", failing_probes(&pair.probes, &status.time)),
@@ -144,13 +144,13 @@ fn agent(status: &StatusDocument) -> Html {
     }
     let note = |note: &String| Html::fill("<p>{{note}}</p>\n", &[("note", Html::text(note))]);
     let notes: Vec<_> = status.agent_notes.iter().map(note).collect();
-    let inside = [("notes", Html::joined(&notes)), ("findings", findings(&status.agent_findings))];
+    let inside = [("notes", Html::joined(&notes)), ("findings", findings(&status.agent_findings, &[]))];
     Html::fill("<section>\n<h2>The agent itself</h2>\n{{notes}}{{findings}}</section>\n", &inside)
 }
 
 /// What to do comes right after what is wrong.
-fn findings(findings: &[FindingDocument]) -> Html {
-    let shown: Vec<_> = told_findings(findings).into_iter().map(finding).collect();
+fn findings(findings: &[FindingDocument], channels: &[ChannelDocument]) -> Html {
+    let shown: Vec<_> = told_findings(findings, channels).into_iter().map(finding).collect();
     if shown.is_empty() {
         return Html::default();
     }

@@ -84,7 +84,7 @@ fn render_pair(out: &mut String, pair: &PairDocument) {
         let _ =
             writeln!(out, "  promote {standby} now? {}; would lose {}", answer(told.verdict), would_lose(&told.loss));
     }
-    for finding in told_findings(&pair.findings) {
+    for finding in told_findings(&pair.findings, &pair.channels) {
         render_finding(out, finding);
     }
 }

@@ -1,14 +1,16 @@
 //! What the page and the terminal say in the same words. Unknown is the word `unknown`, never an empty cell or a zero.
 
+mod findings;
+
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::level::Level;
-use crate::names::{Channel, PostgresSource, ReplayState, RuleName, Severity};
-use crate::snapshot::FindingState;
+use crate::names::{Channel, PostgresSource, ReplayState};
 use crate::units::{Bytes, short_duration};
-use crate::view::api::{
-    CatchUp, ChannelDocument, FindingDocument, PairDocument, PostgresDocument, StandbyDocument, StatusDocument,
-};
+use crate::view::api::{CatchUp, ChannelDocument, PairDocument, PostgresDocument, StandbyDocument, StatusDocument};
+
+pub use findings::told_findings;
 
 /// What is written where nothing is known.
 pub const UNKNOWN: &str = "unknown";
@@ -159,7 +161,7 @@ pub fn headline(status: &StatusDocument) -> String {
 /// The pairs, the worst first, otherwise in the order of the configuration.
 pub fn worst_first(status: &StatusDocument) -> Vec<&PairDocument> {
     let mut pairs: Vec<_> = status.pairs.iter().collect();
-    pairs.sort_by_key(|pair| std::cmp::Reverse(pair.level));
+    pairs.sort_by_key(|pair| Reverse(pair.level));
     pairs
 }
 
@@ -197,19 +199,12 @@ pub fn pair_sentence(pair: &PairDocument) -> String {
     let worst = phrase(pair, |channel| channel.level == pair.level);
     let finding = || pair.findings.iter().max_by_key(|finding| finding.severity).map(|finding| finding.summary.clone());
     match worst {
-        Some((channels, verb)) => match cause(pair) {
+        Some((channels, verb)) => match findings::cause(pair) {
             Some(cause) => format!("{channels} {verb} {}. {cause}", pair.level),
             None => format!("{channels} {verb} {}.", pair.level),
         },
         None => finding().unwrap_or_else(|| format!("the pair is {}.", pair.level)),
     }
-}
-
-/// What is known to be the matter where a channel is not proven: a dead primary is more than a channel of which nobody knows.
-fn cause(pair: &PairDocument) -> Option<&str> {
-    let unknown = pair.findings.iter().filter(|finding| finding.rule == RuleName::ReplicationUnknown.as_str());
-    let by = unknown.filter_map(|finding| finding.explained_by.as_deref()).next()?;
-    pair.findings.iter().find(|finding| finding.rule == by).map(|finding| finding.summary.as_str())
 }
 
 /// The standbys as people are told them: without the node that was the primary when that was proven last and of which nothing is known
@@ -250,24 +245,6 @@ fn channel_phrase(channel: &ChannelDocument) -> String {
         Some(reason) => format!("{} ({})", channel.channel, words(reason.as_str())),
         None => channel.channel.to_string(),
     }
-}
-
-/// The findings as people are told them: the worst first, of equally bad ones the cause before what it explains, and where a rule is
-/// met in two severities the worse one. A heartbeat of alerting says nothing about the pair.
-pub fn told_findings(findings: &[FindingDocument]) -> Vec<&FindingDocument> {
-    let mut told: Vec<_> = findings.iter().filter(|finding| finding.severity != Severity::None).collect();
-    told.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.explained_by.is_some()));
-    let mut worse: Vec<(&str, Option<Channel>)> = Vec::new();
-    told.retain(|finding| {
-        let rule = (finding.rule.as_str(), finding.channel);
-        let first = !worse.contains(&rule);
-        // What is only kept is past: what is met now, though less severe, is told beside it.
-        if finding.state != FindingState::Kept {
-            worse.push(rule);
-        }
-        first
-    });
-    told
 }
 
 /// A remedy that reads `1. … 2. …`, one step a line. A step begins where the one before has ended as a sentence.
@@ -314,22 +291,6 @@ mod tests {
              One more pair is not ok."
         );
         assert_eq!(headline_of(&[]), "No pair is being watched.");
-    }
-
-    #[test]
-    fn the_cause_stands_before_what_it_explains() {
-        let mut view = fixture::warned();
-        let [finding, ..] = &view.findings[..] else { panic!("a finding") };
-        let of = |rule, explained_by| crate::snapshot::Finding { rule, explained_by, ..finding.clone() };
-        view.findings = vec![
-            of("StandbyReplicationUnknown", Some("StandbyPostgresNoPrimary")),
-            of("StandbyPostgresNoPrimary", None),
-        ];
-        let pair = PairDocument::new(&view, true, fixture::now());
-        let sentence = pair_sentence(&pair);
-        assert!(sentence.ends_with(&format!("critical. {}", pair.findings[1].summary)), "{sentence}");
-        let told: Vec<_> = told_findings(&pair.findings).iter().map(|finding| finding.rule.as_str()).collect();
-        assert_eq!(told, ["StandbyPostgresNoPrimary", "StandbyReplicationUnknown"]);
     }
 
     #[test]

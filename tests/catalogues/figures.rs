@@ -166,7 +166,7 @@ fn words_of(rule: &Rule) -> String {
 
 /// What a site may set of a rule, by default.
 fn settable(rule: &Rule) -> BTreeSet<u64> {
-    let hold = (!rule.hold.is_zero()).then(|| rule.hold.as_secs_f64());
+    let hold = (!rule.hold.is_zero()).then_some(rule.hold.as_secs_f64());
     hold.into_iter().chain(rule.threshold).map(f64::to_bits).collect()
 }
 
