@@ -17,12 +17,6 @@ use super::nodes::{Node, Nodes, Primary};
 use super::proof::{self, Proof};
 use super::{archive, outlook, position, recognise, servers};
 
-/// A receiver that was there for so long before the primary was heard again was not seen for the first time with it.
-const WATCHED: Duration = Duration::from_secs(5);
-
-/// The primary's and the standby's own, as far as each can be asked.
-type Halves<'a> = (Option<&'a Proof>, Option<&'a Proof>);
-
 /// All that a standby's evidence is derived from.
 pub(super) struct Surroundings<'a> {
     pub(super) channel: &'a PostgresChannel,
@@ -76,14 +70,12 @@ pub(super) fn derive(
         .collect();
     let (replay_state, stuck_at) = own.map_or((None, None), |own| replay_state(view, name, own));
     changes.extend(stuck_at);
-    let halves = (walsender.as_ref(), receiver.as_ref());
-    let goes_on = goes_on(view, name, row.as_ref().and_then(|row| row.as_ref().ok().copied()), halves);
-    let denied = denied(view, name, own, halves, goes_on, contradiction.is_some());
+    let denied = denied(view, name, own, walsender.as_ref(), receiver.as_ref(), contradiction.is_some());
     let verdict = match (contradiction, own, source) {
         (Some((reason, detail)), ..) => Verdict::unproven(*reason, detail.clone(), None),
         (None, Some(own), Source::Archive) => by_files(view, name, own, &mut changes),
         (None, Some(own), Source::Another(upstream)) => feed::cascaded(view, name, own, receiver.as_ref(), upstream),
-        (None, ..) => verdict(view, name, node, own, halves, goes_on, denied),
+        (None, ..) => verdict(view, name, node, own, (walsender.as_ref(), receiver.as_ref()), denied),
     };
     let verdict = with_replay(view, name, own, verdict, replay_state);
     let hears_primary = matches!(receiver, Some(Ok(_))) && !matches!(source, Source::Another(_));
@@ -120,9 +112,7 @@ pub(super) fn derive(
         catch_up_seconds: None,
         bottleneck: None,
     };
-    // A row whose replies may be old proves no position.
-    let measurable = evidence.verdict.up && evidence.verdict.reason != Some(Reason::NotSeenYet);
-    if let (true, Some(primary)) = (measurable, view.primary) {
+    if let (true, Some(primary)) = (evidence.verdict.up, view.primary) {
         measure(view, &mut evidence, sender, primary, own);
     }
     Derived { evidence, hears_primary, changes }
@@ -211,8 +201,7 @@ fn verdict(
     name: &Name,
     node: Node<'_>,
     own: Option<Own<'_>>,
-    halves: Halves<'_>,
-    goes_on: bool,
+    halves: (Option<&Proof>, Option<&Proof>),
     denied: Denied,
 ) -> Verdict {
     let asked = view.primary.map(|primary| primary.asked).or(own.map(|own| own.asked));
@@ -253,15 +242,6 @@ fn verdict(
                 as_of: asked,
             }
         }
-        // Whoever asks the primary is back, and the servers' next sign of life there has not come yet.
-        (Some(Err((Reason::NotSeenYet, text))), Some(Ok(_))) if goes_on => Verdict {
-            up: true,
-            reason: Some(Reason::NotSeenYet),
-            detail: Some(format!(
-                "{name} proves that it still receives, how far behind is unknown; the primary, asked again: {text}"
-            )),
-            as_of: asked,
-        },
         // Who is fed by files has no walsender, and all that is known of it is its own word.
         (Some(Err(_)), None) if view.channel.replication == Replication::Archive => {
             let reason = match node {
@@ -286,19 +266,6 @@ fn verdict(
             Verdict::unproven(reason, format!("{silent} cannot be asked: {}", cause(view, &silent, reason)), asked)
         }
     }
-}
-
-/// What the standby has proven by itself is not lost because the primary, which could not be asked, can be asked again: until its first
-/// sign of life that half says nothing, as before. The receiver must have been watched since before then, or it would be a first look;
-/// and what the primary denied before that stands, unless something was heard since.
-fn goes_on(view: &Surroundings<'_>, name: &Name, row: Option<&Walsender>, halves: Halves<'_>) -> bool {
-    let (Some(Err((Reason::NotSeenYet, _))), Some(Ok(receiver))) = halves else { return false };
-    let memory = |node| view.history.nodes.get(node);
-    let sender = view.primary.zip(row).and_then(|(primary, row)| memory(primary.name)?.senders.get(&sender_key(row)));
-    let connected = memory(name).and_then(|memory| memory.feed.connected);
-    let watched = connected.zip(sender).is_some_and(|(connected, sender)| connected + WATCHED <= sender.beat.since);
-    let denied = view.history.denied.get(name).and_then(|denied| denied.by_primary);
-    watched && denied.is_none_or(|denied| receiver.heard > denied)
 }
 
 /// What replay does makes a warning of a proof that has none, or one that only says where the WAL comes from.
@@ -349,8 +316,8 @@ fn denied(
     view: &Surroundings<'_>,
     name: &Name,
     own: Option<Own<'_>>,
-    (walsender, receiver): Halves<'_>,
-    goes_on: bool,
+    walsender: Option<&Proof>,
+    receiver: Option<&Proof>,
     contradicted: bool,
 ) -> Denied {
     if contradicted {
@@ -360,8 +327,6 @@ fn denied(
     let before = view.history.denied.get(name).copied().unwrap_or_default();
     let word = |half: Option<&Proof>, asked: Option<Moment>, before| match half {
         Some(Ok(_)) => None,
-        // Of a primary that is asked again and has nothing to tell yet.
-        Some(Err((Reason::NotSeenYet, _))) if goes_on => before,
         Some(Err(_)) => asked,
         None => before,
     };

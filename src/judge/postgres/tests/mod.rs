@@ -427,7 +427,6 @@ fn lag_that_grows_for_minutes_is_growing_and_holes_do_not_end_it() {
 }
 
 mod access;
-mod back;
 mod bounds;
 mod by_memory;
 mod commits;
