@@ -217,7 +217,9 @@ fn order_changes_nothing(course: &[Step], by_slot: bool, order: u64) -> Result<(
     {
         let now = pair.iter().map(|look| look.world.now).fold(0.0, f64::max);
         // What has run out since the last look is known, too: a hub wakes by itself for that.
-        [&mut one, &mut other, &mut apart].map(|watch| watch.advance(now, Vec::new()));
+        for watch in [&mut one, &mut other, &mut apart] {
+            watch.advance(now, Vec::new());
+        }
         let mut readings: Vec<&Look> = pair.iter().collect();
         one.advance(now, readings.iter().map(|look| of(look, AT_ONCE)).collect());
         if order >> (n % 64) & 1 == 1 {
