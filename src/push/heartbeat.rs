@@ -50,3 +50,29 @@ fn is_healthy(pairs: &[watch::Receiver<Arc<Snapshot>>], takers: &[Arc<AtomicBool
     let looks = |pair: &watch::Receiver<Arc<Snapshot>>| pair.has_changed().is_ok() && pair.borrow().shown_until() > now;
     pairs.iter().all(looks) && takers.iter().any(|takes| takes.load(Ordering::Relaxed))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::view::fixture;
+
+    #[test]
+    fn a_minute_is_healthy_if_every_pair_is_looked_at_and_somebody_takes_alerts() {
+        let snapshot = |ahead| {
+            let until = clock::now() + Duration::from_secs(ahead);
+            watch::channel(Arc::new(Snapshot::new(1, true, fixture::unknown(), fixture::unknown, until)))
+        };
+        let (_looks, looked_at) = snapshot(3600);
+        let (_sleeps, run_out) = snapshot(0);
+        let (hub, ended) = snapshot(3600);
+        drop(hub);
+        let takers = |takes: [bool; 2]| takes.map(|takes| Arc::new(AtomicBool::new(takes)));
+        let one = takers([false, true]);
+        assert!(is_healthy(std::slice::from_ref(&looked_at), &one), "how the pair is does not matter");
+        assert!(!is_healthy(std::slice::from_ref(&looked_at), &takers([false, false])), "nobody would hear of it");
+        assert!(!is_healthy(&[looked_at.clone(), run_out], &one));
+        assert!(!is_healthy(&[looked_at, ended], &one));
+    }
+}

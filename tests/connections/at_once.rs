@@ -1,8 +1,7 @@
-//! An observer of many pairs opens all its sessions in the same moment. They get in one after the other, also on a machine that has
-//! little time for them.
+//! An observer of many pairs opens all its sessions in the same moment. They get in one after the other, also where servers of some
+//! pairs take a connection and say nothing.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,28 +12,11 @@ use tokio::time::Instant;
 use crate::SOON;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_standbywatch");
-const PAIRS: usize = 25;
-/// Without optimisation a session takes a third of a second of work, and half of the machine is somebody else's.
-const LONG: Duration = Duration::from_secs(150);
+const PAIRS: usize = 10;
+/// Without optimisation a session takes a third of a second of work, and other tests run beside this one.
+const LONG: Duration = Duration::from_secs(100);
 
-/// Takes all that one core gives, until dropped.
-struct Burner(Child);
-
-impl Burner {
-    fn start() -> Result<Self> {
-        // Ends by itself, too, should nobody be left to end it: after so many seconds of work.
-        Ok(Self(Command::new("sh").args(["-c", "ulimit -t 180; while :; do :; done"]).spawn()?))
-    }
-}
-
-impl Drop for Burner {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Pairs of the laboratory's servers; before each tenth of them one whose servers take connections and say nothing.
+/// Pairs of the laboratory's servers; before each fourth of them one whose servers take connections and say nothing.
 fn config(pair: &PgPair, silent: [SocketAddr; 2]) -> String {
     let (user, password) = (pair.user(), pair.password_file().display());
     let node = |address: SocketAddr| {
@@ -48,8 +30,7 @@ fn config(pair: &PgPair, silent: [SocketAddr; 2]) -> String {
         )
     };
     (0..PAIRS).fold("pairs:\n".to_owned(), |text, number| {
-        let hangs =
-            if number % 10 == 0 { one(format!("silent-{number}"), silent[0], silent[1]) } else { String::new() };
+        let hangs = if number % 4 == 0 { one(format!("silent-{number}"), silent[0], silent[1]) } else { String::new() };
         text + &hangs + &one(format!("p{number}"), pair.primary_address(), pair.standby_address())
     })
 }
@@ -62,13 +43,12 @@ fn up(status: &Value, begin: &str) -> usize {
 }
 
 #[tokio::test]
-async fn the_sessions_of_many_pairs_get_in_beside_work_that_takes_all_cores() -> Result<()> {
+async fn the_sessions_of_many_pairs_get_in_though_some_servers_hang() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Postgres])? else { return Ok(()) };
     let pair = PgPair::builder().setting("max_connections", "300").start(&lab).await?;
     pair.wait_caught_up(SOON).await?;
     // The system takes its connections, and nobody answers them.
     let silent = [TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?];
-    let _burners = [Burner::start()?, Burner::start()?];
     let config = config(&pair, [silent[0].local_addr()?, silent[1].local_addr()?]);
     let options = AgentOptions { program: PROGRAM.into(), config: Some(config), ..AgentOptions::default() };
     let agent = Agent::start(&lab, AgentOptions { args: vec!["--observer".to_owned()], ..options }).await?;

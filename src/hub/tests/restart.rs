@@ -157,3 +157,17 @@ fn who_was_the_primary_is_told_after_a_restart_and_counts_only_while_the_others_
     timeline.advance(96.0, vec![refused("alpha", 96.0), refused("beta", 96.0)]);
     assert_eq!(roles(&timeline, 96.0).0.as_deref(), Some("alpha"), "this agent has seen it a moment ago");
 }
+
+#[test]
+fn while_the_hub_is_silent_alerts_are_what_they_were() {
+    let mut timeline = Timeline::of_postgres();
+    behind(&mut timeline, 1, 320);
+    let ended = timeline.snapshot.shown_until().since(at(0.0)).as_secs_f64();
+    assert_eq!(alert(&timeline, 320.0).map(|(state, _)| state), Some(FindingState::Firing));
+    assert_eq!(timeline.shown(ended, Channel::Postgres).0, Level::Unknown);
+    let (state, since) = alert(&timeline, ended).expect("nobody has seen it end");
+    assert_eq!((state, Some(since)), (FindingState::Firing, alert(&timeline, 320.0).map(|(_, since)| since)));
+    let told = &timeline.snapshot.at(at(ended)).findings;
+    let new = told.iter().filter(|finding| finding.since >= at(320.0) && finding.state != FindingState::Pending);
+    assert_eq!(new.count(), 0, "nor has anything that could fire been seen: {told:?}");
+}

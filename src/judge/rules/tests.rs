@@ -256,3 +256,19 @@ fn a_hold_time_of_the_site_is_in_the_words() {
     assert!(told(&settings).contains("lasted for 7s)"), "{}", told(&settings));
     assert!(told(&BTreeMap::new()).contains("lasted for 10m)"), "{}", told(&BTreeMap::new()));
 }
+
+#[test]
+fn an_alert_that_is_kept_ends_by_itself_and_says_when() {
+    use FindingState::{Firing, Kept};
+    let lag = |value| [sample("standby_replication_undelayed_lag_bytes", &[], value)];
+    let (rule, much) = ("StandbyPostgresLagHigh", lag(1e12));
+    let mut timeline = Timeline::new(&[]);
+    let own = |(told, next): (Vec<(&'static str, FindingState)>, Option<u64>)| {
+        (told.into_iter().find(|(name, _)| *name == rule).map(|(_, state)| state), next)
+    };
+    timeline.at(0, &much);
+    assert_eq!(own(timeline.at(300, &much)).0, Some(Firing));
+    assert_eq!(own(timeline.at(310, &lag(0.0))), (Some(Kept), Some(370)));
+    assert_eq!(own(timeline.at(369, &lag(0.0))), (Some(Kept), Some(370)));
+    assert_eq!(own(timeline.at(370, &lag(0.0))), (None, None));
+}

@@ -79,3 +79,14 @@ fn one_that_follows_goes_before_one_that_has_more_of_another_history() {
         "{told:?}"
     );
 }
+
+#[test]
+fn who_answers_as_a_standby_is_not_the_primary_that_it_was() {
+    let mut course = Course::minute(KIB);
+    let alpha = Some(Name::new("alpha"));
+    assert_eq!(course.told.primary, alpha);
+    course.read(61, refused(), Ok(standby(61, 1_000_000, 1_000_000, false)));
+    assert_eq!(course.told.primary, alpha, "it is silent, and was it last");
+    let told = course.read(62, Ok(standby(62, 1_000_000, 1_000_000, false)), refused());
+    assert_ne!(told.primary, alpha, "{told:?}");
+}
