@@ -107,16 +107,22 @@ mod tests {
             since: WallTime(since),
             ended: ended.map(WallTime),
         };
-        // The clock was set back by an hour after the first two began.
-        let alerts =
-            [alert(4_600.0, None), alert(4_600.0, Some(990.0)), alert(900.0, None), alert(900.0, Some(4_600.0))];
+        // The clock was set back by an hour after the first three began.
+        let times =
+            [(4_600.0, None), (4_600.0, Some(990.0)), (4_600.0, Some(4_700.0)), (900.0, None), (900.0, Some(4_600.0))];
+        let alerts = times.map(|(since, ended)| alert(since, ended));
         let sent = body(&alerts, "", WallTime(1_000.0), Duration::from_secs(180));
         let sent: serde_json::Value = serde_json::from_slice(&sent).unwrap();
         let times =
             |one: &serde_json::Value| ["startsAt", "endsAt"].map(|key| one[key].as_str().unwrap()[11..19].to_owned());
         let times: Vec<_> = sent.as_array().unwrap().iter().map(times).collect();
-        let expected =
-            [["00:16:40", "00:19:40"], ["00:16:30", "00:16:30"], ["00:15:00", "00:19:40"], ["00:15:00", "00:16:40"]];
+        let expected = [
+            ["00:16:40", "00:19:40"],
+            ["00:16:30", "00:16:30"],
+            ["00:16:40", "00:16:40"],
+            ["00:15:00", "00:19:40"],
+            ["00:15:00", "00:16:40"],
+        ];
         assert_eq!(times, expected);
     }
 }
