@@ -77,7 +77,7 @@ fn main() {
     ));
     for (name, times) in &mut played {
         row(&format!("evidence and rules; {name}"), &mut times.derived);
-        row(&format!("all of it, with what is shown after the snapshot has run out; {name}"), &mut times.whole);
+        row(&format!("all of it; {name}"), &mut times.whole);
     }
     println!();
     head("From the snapshot to what is shown");
