@@ -25,7 +25,10 @@ pub(super) fn roles(pair: &PairConfig, nodes: &Nodes<'_>, history: &PostgresHist
     let mut others = nodes.all.iter().filter(|(name, _)| *name != primary);
     let alone = nodes.all.iter().any(|(name, node)| *name == primary && matches!(node, Node::Silent(_)));
     let excluded = alone && others.all(|(_, node)| matches!(node, Node::Standby { .. }));
-    if excluded || believed_until(history).is_some_and(|until| now < until) {
+    // Its own word ends the memory at once.
+    let denied = nodes.all.iter().any(|(name, node)| *name == primary && matches!(node, Node::Standby { .. }));
+    let believed = !denied && believed_until(history).is_some_and(|until| now < until);
+    if excluded || believed {
         let standbys = pair.nodes.iter().map(|node| node.name.clone()).filter(|name| name != primary).collect();
         return Roles { primary: Some(primary.clone()), standbys, proven_at: last.proven_at, ..Roles::default() };
     }
