@@ -20,7 +20,7 @@ async fn a3_an_agent_that_is_gone_is_told_apart_from_a_node_that_is_gone() -> Re
     row.tells(&site.agents.alpha, &alone, SOON).await?;
     passes(HELD).await?;
     row.tells(&site.agents.alpha, &alone, HELD + SOON).await?;
-    row.nobody_was_paged();
+    row.pages_nobody("the other agent proves it");
     // Now the node goes, too: the primary's agent alone sees it and pages.
     site.postgres.standby.kill().await?;
     row.fault();
@@ -64,7 +64,7 @@ async fn a3_a_wrong_database_password_of_one_agent_pages_nobody_while_the_other_
         for agent in site.agents.both() {
             tells(agent, &told, SOON).await?;
         }
-        row.nobody_was_paged();
+        row.pages_nobody("the other agent proves it");
         row.finish().await?;
     }
     Ok(())
@@ -117,7 +117,7 @@ async fn a2_an_agent_that_was_stopped_for_a_minute_while_all_is_well_pages_nobod
     site.agents.alpha.server.thaw()?;
     // The minute counts as one in which nobody looked: unknown until it has looked, then well, without a restart.
     row.is_well_again(SOON).await?;
-    row.nobody_was_paged();
+    row.pages_nobody("the other agent proves it");
     writer.stop().await;
     row.finish().await
 }

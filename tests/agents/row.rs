@@ -82,10 +82,10 @@ impl<'a> Row<'a> {
         self.record.holds(words);
     }
 
-    /// Nobody was got out of bed since the start.
-    pub fn nobody_was_paged(&mut self) {
+    /// Nobody was got out of bed since the start, and why that is right.
+    pub fn pages_nobody(&mut self, why: &str) {
         self.site.nobody_was_paged();
-        self.record.holds("nobody is paged");
+        self.record.nobody(why);
     }
 
     /// Writes down what was measured; a benign row has first to have been silent.

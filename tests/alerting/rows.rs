@@ -13,6 +13,8 @@ use crate::site::{PAIR, PROGRAM, SOON, UNKNOWN, agent, pushing_to, told};
 const NOBODY: &[(&str, &str)] = &[];
 /// The product's own hold time of [`UNKNOWN`].
 const USUAL: Duration = Duration::from_secs(60);
+/// Why state that is lost calls nobody.
+const NO_RULE: &str = "watching goes on; the page, the log and a metric say so";
 
 /// State and begin of an alert, as the page for programs has it.
 async fn finding(agent: &Agent, rule: &str) -> Result<Option<(Value, Value)>> {
@@ -135,6 +137,7 @@ async fn a5_state_that_cannot_be_read_or_kept_is_said_and_watching_goes_on() -> 
     record.fault();
     logs(&full, "state is saved again").await?;
     record.said("saved again after the repair", SOON);
+    record.nobody(NO_RULE);
     record.finish(env!("CARGO_TARGET_TMPDIR"))?;
 
     lab.write("corrupt/state/catalog.json", "{\"version\": 1, \"timers\":")?;
@@ -144,6 +147,7 @@ async fn a5_state_that_cannot_be_read_or_kept_is_said_and_watching_goes_on() -> 
     record.said("set aside, the log says so", SOON);
     goes_on(&corrupt).await?;
     assert!(corrupt.dir().join("state/catalog.json.corrupt").exists());
+    record.nobody(NO_RULE);
     record.finish(env!("CARGO_TARGET_TMPDIR"))
 }
 

@@ -69,7 +69,7 @@ async fn c1_each_way_in_which_a_wrapped_job_ends() -> Result<()> {
     let failing: &[&str] = &["sync_failing", "sync_stale"];
 
     // 24: the copy is slow enough for a file to vanish between its listing and its turn.
-    let row = Row::of(&site, "C1", "rsync exits with 24, under the wrapper", &["postgres", "config"]).await?;
+    let mut row = Row::of(&site, "C1", "rsync exits with 24, under the wrapper", &["postgres", "config"]).await?;
     std::fs::write(sync.source().join("a-large"), vec![b'x'; 3 << 20])?;
     std::fs::write(sync.source().join("z-gone"), "soon gone")?;
     sync.from_now_on(How { options: words(&["--archive", "--bwlimit=1500"]), ..How::default() });
@@ -90,6 +90,7 @@ async fn c1_each_way_in_which_a_wrapped_job_ends() -> Result<()> {
     // Set back at once, so that the run after it is a usual one.
     sync.repair();
     site.agent.wait_for_json("/api/v1/status", "24 is good", Duration::from_secs(10), good).await?;
+    row.pages_nobody("a good run: a file vanished while it was copied").await?;
     row.finish().await?;
 
     // 255: what ssh ends with when it does not get there.

@@ -11,13 +11,15 @@ use standbywatch_lab::{How, Result, RsyncDaemon, wait_until};
 use tokio::time::{Instant, interval};
 
 use crate::row::{Number, Row, Tells};
-use crate::site::{Plan, Site};
+use crate::site::{HELD, Plan, Site, USUAL};
+
+const UNKNOWN: &str = "StandbyReplicationUnknown";
 
 const DRIFT: &str = "StandbyConfigDrift";
 const PERIOD: Duration = Duration::from_secs(5);
 
 fn plan() -> Plan {
-    Plan { config: Some(PERIOD), ..Plan::postgres() }
+    Plan { config: Some(PERIOD), rules: "StandbyConfigSyncStale: { for: 2s }", ..Plan::postgres() }
 }
 
 fn options(words: &[&str]) -> How {
@@ -115,13 +117,15 @@ async fn c1_the_beacon_alone_tells_the_age_and_its_copy_is_deleted() -> Result<(
     let status = site.agent.json("/api/v1/status").await?;
     assert_eq!(drift(&status)["compared"], true, "nothing else breaks: {status}");
     assert_eq!(drift(&status)["drifted_files"], 0, "it is no drift: {status}");
+    row.pages(UNKNOWN, HELD, USUAL, 30).await?;
     sync.repair();
-    row.is_well_again("config", None, 20).await?;
+    row.is_well_again("config", Some(UNKNOWN), 20).await?;
     row.finish().await?;
     let mut row = Row::of(&site, "C1", "the loop stopped, told by the beacon", &["config"]).await?;
     sync.stop();
     row.fault();
     row.tells(Tells::running("config", "critical", &["sync_stale"], Number::Known, 30)).await?;
+    row.pages("StandbyConfigSyncStale", HELD, USUAL, 20).await?;
     // A beacon of tomorrow's clock, a clock that was set since, or another machine's: never fresh.
     let copy = sync.destination().join(".beacon");
     let beacon: Value = serde_json::from_slice(&std::fs::read(&copy)?)?;
@@ -150,8 +154,9 @@ async fn c1_a_timestamp_in_the_future() -> Result<()> {
     std::fs::write(sync.timestamp_file(), format!("{tomorrow}\n"))?;
     row.fault();
     row.tells(Tells::unknown("config", &["future_timestamp"], 10)).await?;
+    row.pages(UNKNOWN, HELD, USUAL, 30).await?;
     sync.resume()?;
-    row.is_well_again("config", None, 30).await?;
+    row.is_well_again("config", Some(UNKNOWN), 30).await?;
     row.finish().await
 }
 
@@ -198,7 +203,7 @@ async fn c1_two_wrapped_runs_at_once() -> Result<()> {
     let Some(site) = Site::start(Plan { wrapped: true, ..plan() }).await? else { return Ok(()) };
     let sync = site.sync.as_ref().expect("planned");
     let fault = "a second wrapped run while one is in progress: refused, and no failure";
-    let row = Row::of(&site, "C1", fault, &["postgres", "config"]).await?;
+    let mut row = Row::of(&site, "C1", fault, &["postgres", "config"]).await?;
     std::fs::write(sync.source().join("large"), vec![b'x'; 4 << 20])?;
     sync.from_now_on(options(&["--archive", "--bwlimit=1500"]));
     let second = async || {
@@ -227,6 +232,6 @@ async fn c1_two_wrapped_runs_at_once() -> Result<()> {
     let status = site.agent.json("/api/v1/status").await?;
     assert_eq!(status["pairs"][0]["config"]["consecutive_failures"], 0, "{status}");
     assert_eq!(status["pairs"][0]["channels"][1]["level"], "ok", "{status}");
-    row.nobody_was_paged().await?;
+    row.pages_nobody("the run in progress goes on").await?;
     row.finish().await
 }

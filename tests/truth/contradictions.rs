@@ -6,7 +6,9 @@ use std::time::Duration;
 use standbywatch_lab::{Load, PgPair, Result, wait_until};
 
 use crate::row::{Row, Tells};
-use crate::site::{Plan, Site};
+use crate::site::{HELD, Plan, Site, USUAL};
+
+const UNKNOWN: &str = "StandbyReplicationUnknown";
 
 const POSTGRES: &[&str] = &["postgres"];
 
@@ -72,9 +74,10 @@ async fn p7_failover_and_the_old_primary_rejoins() -> Result<()> {
     site.postgres.primary.kill().await?;
     row.fault();
     row.tells(Tells::unknown("postgres", &["refused"], 60)).await?;
+    row.pages(UNKNOWN, HELD, USUAL, 30).await?;
     site.postgres.standby.promote().await?;
     site.postgres.rejoin_old_primary().await?;
-    row.is_well_again("postgres", None, 60).await?;
+    row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
     let swapped = async || {
         let metrics = site.agent.metrics().await?;
         let role = |node, role| metrics.value("standby_postgres_node_role", &[("node", node), ("role", role)]);

@@ -61,6 +61,7 @@ async fn alone_p4_two_gibibytes_behind() -> Result<()> {
     println!("P4: {:.0} MiB left, {told:.1} s told, it took {took:.1} s", left / 1_048_576.0);
     assert!((took / 2.0..=took * 2.0).contains(&told), "{told} s were told, it took {took} s");
     row.is_well_again("postgres", None, 60).await?;
+    row.pages_nobody("caught up with within the 5 minutes for which StandbyPostgresLagHigh is held").await?;
     row.finish().await
 }
 

@@ -55,7 +55,7 @@ async fn p15_log_shipping_late_and_repaired() -> Result<()> {
 #[tokio::test]
 async fn p15_restoring_from_the_archive_while_the_stream_is_cut() -> Result<()> {
     let postgres = PgPair::builder().archived();
-    let Some(site) = Site::start(Plan { postgres, ..Plan::postgres() }).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { postgres, held: USUAL, ..Plan::postgres() }).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P15", "stream cut, the standby restores from the archive", POSTGRES).await?;
     is_shown_as(&site, "beta", "streaming").await?;
     let writer = site.postgres.writer(Load::Light).await?;
@@ -73,6 +73,7 @@ async fn p15_restoring_from_the_archive_while_the_stream_is_cut() -> Result<()> 
     row.is_well_again("postgres", None, 60).await?;
     is_shown_as(&site, "beta", "streaming").await?;
     writer.stop().await;
+    row.pages_nobody("proven by what the archive brought, within the minute of StandbyReplicationUnknown").await?;
     row.finish().await
 }
 

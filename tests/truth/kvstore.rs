@@ -124,7 +124,9 @@ async fn k2_canary_evicted() -> Result<()> {
 /// The write lies in the frozen store's socket and lands when it goes on.
 #[tokio::test]
 async fn k3_write_times_out_and_lands_later() -> Result<()> {
-    let Some(site) = Site::start(Plan { kvstore: true, channel: LANES, ..Plan::postgres() }).await? else {
+    let Some(site) =
+        Site::start(Plan { kvstore: true, channel: LANES, held: crate::site::USUAL, ..Plan::postgres() }).await?
+    else {
         return Ok(());
     };
     let stores = site.stores.as_ref().expect("planned");
@@ -139,6 +141,7 @@ async fn k3_write_times_out_and_lands_later() -> Result<()> {
     for outcome in ["lost", "primary_only", "primary_stale"] {
         assert_eq!(metrics.value("standby_kvstore_outcomes_total", &[("outcome", outcome)])?, Some(0.0), "{outcome}");
     }
+    row.pages_nobody("over before any alert's hold time").await?;
     row.finish().await
 }
 

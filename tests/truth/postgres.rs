@@ -178,6 +178,8 @@ async fn p12_standby_down_while_others_are_up() -> Result<()> {
     row.finish().await
 }
 
+const PROVEN_BY_THE_OTHER: &str = "the other node proves it; StandbyAgentProbeFailing warns after 15 minutes";
+
 #[tokio::test]
 async fn p14_primary_cannot_be_asked_but_replication_runs() -> Result<()> {
     let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
@@ -186,7 +188,7 @@ async fn p14_primary_cannot_be_asked_but_replication_runs() -> Result<()> {
     row.fault();
     row.tells(Tells::running("postgres", "warning", &["timeout"], Number::Unknown, 10)).await?;
     stays(&site, "warning", 60).await?;
-    row.nobody_was_paged().await?;
+    row.pages_nobody(PROVEN_BY_THE_OTHER).await?;
     site.postgres.repair();
     row.is_well_again("postgres", None, 60).await?;
     row.finish().await
@@ -200,7 +202,7 @@ async fn p14_standby_cannot_be_asked_but_replication_runs() -> Result<()> {
     row.fault();
     row.tells(Tells::running("postgres", "warning", &["starting_up"], Number::Known, 30)).await?;
     stays(&site, "warning", 40).await?;
-    row.nobody_was_paged().await?;
+    row.pages_nobody(PROVEN_BY_THE_OTHER).await?;
     row.finish().await
 }
 

@@ -101,5 +101,6 @@ async fn p9_pulse_may_not_be_written() -> Result<()> {
     site.postgres.primary.sql(&change("GRANT", "TO")).await?;
     // What failed is tried again after a minute.
     row.is_well_again("postgres", None, 80).await?;
+    row.pages_nobody("replication is proven without a pulse, too: the page warns").await?;
     row.finish().await
 }

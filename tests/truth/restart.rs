@@ -13,6 +13,7 @@ use crate::site::{Plan, Site};
 const SAVED: Duration = Duration::from_secs(60);
 /// Readings are a second apart, and the machine is busy.
 const TOLERANCE: f64 = 4.0;
+const PAUSED: &str = "StandbyPostgresReplayPaused";
 
 async fn seconds(site: &Site) -> Result<Option<f64>> {
     site.agent.metrics().await?.value("standby_replication_lag_seconds", &[])
@@ -65,6 +66,7 @@ async fn a1_agent_killed_while_the_standby_lags() -> Result<()> {
     row.fault();
     site.start_agent_again().await?;
     row.tells(Tells::running("postgres", "critical", &["paused"], Number::Known, 30)).await?;
+    row.pages(PAUSED, Duration::ZERO, Duration::ZERO, 30).await?;
     let after = told_seconds(&site, 0.0).await?;
     let away = looked.elapsed().as_secs_f64();
     println!("A1: {before:.1} s before, {after:.1} s after, {away:.1} s between");
@@ -85,6 +87,6 @@ async fn a1_agent_killed_while_the_standby_lags() -> Result<()> {
 
     writer.stop().await;
     site.postgres.standby.resume_replay().await?;
-    row.is_well_again("postgres", None, 60).await?;
+    row.is_well_again("postgres", Some(PAUSED), 60).await?;
     row.finish().await
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standbywatch_lab::{Context, Ear, Result, wait_until};
+use standbywatch_lab::{Context, Ear, Result, says_who_is_called, wait_until};
 use tokio::time::Instant;
 
 use crate::site::Site;
@@ -173,11 +173,29 @@ impl<'a> Row<'a> {
 
     /// Nothing but the watchdog is, or was, in Alertmanager.
     pub async fn nobody_was_paged(&self) -> Result<()> {
+        self.nobody_was_paged_but(&[]).await
+    }
+
+    async fn nobody_was_paged_but(&self, these: &[&str]) -> Result<()> {
         let mut names: Vec<_> =
             self.site.alertmanager().alerts().await?.into_iter().map(|alert| alert.labels).collect();
         names.extend(self.site.alertmanager().receiver.notices().into_iter().map(|notice| notice.labels));
-        let loud = names.iter().find(|labels| labels.get("alertname").is_none_or(|name| name != "StandbyWatchdog"));
+        let may = |name: &String| name == "StandbyWatchdog" || these.contains(&name.as_str());
+        let loud = names.iter().find(|labels| !labels.get("alertname").is_some_and(may));
         anyhow_ensure(loud.is_none(), || format!("{} {}: {loud:?} in Alertmanager", self.id, self.fault))
+    }
+
+    /// Nobody but the watchdog has called since the site was started, and why that is right.
+    pub async fn pages_nobody(&mut self, why: &'static str) -> Result<()> {
+        self.pages_nobody_but(&[], why).await
+    }
+
+    /// The same, but for these, which may have called or not.
+    pub async fn pages_nobody_but(&mut self, these: &[&str], why: &'static str) -> Result<()> {
+        self.nobody_was_paged_but(these).await?;
+        println!("{} {}: nobody is called: {why}", self.id, self.fault);
+        self.measured.push(json!({ "nobody": why }));
+        Ok(())
     }
 
     /// In a benign row: neither the agent nor Prometheus nor Alertmanager has told anything since it began.
@@ -212,6 +230,7 @@ impl<'a> Row<'a> {
     /// Writes down what was measured, for `docs/truth.md`; a benign row has first to have been silent.
     pub async fn finish(self) -> Result<()> {
         self.nothing_was_told().await?;
+        says_who_is_called(self.id, &self.measured).with_context(|| format!("{} {}", self.id, self.fault))?;
         let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("truth");
         std::fs::create_dir_all(&directory)?;
         let slug: String =

@@ -6,10 +6,11 @@ use standbywatch_lab::{Context, Lab, Mode, Need, PgPair, PgServer, Result, wait_
 use tokio::time::interval;
 
 use crate::row::{Row, Tells};
-use crate::site::{Plan, Site};
+use crate::site::{Plan, Site, USUAL};
 
 const POSTGRES: &[&str] = &["postgres"];
 const AGENT: &str = "standbywatch";
+const SOON_OVER: &str = "over within the minute of StandbyReplicationUnknown";
 /// `wal_retrieve_retry_interval` (5 s) and 4 s, from the moment that the server lets sessions in.
 const RECOVERS_WITHIN: u64 = 9;
 /// A session that was lost leaves its seat within this time.
@@ -41,7 +42,7 @@ async fn one_session_each(pair: &PgPair) -> Result<()> {
 }
 
 async fn restarts(fault: &'static str, server: fn(&PgPair) -> &PgServer, reasons: &[&str]) -> Result<()> {
-    let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { held: USUAL, ..Plan::postgres() }).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P10", fault, POSTGRES).await?;
     let pair = &site.postgres;
     server(pair).stop().await?;
@@ -51,6 +52,7 @@ async fn restarts(fault: &'static str, server: fn(&PgPair) -> &PgServer, reasons
     let ((), most) = while_counting(pair, row.is_well_again("postgres", None, RECOVERS_WITHIN)).await?;
     assert!(most <= 2, "{most} sessions at once");
     one_session_each(pair).await?;
+    row.pages_nobody(SOON_OVER).await?;
     row.finish().await
 }
 
@@ -71,7 +73,7 @@ async fn p10_version_differs_between_ticks() -> Result<()> {
     if Lab::open(&[Need::PostgresVersion(OTHER)])?.is_none() {
         return Ok(());
     }
-    let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { held: USUAL, ..Plan::postgres() }).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P10", "version differs between ticks", POSTGRES).await?;
     let later = PgPair::builder().version(OTHER).named("later-").start(&site.lab).await?;
     let old = &site.postgres;
@@ -86,6 +88,7 @@ async fn p10_version_differs_between_ticks() -> Result<()> {
     assert!(most <= 2, "{most} sessions at once");
     assert_eq!(majors(&site).await?, [OTHER, OTHER]);
     one_session_each(&later).await?;
+    row.pages_nobody(SOON_OVER).await?;
     row.finish().await
 }
 
@@ -98,7 +101,7 @@ async fn majors(site: &Site) -> Result<Vec<u32>> {
 
 #[tokio::test]
 async fn p10_primary_killed_ten_times_in_a_row() -> Result<()> {
-    let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { held: USUAL, ..Plan::postgres() }).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P10", "primary killed and restarted ten times in a row", POSTGRES).await?;
     let pair = &site.postgres;
     let down = Tells::unknown("postgres", &["refused", "starting_up"], 10);
@@ -120,6 +123,11 @@ async fn p10_primary_killed_ten_times_in_a_row() -> Result<()> {
     }
     let (first, last) = (files[0], files[files.len() - 1]);
     assert!(last <= first + 3, "open files after each round: {files:?}");
+    row.pages_nobody_but(
+        &["StandbyReplicationFlapping"],
+        "each time over within a minute; StandbyReplicationFlapping may warn",
+    )
+    .await?;
     row.finish().await
 }
 
@@ -131,7 +139,7 @@ fn open_files(site: &Site) -> Result<usize> {
 /// The agent gives the session up and opens another; the frozen backend outlives its client until it goes on.
 #[tokio::test]
 async fn p10_agents_backend_frozen() -> Result<()> {
-    let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { held: USUAL, ..Plan::postgres() }).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P10", "backend of the agent's session frozen", POSTGRES).await?;
     let pair = &site.postgres;
     pair.primary.freeze_sessions_of(AGENT).await?;
@@ -145,13 +153,14 @@ async fn p10_agents_backend_frozen() -> Result<()> {
     assert!(most <= 2, "{most} sessions at once");
     pair.primary.thaw()?;
     one_session_each(pair).await?;
+    row.pages_nobody(SOON_OVER).await?;
     row.finish().await
 }
 
 /// The server itself ends a session whose client has vanished behind a black hole.
 #[tokio::test]
 async fn p10_lost_session_leaves_its_seat() -> Result<()> {
-    let Some(site) = Site::start(Plan::postgres()).await? else { return Ok(()) };
+    let Some(site) = Site::start(Plan { held: USUAL, ..Plan::postgres() }).await? else { return Ok(()) };
     let mut row = Row::of(&site, "P10", "way to the primary in a black hole", POSTGRES).await?;
     let pair = &site.postgres;
     pair.probe_primary.set(Mode::BlackHole);
@@ -164,5 +173,6 @@ async fn p10_lost_session_leaves_its_seat() -> Result<()> {
     let ((), most) = while_counting(pair, row.is_well_again("postgres", None, 30)).await?;
     assert!(most <= 2, "{most} sessions at once");
     one_session_each(pair).await?;
+    row.pages_nobody(SOON_OVER).await?;
     row.finish().await
 }

@@ -10,6 +10,7 @@ use crate::row::{Number, Row, Tells};
 use crate::site::{HELD, Plan, Site, Third, USUAL};
 
 const POSTGRES: &[&str] = &["postgres"];
+const UNKNOWN: &str = "StandbyReplicationUnknown";
 
 /// `standby_postgres_standby_up` of both standbys.
 async fn ups(site: &Site) -> Result<[Option<f64>; 2]> {
@@ -74,7 +75,7 @@ async fn p16_standby_of_a_standby() -> Result<()> {
         Ok((ups(&site).await? == [Some(0.0), Some(0.0)]).then_some(()))
     })
     .await?;
-    row.pages("StandbyReplicationUnknown", HELD, USUAL, 60).await?;
+    row.pages(UNKNOWN, HELD, USUAL, 60).await?;
     site.postgres.repl.set(standbywatch_lab::Mode::Pass);
     row.tells(Tells::running("postgres", "warning", &["cascaded"], Number::Known, 120)).await?;
     writer.stop().await;
@@ -96,9 +97,12 @@ async fn p16_cascaded_behind_a_server_that_is_not_watched() -> Result<()> {
     is_shown_as(&site, "beta", "cascaded").await?;
     let writer = site.postgres.writer(Load::Light).await?;
     stays(&site, "warning", 10).await?;
+    // While the standby was led to the relay nothing was proven, for longer than the laboratory holds an alert.
+    site.alertmanager().wait_until_gone(UNKNOWN, &[], Duration::from_secs(60)).await?;
     relay.freeze()?;
     row.fault();
     row.tells(Tells::unknown("postgres", &["stalled", "not_answering"], 40)).await?;
+    row.pages(UNKNOWN, HELD, USUAL, 60).await?;
     relay.thaw()?;
     row.fault();
     row.tells(Tells::running("postgres", "warning", &["cascaded"], Number::Known, 60)).await?;

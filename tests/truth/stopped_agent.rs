@@ -6,7 +6,9 @@ use standbywatch_lab::{Result, wait_until};
 use tokio::time::Instant;
 
 use crate::row::{Row, Tells};
-use crate::site::{Plan, Site};
+use crate::site::{HELD, Plan, Site, USUAL};
+
+const UNKNOWN: &str = "StandbyReplicationUnknown";
 
 #[tokio::test]
 async fn a2_agent_stopped_for_a_minute_while_the_standby_dies() -> Result<()> {
@@ -31,8 +33,9 @@ async fn a2_agent_stopped_for_a_minute_while_the_standby_dies() -> Result<()> {
         assert_eq!(metrics.value("standby_replication_up", &[("channel", "postgres")])?, Some(0.0), "look {look}");
     }
     row.tells(Tells::unknown("postgres", &["not_connected"], 5)).await?;
+    row.pages(UNKNOWN, HELD, USUAL, 60).await?;
     site.postgres.standby.start().await?;
-    row.is_well_again("postgres", None, 60).await?;
+    row.is_well_again("postgres", Some(UNKNOWN), 60).await?;
     row.is_well_again("kvstore", None, 60).await?;
     row.finish().await
 }

@@ -87,7 +87,7 @@ pub use postgres::{
     Authority, Certificate, Load, OpenTransaction, PgPair, PgPairBuilder, PgServer, Rows, Spoken, Taker, Wire, Writer,
 };
 pub use process::Server;
-pub use record::Record;
+pub use record::{Record, says_who_is_called};
 pub use redis::{KvWriter, Persistence, RedisPair, RedisServer};
 pub use rsync::{How, Runs, SyncLoop};
 pub use rsync_daemon::RsyncDaemon;

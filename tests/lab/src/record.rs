@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -75,11 +75,18 @@ impl Record {
         }));
     }
 
+    /// Nobody is called, and why that is right. Whether it is so was looked at before.
+    pub fn nobody(&mut self, why: &str) {
+        println!("{}: nobody is called: {why}", self.name());
+        self.measured.push(json!({ "nobody": why }));
+    }
+
     /// Writes down what was measured, below `directory`: `env!("CARGO_TARGET_TMPDIR")`.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The row says neither who was called nor that nobody was; the file cannot be written.
     pub fn finish(self, directory: &str) -> Result<()> {
+        says_who_is_called(self.row, &self.measured).with_context(|| self.name())?;
         let directory = Path::new(directory).join("truth");
         std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         let slug: String =
@@ -90,4 +97,14 @@ impl Record {
         let path = directory.join(format!("{on}-{}-{slug}.json", self.row));
         std::fs::write(&path, serde_json::to_string_pretty(&text)?).with_context(|| path.display().to_string())
     }
+}
+
+/// A fault after which the table leaves open whether anybody is called is half a row. In a benign one nobody is, as a whole.
+///
+/// # Errors
+/// The row says nothing of it.
+pub fn says_who_is_called(row: &str, measured: &[Value]) -> Result<()> {
+    let said = measured.iter().any(|one| one["alert"].is_string() || one["nobody"].is_string());
+    ensure!(said || row.starts_with('B'), "the row says neither which alert comes nor why nobody is called");
+    Ok(())
 }

@@ -15,7 +15,8 @@ thing, and asserts level, reason, the number in the JSON and the series in `/met
 restart. Times count from the fault (`ok again`: from the repair), at default intervals. A row that was not played says so.
 
 An alert's time is measured until it stands in Alertmanager. Rules hold for a shorter time in the laboratory: the last column adds the
-difference to the product's own hold time. \"(pushed)\": brought by the agent itself, without a Prometheus.
+difference to the product's own hold time. \"(pushed)\": brought by the agent itself, without a Prometheus. Each row of a fault names an alert,
+or says why nobody is called; that nobody was is then looked at in Alertmanager.
 
 Two times side by side were measured on PostgreSQL 15 and on 18, in this order; where the two gave different reasons, each has a row of its
 own. A single time was measured on 15.
@@ -197,7 +198,14 @@ fn row(path: &Path) -> Result<Row> {
         lines.push(Line { told: "nothing: it stays proven, and nobody is paged".to_owned(), ..Line::default() });
     }
     for measured in json["measured"].as_array().context("`measured` is no list")? {
-        if measured["alert"].is_string() {
+        if let Some(why) = measured["nobody"].as_str() {
+            if lines.iter().all(|line| !line.alert.is_empty()) {
+                lines.push(Line::default());
+            }
+            // Beside the first thing that was told: it holds for the whole row.
+            let beside = lines.iter_mut().find(|line| line.alert.is_empty());
+            beside.context("a line was added")?.alert = format!("nobody is called: {why}");
+        } else if measured["alert"].is_string() {
             let beside = lines.pop_if(|line| line.alert.is_empty()).unwrap_or_default();
             lines.push(page(beside, measured)?);
         } else {
@@ -352,11 +360,11 @@ mod tests {
         let row = json!({ "row": "A3", "fault": "cut", "postgres": null, "measured": [
             { "by": "agent of beta", "channel": "postgres", "says": "warning", "reason": "stale", "seconds": 1, "within": 5 },
             { "said": "the page says so", "seconds": 2.04, "within": 9 },
-            { "said": "nobody is paged" } ] });
+            { "nobody": "the other proves it" } ] });
         let lab = written(&[("a.json", row)])?;
         assert!(table(&rows(lab.dir())?).ends_with(
-            "| A3 | cut | postgres warning: stale (agent of beta) | 1.0 s (≤ 5 s) |  |  |  |\n\
-             |  |  | the page says so | 2.0 s (≤ 9 s) |  |  |  |\n|  |  | nobody is paged |  |  |  |  |\n"
+            "| A3 | cut | postgres warning: stale (agent of beta) | 1.0 s (≤ 5 s) | nobody is called: the other proves it |  |  |\n\
+             |  |  | the page says so | 2.0 s (≤ 9 s) |  |  |  |\n"
         ));
         Ok(())
     }
