@@ -87,6 +87,9 @@ pub struct StoreAnswer {
     pub failure: Option<Failure>,
 }
 
+/// More than are written in a million years.
+const MOST_CANARIES: u64 = 1 << 53;
+
 /// What is remembered of the canaries, also over a restart of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CanaryTracker {
@@ -103,9 +106,14 @@ pub struct CanaryTracker {
 }
 
 impl CanaryTracker {
-    /// What still counts at `now`. Moments of another boot mean nothing; sequences, nonces and servers do.
+    /// What still counts at `now`. Moments of another boot mean nothing; sequences, nonces and servers do, unless nobody can have counted
+    /// so far.
     #[must_use]
     pub fn resumed(mut self, same_boot: bool, now: Moment) -> Self {
+        let newest = self.sequence;
+        if newest > MOST_CANARIES || self.kept.values().any(|kept| kept.sequence > newest) {
+            return Self { agent: self.agent, ..Self::default() };
+        }
         let counts = |moment: Option<Moment>| moment.filter(|moment| same_boot && *moment <= now);
         self.at_risk_since = counts(self.at_risk_since);
         for kept in self.kept.values_mut() {

@@ -57,10 +57,14 @@ impl LagTrend {
 
     /// Whether it is a window of this length, with nothing in it from after `now`.
     pub fn is_sound(&self, window: Duration, now: Moment) -> bool {
+        // Before anything is counted in them: buckets of no width cannot be.
+        if self.width != Self::new(window).width {
+            return false;
+        }
         let newest = self.bucket(now);
         let seen = self.closed.iter().chain(&self.open).all(|(bucket, lag)| *bucket <= newest && lag.is_finite());
         let grows = self.closed.iter().zip(self.closed.iter().skip(1)).all(|(one, next)| one.0 < next.0);
-        self.width == Self::new(window).width && seen && grows
+        seen && grows
     }
 
     fn bucket(&self, at: Moment) -> u64 {

@@ -287,6 +287,7 @@ fn memory_is_handed_to_be_saved_now_and_then_and_goes_on_in_the_next_hub() {
 
 mod flapping;
 mod freshness;
+mod mangled;
 mod not_known;
 mod properties;
 mod restart;

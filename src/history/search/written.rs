@@ -92,14 +92,14 @@ impl NodeWritten {
 
     /// Documents written since this agent looks.
     pub fn sum(&self) -> u64 {
-        self.indices.values().map(|index| index.sum).sum()
+        all(self.indices.values().map(|index| index.sum))
     }
 
     /// Documents that the index holds by its last count and what was written since; `None` where it was never counted.
     pub fn documents(&self, index: &str) -> Option<u64> {
         let index = self.indices.get(index)?;
         let (documents, at) = index.base?;
-        Some(documents + (index.sum - at))
+        Some(documents.saturating_add(index.sum.checked_sub(at)?))
     }
 
     /// The index was seen to be missing, or is another one than before.
@@ -109,7 +109,7 @@ impl NodeWritten {
 
     /// What had been written when the first of its indices was seen to be made anew.
     pub(super) fn renewed_at(&self) -> Option<u64> {
-        let renewed: u64 = self.indices.values().map(|index| index.renewed.unwrap_or(index.sum)).sum();
+        let renewed = all(self.indices.values().map(|index| index.renewed.unwrap_or(index.sum)));
         self.indices.values().any(|index| index.renewed.is_some()).then_some(renewed)
     }
 
@@ -161,6 +161,11 @@ impl NodeWritten {
     }
 }
 
+/// Of all indices together. An engine that counts beyond all measure is no reason to begin at 0 again.
+fn all(each: impl Iterator<Item = u64>) -> u64 {
+    each.fold(0, u64::saturating_add)
+}
+
 impl IndexWritten {
     /// `settled`: nothing was written lately, as far as the readings before this one tell.
     fn record(&mut self, index: &IndexFacts, settled: bool) {
@@ -185,13 +190,14 @@ impl IndexWritten {
         }
         let before = self.sum;
         if let Some(indexed) = index.indexed {
-            self.sum += match self.counter {
+            let more = match self.counter {
                 Some(before) if indexed >= before => indexed - before,
                 // The engine was started anew and counts from 0.
                 Some(_) => indexed,
                 // Written before this agent looked.
                 None => 0,
             };
+            self.sum = self.sum.saturating_add(more);
             self.counter = Some(indexed);
         }
         let Some(documents) = index.documents else { return };
@@ -200,7 +206,8 @@ impl IndexWritten {
         }
         self.counted = Some((documents, index.indexed_when_counted));
         // A count tells what can be found by now: of an index that is being filled that is less than what was written.
-        let estimate = self.base.map(|(counted, at)| counted + (self.sum - at)).filter(|_| self.renewed.is_some());
+        let written = |(counted, at): (u64, u64)| Some(counted.saturating_add(self.sum.checked_sub(at)?));
+        let estimate = self.base.and_then(written).filter(|_| self.renewed.is_some());
         if estimate.is_some_and(|estimate| documents < estimate) && !(settled && self.sum == before) {
             return;
         }

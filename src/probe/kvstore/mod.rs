@@ -338,7 +338,7 @@ fn at_risk(tracker: &mut CanaryTracker, ack: Ack, on_standby: Option<bool>, begu
     if on_standby == Some(true) {
         (tracker.at_risk, tracker.at_risk_since) = (0, None);
     } else if ack == Ack::Yes {
-        tracker.at_risk += 1;
+        tracker.at_risk = tracker.at_risk.saturating_add(1);
         tracker.at_risk_since.get_or_insert(begun);
     }
     on_standby?;
