@@ -1,5 +1,7 @@
 //! A state file that somebody, or a failing disk, has changed: it may cost what it remembers, never the watching.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -7,6 +9,7 @@ use crate::clock::BootId;
 use crate::facts::{IndexFacts, SearchFacts};
 use crate::names::SearchHealth;
 use crate::state_file::{Present, StateFile};
+use crate::view::history::HistoryDocument;
 
 /// Where the hub ended and, after it, the next one begins.
 const ENDED: f64 = 100.0;
@@ -15,6 +18,9 @@ const BEGINS: f64 = 101.0;
 fn present(seconds: f64) -> Present {
     Present { boot: Some(BootId("a".to_owned())), now: at(seconds), wall: WallTime(1e9 + seconds) }
 }
+
+/// Read once: hundreds of hubs begin with it.
+static PAIR: LazyLock<Arc<PairConfig>> = LazyLock::new(|| config(ALL).pairs[0].clone());
 
 /// What a number, or a text, may have become.
 fn instead(of: &Value) -> Vec<Value> {
@@ -166,7 +172,7 @@ fn goes_on(saved: Saved, what: &str) {
     let common = Common { rules, state_directory: PathBuf::new(), keeping: None };
     let (state, keeper) = watch::channel(saved.clone());
     let start = (at(BEGINS), WallTime(1e9 + BEGINS));
-    let (core, snapshot) = Core::new(config(ALL).pairs[0].clone(), &common, saved, state, start);
+    let (core, snapshot) = Core::new(PAIR.clone(), &common, saved, state, start);
     let mut timeline = Timeline { core, saved: keeper, snapshot, offset: 1e9 };
     assert_eq!(timeline.shown(BEGINS, Channel::Postgres).0, Level::Unknown, "{what}");
     timeline.healthy(102, 107);
@@ -183,5 +189,10 @@ fn goes_on(saved: Saved, what: &str) {
     for sample in &view.samples {
         assert!(!sample.value.is_nan(), "{what}: {sample:?}");
     }
+    // Everybody who asks gets an answer.
+    super::strange_peer::render(view, 110.0);
+    let day = &timeline.core.day;
+    let told = day.with(|day| serde_json::to_string(&HistoryDocument::new("catalog", day, None, at(110.0))));
+    assert!(told.is_ok(), "{what}");
     timeline.core.hand_over();
 }

@@ -200,7 +200,7 @@ fn replaced(answer: &Value, path: &str, by: Option<&Value>) -> Value {
 }
 
 /// Everything that is made of a view.
-fn render(view: &View, seconds: f64) {
+pub(super) fn render(view: &View, seconds: f64) {
     let status = StatusDocument::new([(view, true)], at(seconds), WallTime(1e9 + seconds));
     assert!(html::render(&status, &BTreeMap::new(), "/metrics").ends_with("</html>\n"), "a whole page");
     let _ = table::render(&status);
