@@ -257,8 +257,11 @@ impl PostgresProbe {
                 return Err(failure);
             }
             Some(Err(failure)) => self.keep_held_session(failure, now),
-            // Two sessions at most: none is opened while the server may still hold a lost one.
-            None if self.replacement.is_due(opened, now) && !self.pace.lost_linger(now) => {
+            // Two sessions at most: none is opened while the server may still hold a lost one, but for the attempt that has to bear out
+            // that it lets none in.
+            None if self.replacement.is_due(opened, now)
+                && (self.replacement.is_to_confirm() || !self.pace.lost_linger(now)) =>
+            {
                 // Who has no session at all comes first.
                 let Some(turn) = self.turns.at_once() else { return Ok(()) };
                 let (node, limits, deadline) = (self.node.clone(), self.limits, self.timeout);

@@ -13,12 +13,17 @@ use crate::names::FailureKind;
 /// After a session could not be replaced, until the next attempt, unless replacing is due more often anyway.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// Until the attempt that has to bear a first failure out. One alone may be a busy moment of either machine, and nobody is called for that.
+const TO_CONFIRM: Duration = Duration::from_secs(1);
+
 /// The attempts to replace one held session after the other. The one under way ends with the probe.
 #[derive(Debug)]
 pub(super) struct Replacement {
     every: Duration,
     opening: JoinSet<Result<Session, Failure>>,
     not_before: Option<Moment>,
+    /// The one attempt that has failed so far: it is tried once more before that is told.
+    doubted: Option<Moment>,
     /// Since when attempts fail, and why the newest did.
     refused: Option<(Moment, Failure)>,
 }
@@ -26,13 +31,18 @@ pub(super) struct Replacement {
 impl Replacement {
     /// For sessions that are to be replaced at this age.
     pub(super) fn new(every: Duration) -> Self {
-        Self { every, opening: JoinSet::new(), not_before: None, refused: None }
+        Self { every, opening: JoinSet::new(), not_before: None, doubted: None, refused: None }
     }
 
     /// Whether an attempt is to be started at `now`, beside a session that is open since `opened`.
     pub(super) fn is_due(&self, opened: Moment, now: Moment) -> bool {
         let old = now.since(opened) >= self.every;
         old && self.opening.is_empty() && self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    /// The next attempt is to bear out, at once, what one alone does not prove.
+    pub(super) const fn is_to_confirm(&self) -> bool {
+        self.doubted.is_some()
     }
 
     /// Starts an attempt.
@@ -61,17 +71,24 @@ impl Replacement {
         self.opening.join_next().await?.ok()
     }
 
-    /// An attempt failed at `now` while the held session goes on. True if it is the first of a row of failures.
+    /// An attempt failed at `now` while the held session goes on. True if it is from now on told that new sessions are not let in.
     pub(super) fn failed(&mut self, failure: Failure, now: Moment) -> bool {
         let since = self.refused.as_ref().map(|(since, _)| *since);
-        self.refused = Some((since.unwrap_or(now), failure));
+        let first = self.doubted.take();
+        // What this machine does not let the agent read is no busy moment.
+        if since.is_none() && first.is_none() && failure.kind != FailureKind::Permission {
+            self.doubted = Some(now);
+            self.not_before = Some(now + TO_CONFIRM);
+            return false;
+        }
+        self.refused = Some((since.or(first).unwrap_or(now), failure));
         self.not_before = Some(now + AGAIN.min(self.every));
         since.is_none()
     }
 
     /// A new session was let in. True if others had not been before.
     pub(super) fn succeeded(&mut self) -> bool {
-        self.not_before = None;
+        (self.not_before, self.doubted) = (None, None);
         self.refused.take().is_some()
     }
 
@@ -100,11 +117,23 @@ mod tests {
         Failure::new(kind, "")
     }
 
+    #[tokio::test]
+    async fn one_failure_alone_is_tried_again_at_once_before_it_is_told() {
+        let mut replacement = Replacement::new(Duration::from_secs(600));
+        assert!(!replacement.failed(failure(FailureKind::Timeout), at(1000)));
+        assert_eq!(replacement.told(at(1000)), NewSessions::Accepted, "it may have been a busy moment");
+        assert!(replacement.is_to_confirm() && replacement.is_due(at(100), at(1001)));
+        assert!(!replacement.succeeded(), "nothing was told, so nothing is taken back");
+        assert!(!replacement.is_to_confirm());
+        assert!(!replacement.failed(failure(FailureKind::Timeout), at(2000)), "the one before was long ago");
+    }
+
     #[test]
     fn refused_counts_from_the_first_failure_until_one_is_let_in() {
         let mut replacement = Replacement::new(Duration::from_secs(600));
         assert_eq!(replacement.told(at(1)), NewSessions::Accepted);
-        assert!(replacement.failed(failure(FailureKind::Timeout), at(1000)), "the first is worth a line in the log");
+        assert!(!replacement.failed(failure(FailureKind::Timeout), at(1000)));
+        assert!(replacement.failed(failure(FailureKind::Timeout), at(1004)), "that is worth a line in the log");
         assert!(!replacement.failed(failure(FailureKind::Refused), at(1030)));
         let told = NewSessions::Refused(Duration::from_secs(45), failure(FailureKind::Refused));
         assert_eq!(replacement.told(at(1045)), told);
@@ -129,10 +158,12 @@ mod tests {
         replacement.start(std::future::pending());
         assert!(!replacement.is_due(at(100), at(701)), "one at a time");
         let mut replacement = Replacement::new(Duration::from_secs(600));
+        replacement.failed(failure(FailureKind::Timeout), at(696));
         replacement.failed(failure(FailureKind::Timeout), at(700));
         assert!(!replacement.is_due(at(100), at(729)));
         assert!(replacement.is_due(at(100), at(730)));
         let mut often = Replacement::new(Duration::from_secs(5));
+        often.failed(failure(FailureKind::Timeout), at(696));
         often.failed(failure(FailureKind::Timeout), at(700));
         assert!(often.is_due(at(100), at(705)), "never rarer than without failures");
     }
