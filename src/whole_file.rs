@@ -16,8 +16,16 @@ use rustix::fs::OFlags;
 /// # Errors
 /// What the system says; the old file is then still there.
 pub fn replace(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    replace_in_place(path, new, bytes, 0o666)
+}
+
+/// The same in a directory of somebody else, which is not made where it is missing, with these permissions (less the umask's).
+///
+/// # Errors
+/// What the system says; the old file is then still there.
+pub fn replace_in_place(path: &Path, new: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
     match fs::remove_file(new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(io::Error::new(error.kind(), format!("{}, which is in the way: {error}", new.display())));
@@ -25,7 +33,7 @@ pub fn replace(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => {}
     }
     // Exclusive: it fails where something has come to lie there since, be it a link.
-    let written = OpenOptions::new().write(true).create_new(true).open(new).and_then(|mut file| {
+    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(new).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(new, path)

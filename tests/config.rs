@@ -302,6 +302,29 @@ fn no_typing_mistake_shows_a_secret() {
 }
 
 #[test]
+fn looks_that_are_too_seldom_for_the_acceptable_loss_are_said() {
+    let warned = |interval: &str, age: &str| {
+        let text = format!(
+            "pairs:\n  - name: catalog\n    nodes:\n      alpha: {{ postgres: {{ host: 10.0.0.1, user: probe }} }}\n      \
+             beta: {{ postgres: {{ host: 10.0.0.2, user: probe }} }}\n    postgres: {{ interval: {interval} }}\n    \
+             rpo: {{ age: {age} }}\n"
+        );
+        config::parse(&text, "test", &Environment::default()).unwrap().warnings
+    };
+    assert_eq!(warned("1s", "10s"), Vec::<String>::new());
+    assert_eq!(warned("4s", "10s"), Vec::<String>::new());
+    let said = |interval: &str, age: &str, when: &str| {
+        vec![format!(
+            "rpo: {age} of transactions may be lost, and the servers are asked every {interval}: what was written since is seen by \
+             nobody, so `failover` does not answer ready {when}; make postgres.interval less than half of rpo.age"
+        )]
+    };
+    assert_eq!(warned("5s", "10s"), said("5s", "10s", "while the primary writes"));
+    assert_eq!(warned("10s", "10s"), said("10s", "10s", "while the primary writes"));
+    assert_eq!(warned("30s", "10s"), said("30s", "10s", "at any time"));
+}
+
+#[test]
 fn printed_example_passes_the_check_and_is_the_shipped_one() {
     let config = config::parse(&config::example(), "example", &Environment::default()).unwrap();
     assert_eq!(config.pairs[0].channels().collect::<Vec<_>>(), Channel::ALL);

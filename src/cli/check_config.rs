@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Environment, KvstoreNode, NodeConfig, PairConfig, Problems, RuleSetting, Schedule};
-use crate::judge::rules::doubts;
+use crate::judge::rules::{doubts, threshold_text};
+use crate::names::RuleName;
 use crate::serve::peer::PeerAccess;
-use crate::units::{Bytes, duration_text};
+use crate::units::duration_text;
 
 /// Flags of `check-config`.
 #[derive(Clone, Debug, clap::Args)]
@@ -74,7 +75,7 @@ pub fn summary(config: &Config) -> String {
         pair_summary(&mut text, pair);
     }
     for (name, setting) in &config.rules {
-        let _ = writeln!(text, "rule {name}: {}", rule_summary(setting));
+        let _ = writeln!(text, "rule {name}: {}", rule_summary(name, setting));
     }
     if let Some(alerting) = &config.alerting {
         let _ = writeln!(text, "alerts are pushed to {}", alerting.alertmanagers.join(", "));
@@ -126,20 +127,12 @@ fn schedule_text(schedule: &Schedule) -> String {
     format!("every {interval}, timeout {timeout}, stale after {stale_after}")
 }
 
-fn rule_summary(setting: &RuleSetting) -> String {
+fn rule_summary(name: &str, setting: &RuleSetting) -> String {
+    let rule = RuleName::ALL.iter().find(|rule| rule.as_str() == name);
     let hold = setting.hold.map(|hold| format!("for {}", duration_text(hold)));
-    let threshold = setting.threshold.map(threshold_text);
+    let threshold =
+        rule.zip(setting.threshold).map(|(rule, threshold)| format!("threshold {}", threshold_text(*rule, threshold)));
     let enabled = setting.enabled.map(|enabled| if enabled { "on".to_owned() } else { "off".to_owned() });
     let parts: Vec<String> = [hold, threshold, enabled].into_iter().flatten().collect();
     if parts.is_empty() { "unchanged".to_owned() } else { parts.join(", ") }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only whole numbers within range are cast")]
-fn threshold_text(threshold: f64) -> String {
-    let whole = threshold.fract() == 0.0 && (1024.0..9.0e15).contains(&threshold);
-    if whole {
-        format!("threshold {threshold} ({})", Bytes(threshold as u64))
-    } else {
-        format!("threshold {threshold}")
-    }
 }

@@ -117,7 +117,12 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         path: "pairs[].rpo",
         keys: &[
             Key::new("bytes", Kind::Size, "In WAL.").default("16MiB"),
-            Key::new("age", Kind::Duration { min: "0s", max: "30d" }, "In time.").default("10s"),
+            Key::new(
+                "age",
+                Kind::Duration { min: "0s", max: "30d" },
+                "In time, until now: what may have been written since the servers were asked last counts, too.",
+            )
+            .default("10s"),
         ],
     },
     SectionKeys {

@@ -15,6 +15,7 @@ use super::status_page;
 use super::value;
 use super::wording::{nearest, shown};
 use crate::names::{Channel, Name};
+use crate::units::duration_text;
 
 /// The pair, or `None` if something without a default is missing; that has been noted then.
 pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<PairConfig> {
@@ -39,13 +40,17 @@ pub(super) fn read(section: &Section<'_>, environment: &Environment) -> Option<P
     let kvstore = kvstore::channel(section, &nodes, environment)?;
     let search = section.child("search");
     let search = search::channel(&search, schedule(&search)?, has(Channel::Postgres))?;
+    let rpo = rpo(&section.child("rpo"))?;
+    if has(Channel::Postgres) {
+        section.found.warnings(looks_too_seldom(&postgres, rpo));
+    }
     Some(PairConfig {
         postgres: (has(Channel::Postgres) || status_page.is_some())
             .then_some(PostgresChannel { status_page, ..postgres }),
         config: has(Channel::Config).then_some(config),
         kvstore: has(Channel::Kvstore).then_some(kvstore),
         search: has(Channel::Search).then_some(search),
-        rpo: rpo(&section.child("rpo"))?,
+        rpo,
         role_from: role_from(section, &nodes),
         seat: None,
         name: Name::new(&name?),
@@ -264,6 +269,20 @@ fn beacons(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> bool {
 
 fn rpo(section: &Section<'_>) -> Option<Rpo> {
     Some(Rpo { bytes: section.size("bytes")?, age: section.duration("age")? })
+}
+
+/// What was written since the last look may be lost, and when it was written between two looks is not known.
+fn looks_too_seldom(postgres: &PostgresChannel, rpo: Rpo) -> Option<String> {
+    let [interval, age] = [postgres.schedule.interval, rpo.age].map(duration_text);
+    let when = match (rpo.age.checked_sub(postgres.schedule.interval), postgres.schedule.interval) {
+        (None, _) => "at any time",
+        (Some(rest), interval) if rest <= interval => "while the primary writes",
+        _ => return None,
+    };
+    Some(format!(
+        "rpo: {age} of transactions may be lost, and the servers are asked every {interval}: what was written since is seen by nobody, so \
+         `failover` does not answer ready {when}; make postgres.interval less than half of rpo.age"
+    ))
 }
 
 fn role_from(pair: &Section<'_>, nodes: &[NodeRead<'_>]) -> Option<RoleFrom> {

@@ -92,6 +92,10 @@ impl Found {
         self.warnings.borrow_mut().push(text);
     }
 
+    pub(super) fn warnings(&self, texts: impl IntoIterator<Item = String>) {
+        self.warnings.borrow_mut().extend(texts);
+    }
+
     /// The warnings if nothing is wrong, else all that is wrong.
     pub(super) fn finish(self, source_name: &str) -> Result<Vec<String>, Problems> {
         let mut list = self.problems.into_inner();

@@ -43,6 +43,9 @@ pub struct Loss {
     pub seconds: Option<f64>,
     /// The seconds are more than is remembered: at least so many.
     pub seconds_at_least: bool,
+    /// What would be lost is certainly no older than that by now, with all that may have been written since the primary was asked.
+    /// `None`: not known.
+    pub seconds_at_most: Option<f64>,
     /// The primary is not seen: `wal` is up to where it was seen last, so it is *at least* that.
     pub unseen: Option<Unseen>,
     /// Acknowledged canaries of the key-value store that the standby does not have.

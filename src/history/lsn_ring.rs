@@ -18,13 +18,24 @@ const TIERS: [(Duration, Duration); 3] = [
 /// A place is filled this much early, so that probes which run each second with jitter do not skip every other one.
 const SLACK: Duration = Duration::from_millis(400);
 
-/// How long ago the primary passed a position.
+/// How long ago the primary passed a position, in seconds before the newest entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Passed {
-    /// So many seconds ago.
-    Ago(f64),
-    /// Longer ago than anything remembered: at least so many seconds.
-    AtLeast(f64),
+    /// Between two looks that followed each other: about so long ago if it wrote evenly between them, and at most since the earlier.
+    Ago { about: f64, at_most: f64 },
+    /// While nobody looked, or longer ago than anything remembered: at least so long ago. When it was then, nothing tells; not before
+    /// the last look before it, where there is one.
+    AtLeast { at_least: f64, at_most: Option<f64> },
+}
+
+impl Passed {
+    /// Certainly no longer ago than that; `None`: not known.
+    pub const fn at_most(self) -> Option<f64> {
+        match self {
+            Self::Ago { at_most, .. } => Some(at_most),
+            Self::AtLeast { at_most, .. } => at_most,
+        }
+    }
 }
 
 /// Entries that are further apart have a hole between them: the coarsest step, and a lost reading or two.
@@ -74,23 +85,30 @@ impl LsnRing {
         }
     }
 
-    /// Seconds from the moment that the primary passed `lsn` to the newest entry. `None` while nothing is remembered.
-    pub fn passed(&self, lsn: Lsn) -> Option<Passed> {
+    /// Seconds from the moment that the primary passed `lsn` to the newest entry. Two looks that are further apart than `gap`, and than
+    /// what a tier keeps, have a time between them in which nobody looked. `None` while nothing is remembered.
+    pub fn passed(&self, lsn: Lsn, gap: Duration) -> Option<Passed> {
         let (newest_at, newest) = self.newest?;
+        let ago = |moment: Moment| newest_at.since(moment).as_secs_f64();
         if lsn >= newest {
-            return Some(Passed::Ago(0.0));
+            return Some(Passed::Ago { about: 0.0, at_most: 0.0 });
         }
         let mut after = (newest_at, newest);
-        for tier in &self.tiers {
+        for (tier, (step, _)) in self.tiers.iter().zip(TIERS) {
             let seen = after.0;
             for &(at, position) in tier.iter().rev().filter(|(at, _)| *at <= seen) {
                 if position <= lsn {
-                    return Some(Passed::Ago(newest_at.since(between((at, position), after, lsn)).as_secs_f64()));
+                    let at_most = ago(at);
+                    return Some(if after.0.since(at) <= step + gap {
+                        Passed::Ago { about: ago(between((at, position), after, lsn)), at_most }
+                    } else {
+                        Passed::AtLeast { at_least: ago(after.0), at_most: Some(at_most) }
+                    });
                 }
                 after = (at, position);
             }
         }
-        Some(Passed::AtLeast(newest_at.since(after.0).as_secs_f64()))
+        Some(Passed::AtLeast { at_least: ago(after.0), at_most: None })
     }
 
     /// Where the primary stood so long before the newest entry. `None` while nothing is remembered.
@@ -206,36 +224,41 @@ mod tests {
         ring
     }
 
+    /// What may lie between two looks that follow each other.
+    const GAP: Duration = Duration::from_secs(6);
+
+    fn passed(ring: &LsnRing, lsn: u64) -> Option<Passed> {
+        ring.passed(Lsn(lsn), GAP)
+    }
+
     fn ago(passed: Option<Passed>) -> f64 {
         match passed {
-            Some(Passed::Ago(seconds)) => seconds,
+            Some(Passed::Ago { about, at_most }) if about <= at_most => about,
             other => panic!("{other:?}"),
         }
     }
 
+    const NOW: Option<Passed> = Some(Passed::Ago { about: 0.0, at_most: 0.0 });
+
     #[test]
     fn caught_up_is_zero_on_an_idle_primary() {
-        assert_eq!(ring((0..100).map(|s| (s, 500))).passed(Lsn(500)), Some(Passed::Ago(0.0)));
-        assert_eq!(
-            ring([(0, 5)]).passed(Lsn(9)),
-            Some(Passed::Ago(0.0)),
-            "ahead of an older reading is caught up to it"
-        );
+        assert_eq!(passed(&ring((0..100).map(|s| (s, 500))), 500), NOW);
+        assert_eq!(passed(&ring([(0, 5)]), 9), NOW, "ahead of an older reading is caught up to it");
     }
 
     #[test]
     fn a_long_idle_time_before_a_burst_does_not_count_as_lag() {
         let ring = ring((0..50).map(|s| (s, 1000)).chain([(50, 2000), (51, 2000)]));
-        assert!((ago(ring.passed(Lsn(1000))) - 2.0).abs() < 0.01, "{:?}", ring.passed(Lsn(1000)));
-        assert!((ago(ring.passed(Lsn(1500))) - 1.5).abs() < 0.01);
+        assert!((ago(passed(&ring, 1000)) - 2.0).abs() < 0.01, "{:?}", passed(&ring, 1000));
+        assert!((ago(passed(&ring, 1500)) - 1.5).abs() < 0.01);
     }
 
     #[test]
     fn coarser_tiers_answer_for_older_times() {
         let ring = ring((0..7200).map(|s| (s, s * 10)));
         for seconds_ago in [1.0, 60.0, 600.0, 3000.0, 7000.0] {
-            let lsn = Lsn(((7199.0 - seconds_ago) * 10.0) as u64);
-            assert!((ago(ring.passed(lsn)) - seconds_ago).abs() < 1.0, "{seconds_ago}: {:?}", ring.passed(lsn));
+            let told = passed(&ring, ((7199.0 - seconds_ago) * 10.0) as u64);
+            assert!((ago(told) - seconds_ago).abs() < 1.0, "{seconds_ago}: {told:?}");
         }
     }
 
@@ -259,8 +282,70 @@ mod tests {
     #[test]
     fn older_than_the_memory_is_at_least() {
         let ring = ring([(100, 1000), (101, 1100)]);
-        assert_eq!(ring.passed(Lsn(10)), Some(Passed::AtLeast(1.0)));
-        assert_eq!(LsnRing::default().passed(Lsn(10)), None);
+        assert_eq!(passed(&ring, 10), Some(Passed::AtLeast { at_least: 1.0, at_most: None }));
+        assert_eq!(passed(&LsnRing::default(), 10), None);
+    }
+
+    #[test]
+    fn what_was_passed_while_nobody_looked_is_told_by_its_bounds_only() {
+        // Nobody looked for a minute; evenly taken, 1500 would have been passed half a minute into it.
+        let mut ring = ring((0..=100).chain(160..=170).map(|s| (s, if s <= 100 { 1000 } else { 2000 })));
+        let told = Some(Passed::AtLeast { at_least: 10.0, at_most: Some(70.0) });
+        assert_eq!(passed(&ring, 1500), told);
+        assert_eq!(
+            passed(&ring, 1000),
+            told,
+            "all of it may have come right after the last look, or right before the next"
+        );
+        // A slower schedule has no hole there, and the same bound.
+        let slow = ring.passed(Lsn(1500), Duration::from_secs(90));
+        assert_eq!(slow, Some(Passed::Ago { about: 40.0, at_most: 70.0 }));
+        // Much later the coarser tiers know the minute, too.
+        for second in 171..4000 {
+            ring.push(at(second), Lsn(2000 + second));
+        }
+        let Some(Passed::AtLeast { at_least, at_most: Some(at_most) }) = passed(&ring, 1500) else { panic!() };
+        assert!(at_least <= 3999.0 - 160.0 && at_most >= 3999.0 - 100.0, "{at_least}, {at_most}");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        /// However it was looked at, and whenever it wrote: the bounds hold what was so.
+        #[test]
+        fn the_true_age_lies_within_the_bounds(
+            steps in proptest::collection::vec((1_u64..200, 0_u64..50), 1..400),
+            looks in proptest::collection::vec(1_usize..30, 400),
+            lsn in 0_u64..4000,
+        ) {
+            let (mut second, mut position, mut skip) = (0, 0, 0);
+            let (mut ring, mut left) = (LsnRing::default(), None);
+            for ((wait, wrote), look) in steps.iter().zip(looks) {
+                // It stands at `position` until this second, and writes then.
+                second += wait;
+                if left.is_none() && position <= lsn && position + wrote > lsn {
+                    left = Some(second);
+                }
+                position += wrote;
+                if skip == 0 {
+                    ring.push(at(second), Lsn(position));
+                    skip = look / 4;
+                } else {
+                    skip -= 1;
+                }
+            }
+            let Some((newest, _)) = ring.newest() else { return Ok(()) };
+            // a default is right: it has not left it yet.
+            let truth = left.map_or(0.0, |left| newest.since(at(left).min(newest)).as_secs_f64());
+            match ring.passed(Lsn(lsn), GAP) {
+                Some(Passed::Ago { at_most, .. }) => proptest::prop_assert!(truth <= at_most, "{truth} > {at_most}"),
+                Some(Passed::AtLeast { at_least, at_most }) => proptest::prop_assert!(
+                    at_least <= truth && at_most.is_none_or(|at_most| truth <= at_most),
+                    "{truth} is not within {at_least} and {at_most:?}"
+                ),
+                None => {}
+            }
+        }
     }
 
     #[test]
@@ -272,7 +357,7 @@ mod tests {
             ring.tiers.each_ref().map(VecDeque::len)
         );
         ring.push(at(200_001), Lsn(5));
-        assert_eq!(ring.passed(Lsn(4)), Some(Passed::AtLeast(0.0)));
+        assert_eq!(passed(&ring, 4), Some(Passed::AtLeast { at_least: 0.0, at_most: None }));
     }
 
     #[test]
@@ -284,7 +369,7 @@ mod tests {
         assert_eq!(back, before);
         // The agent was away for 20 s; replay has stood still for 100 s.
         back.push(at(5020), Lsn(5_020_000));
-        assert!((ago(back.passed(Lsn(4_920_000))) - 100.0).abs() < 1.0, "{:?}", back.passed(Lsn(4_920_000)));
+        assert!((ago(passed(&back, 4_920_000)) - 100.0).abs() < 1.0, "{:?}", passed(&back, 4_920_000));
     }
 
     #[test]

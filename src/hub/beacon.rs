@@ -1,18 +1,16 @@
 //! The beacon: a small file in the tree of the primary, rewritten so often that each copy brings a new one along.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use tokio::sync::{mpsc, watch};
 
 use super::schedule::{Ticks, Told};
 use crate::evidence::Roles;
 use crate::facts::{Beacon, BeaconTime};
 use crate::names::Name;
+use crate::whole_file;
 
 /// Writes `node`'s beacon at each tick, and at once when roles change, as long as it is the one primary; until nobody listens.
 pub(super) async fn keep(
@@ -59,27 +57,48 @@ fn present(node: &Name) -> Beacon {
     Beacon { node: node.clone(), written: BeaconTime::present() }
 }
 
-/// Replaces the file: whoever copies it takes the old or the new one.
+/// Replaces the file: whoever copies it takes the old or the new one. The tree is the application's, and others may write there: whatever
+/// lies where the new one is written first is removed, not written to. A tree that is gone is not made anew.
 fn write(path: &Path, beacon: &Beacon) -> io::Result<()> {
-    let new = path.with_added_extension("new");
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).custom_flags(flags).open(&new);
-    let written = open().and_then(|mut file| {
-        let mut text = serde_json::to_vec(beacon)?;
-        text.push(b'\n');
-        file.write_all(&text)
-    });
-    let renamed = written.and_then(|()| fs::rename(&new, path));
-    if renamed.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    renamed
+    let mut text = serde_json::to_vec(beacon)?;
+    text.push(b'\n');
+    // Whoever copies the tree must be able to read it.
+    whole_file::replace_in_place(path, &path.with_added_extension("new"), &text, 0o644)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::clock;
+
+    #[test]
+    fn what_lies_in_its_way_is_not_written_to_and_does_not_hold_it_up() {
+        let place = std::env::temp_dir().join(format!("standbywatch-beacon-way-{}", std::process::id()));
+        fs::create_dir_all(&place).unwrap();
+        let (path, new, other) = (place.join("beacon"), place.join("beacon.new"), place.join("other"));
+        fs::write(&other, "another's").unwrap();
+        let beacon = present(&Name::new("alpha"));
+        // A second name of another file, a link, and a pipe that nobody reads.
+        let ways: [&dyn Fn() -> io::Result<()>; 3] =
+            [&|| fs::hard_link(&other, &new), &|| std::os::unix::fs::symlink(&other, &new), &|| {
+                Ok(rustix::fs::mkfifoat(rustix::fs::CWD, &new, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?)
+            }];
+        for lay in ways {
+            lay().unwrap();
+            write(&path, &beacon).unwrap();
+            assert_eq!(serde_json::from_slice::<Beacon>(&fs::read(&path).unwrap()).unwrap(), beacon);
+            assert_eq!(fs::read_to_string(&other).unwrap(), "another's");
+            assert!(!new.exists());
+        }
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert!(mode & 0o600 == 0o600 && mode & 0o133 == 0, "{mode:o}: for others to read, less the umask");
+        fs::remove_dir_all(&place).unwrap();
+        write(&path, &beacon).unwrap_err();
+        assert!(!place.exists(), "a tree that is gone is not made anew");
+    }
 
     #[tokio::test]
     async fn only_the_one_primarys_is_written_and_trouble_is_told_once() {

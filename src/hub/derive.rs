@@ -202,6 +202,7 @@ fn evidence(known: Known<'_>, now: Moment, wall: WallTime) -> PairEvidence {
         next_change: None,
     };
     evidence.readiness = readiness(known, &evidence, now);
+    keep(evidence.readiness.as_ref().and_then(|told| judge::readiness::runs_out(told, pair, now)));
     for (channel, up) in evidence.replicating() {
         let (count, change) = histories.flapping.changes(channel, up, now);
         flaps.push((channel, count));

@@ -193,9 +193,9 @@ fn hears_primary(view: &Surroundings<'_>, upstream: &Upstream<'_>) -> bool {
 /// For how long the standby has received nothing of what the primary had written before, if that is too long.
 fn stands_still(view: &Surroundings<'_>, name: &Name) -> Option<Duration> {
     let (held, moved) = memory(view, name)?.held?;
-    let outstanding = match view.history.ring.passed(held)? {
-        Passed::Ago(seconds) | Passed::AtLeast(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-    };
+    let (Passed::Ago { about: seconds, .. } | Passed::AtLeast { at_least: seconds, .. }) =
+        view.history.ring.passed(held, view.channel.schedule.stale_after)?;
+    let outstanding = Duration::try_from_secs_f64(seconds).ok()?;
     let still = moved.map_or(outstanding, |moved| view.now.since(moved).min(outstanding));
     (still >= view.channel.stall_after).then_some(still)
 }

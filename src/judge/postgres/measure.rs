@@ -58,11 +58,12 @@ pub(super) fn measure(
     let stood = delay.and_then(|delay| view.history.ring.stood(delay));
     let undelayed = stood.map_or(total, |stood| stood.bound().bytes_after(replayed).min(total));
     evidence.undelayed = Some(undelayed);
-    match view.history.ring.passed(replayed) {
-        Some(Passed::Ago(seconds)) => evidence.lag_seconds = Some(seconds),
-        Some(Passed::AtLeast(seconds)) => {
-            evidence.lag_seconds_at_least = Some(seconds);
-            evidence.lag_seconds = at_most(view, primary, standby).filter(|at_most| *at_most >= seconds);
+    match view.history.ring.passed(replayed, view.channel.schedule.stale_after) {
+        Some(Passed::Ago { about, .. }) => evidence.lag_seconds = Some(about),
+        // (A time in which nobody looked may have been a long one: its other end would be told as a lag that never was.)
+        Some(Passed::AtLeast { at_least, .. }) => {
+            evidence.lag_seconds_at_least = Some(at_least);
+            evidence.lag_seconds = at_most(view, primary, standby).filter(|at_most| *at_most >= at_least);
         }
         None => {}
     }

@@ -38,20 +38,49 @@ pub(super) fn loss(
     }
 }
 
-/// How old the oldest of what would be lost is.
-fn with_seconds(situation: &Situation<'_>, wal: Option<Bytes>, has: Option<Lsn>) -> Loss {
-    let (seconds, seconds_at_least) = match (wal, has.and_then(|has| situation.history.ring.passed(has))) {
-        (Some(Bytes(0)), _) => (Some(0.0), false),
-        (Some(_), Some(Passed::Ago(seconds))) => (Some(seconds), false),
-        (Some(_), Some(Passed::AtLeast(seconds))) => (Some(seconds), true),
-        _ => (None, false),
+/// Of each standby, while none answers: what it was last known to lack. No answer can be made of it: what it has received since is not
+/// known, nor what was written.
+pub(super) fn last_known(situation: &Situation<'_>, primary: Option<&Name>) -> Vec<String> {
+    let (Some(was), Some((at, lsn))) = (situation.last_of(primary), situation.history.ring.newest()) else {
+        return Vec::new();
     };
-    Loss { wal, seconds, seconds_at_least, ..Loss::default() }
+    let lacks = |node: &Name| {
+        let memory = situation.history.nodes.get(node).filter(|memory| !memory.was_primary())?;
+        let held = memory.has.as_ref().filter(|held| held.cluster == was.cluster)?;
+        held.timeline.zip(was.timeline).is_none_or(|(theirs, own)| theirs == own).then_some(())?;
+        let (primary, since) = (&was.node, short_duration(situation.now.since(at)));
+        let said = match lsn.bytes_after(held.lsn) {
+            Bytes(0) => format!("{node} was last known to have all WAL that {primary} had written {since} ago"),
+            lacks => format!(
+                "{node} was last known to lack {lacks} of the WAL that {primary} had written {since} ago: at least that is lost, unless \
+                 {node} received more than it could tell"
+            ),
+        };
+        Some(said)
+    };
+    let others = situation.pair.nodes.iter().map(|node| &node.name).filter(|name| Some(*name) != primary);
+    others.filter_map(lacks).collect()
 }
 
-/// Within both limits for certain: an age that is not known, or is at least so much, is not.
+/// How old the oldest of what would be lost is.
+fn with_seconds(situation: &Situation<'_>, wal: Option<Bytes>, has: Option<Lsn>) -> Loss {
+    let schedule = &situation.channel.schedule;
+    let passed = has.and_then(|has| situation.history.ring.passed(has, schedule.stale_after));
+    let (seconds, seconds_at_least) = match (wal, passed) {
+        (Some(Bytes(0)), _) => (Some(0.0), false),
+        (Some(_), Some(Passed::Ago { about, .. })) => (Some(about), false),
+        (Some(_), Some(Passed::AtLeast { at_least, .. })) => (Some(at_least), true),
+        _ => (None, false),
+    };
+    // What was written since the last look is seen by nobody before the next one.
+    let looked = situation.history.ring.newest().map(|(at, _)| situation.now.since(at).max(schedule.interval));
+    let oldest = passed.and_then(Passed::at_most).zip(looked).map(|(passed, looked)| passed + looked.as_secs_f64());
+    Loss { wal, seconds, seconds_at_least, seconds_at_most: oldest, ..Loss::default() }
+}
+
+/// Within both limits for certain, whatever was written since the last look: an age that is not known is not.
 pub(super) fn is_acceptable(loss: &Loss, wal: Bytes, rpo: Rpo) -> bool {
-    let young = loss.seconds.is_some_and(|seconds| !loss.seconds_at_least && seconds <= rpo.age.as_secs_f64());
+    let young = loss.seconds_at_most.is_some_and(|seconds| seconds <= rpo.age.as_secs_f64());
     wal <= rpo.bytes && young && loss.canaries.is_none_or(|canaries| canaries == 0)
 }
 

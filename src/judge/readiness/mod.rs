@@ -11,6 +11,7 @@ mod steps;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::{PairConfig, PostgresChannel};
@@ -84,6 +85,14 @@ fn nothing() -> Readiness {
     }
 }
 
+/// The moment from which a loss that is acceptable now is not known to be any more, if nothing new is read until then.
+pub fn runs_out(told: &Readiness, pair: &PairConfig, now: Moment) -> Option<Moment> {
+    let left = pair.rpo.age.as_secs_f64() - told.loss.seconds_at_most?;
+    let left = Duration::try_from_secs_f64(left).ok().filter(|_| told.verdict == FailoverVerdict::Ready)?;
+    // One look just after it, since just then it is still within.
+    Some(now + left + Duration::from_millis(1))
+}
+
 /// The answer at `situation.now`.
 pub fn readiness(situation: &Situation<'_>) -> Readiness {
     let primary = situation.primary();
@@ -138,6 +147,7 @@ fn verdict(
         return (FailoverVerdict::NotReady, reasons);
     }
     if candidate.is_none() {
+        reasons.extend(loss::last_known(situation, primary));
         return (FailoverVerdict::Unknown, reasons);
     }
     if life == PrimaryLife::Gone {
@@ -153,6 +163,10 @@ fn verdict(
         reasons.push(match (loss::is_beyond(loss, rpo), loss.canaries) {
             (true, _) => format!("that is more than is acceptable {limits}"),
             (false, Some(1..)) => "the key-value store's part of it is more than is acceptable: none".to_owned(),
+            (false, _) if loss.seconds_at_most.is_some() && !loss.seconds_at_least => format!(
+                "with what may have been written since the last look (every {}) that is not known to be within what is acceptable {limits}",
+                short_duration(situation.channel.schedule.interval)
+            ),
             (false, _) => format!("that is not known to be within what is acceptable {limits}"),
         });
     }

@@ -2,13 +2,14 @@
 
 mod choice;
 mod histories;
+mod looks;
 mod others;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Environment, Rpo, parse};
+use crate::config::{Environment, parse};
 use crate::evidence::{CanaryEvidence, ConfigEvidence, KvstoreEvidence, Verdict};
 use crate::facts::{
     AtRisk, Failure, NewSessions, Opaque, PostgresSettings, PrimaryFacts, Reading, Receiver, SlowFacts, Walsender,
@@ -301,6 +302,38 @@ fn without_a_standby_that_answers_nothing_is_told() {
 }
 
 #[test]
+fn without_a_standby_that_answers_what_it_lacked_last_is_said_and_makes_no_answer() {
+    let mut course = Course::minute(3 * KIB);
+    // Both are silent for ten seconds.
+    let told = course.read(70, refused(), refused()).clone();
+    assert_eq!((told.verdict, &told.loss), (FailoverVerdict::Unknown, &Loss::default()), "{told:?}");
+    let said = "beta was last known to lack 3 KiB of the WAL that alpha had written 10s ago: at least that is lost, unless beta received \
+                more than it could tell";
+    assert!(told.reasons.iter().any(|reason| reason == said), "{:?}", told.reasons);
+    // The primary lives and goes on.
+    let told = course.read(71, Ok(primary(71, END + KIB, END - 3 * KIB)), refused()).clone();
+    assert_eq!((told.verdict, &told.loss), (FailoverVerdict::Unknown, &Loss::default()), "{told:?}");
+    assert!(told.reasons.iter().any(|reason| reason.contains("lack 4 KiB of the WAL that alpha had written 0.0s ago")));
+    let told = Course::minute(0).read(70, refused(), refused()).clone();
+    let said = "beta was last known to have all WAL that alpha had written 10s ago";
+    assert!(told.reasons.iter().any(|reason| reason == said), "{:?}", told.reasons);
+    // Positions of another history are no measure, nor is what nobody has told.
+    let says_none = |told: &Readiness| !told.reasons.iter().any(|reason| reason.contains("last known"));
+    for change in
+        [(|beta: &mut PostgresFacts| beta.system_identifier = Some("8".to_owned())) as fn(&mut PostgresFacts), |beta| {
+            beta.timeline = Some(2)
+        }]
+    {
+        let mut course = Course::new();
+        let mut beta = standby(1, END, END, false);
+        change(&mut beta);
+        course.read(1, Ok(primary(1, END + KIB, END)), Ok(beta));
+        assert!(says_none(course.read(2, refused(), refused())), "{:?}", course.told.reasons);
+    }
+    assert!(says_none(Course::new().read(1, refused(), refused())));
+}
+
+#[test]
 fn what_is_in_the_way_is_named_and_what_cannot_be_told_is_unknown() {
     let told = |change: fn(&mut PostgresFacts)| {
         let mut course = Course::minute(0);
@@ -364,16 +397,4 @@ fn paused_replay_is_a_step_and_no_blocker() {
     let told = course.read(61, Ok(primary(61, END, END)), Ok(beta));
     assert_eq!(told.verdict, FailoverVerdict::Ready, "{told:?}");
     assert!(has_step(told, "will replay 4 KiB first"), "{:?}", told.steps);
-}
-
-#[test]
-fn an_age_that_may_be_more_is_not_known_to_be_acceptable() {
-    let rpo = Rpo { bytes: Bytes(KIB), age: Duration::from_secs(10) };
-    let accepted = |seconds, seconds_at_least, wal| {
-        let loss = Loss { wal: Some(wal), seconds, seconds_at_least, ..Loss::default() };
-        loss::is_acceptable(&loss, wal, rpo)
-    };
-    assert!(accepted(Some(10.0), false, Bytes(KIB)));
-    assert!(!accepted(Some(10.1), false, Bytes(KIB)) && !accepted(Some(10.0), false, Bytes(KIB + 1)));
-    assert!(!accepted(None, false, Bytes(1)) && !accepted(Some(1.0), true, Bytes(1)));
 }

@@ -16,7 +16,7 @@ pub use condition::{About, Bound, Compare, Condition, Operator};
 pub use description::Part;
 pub use doubts::doubts;
 pub use explains::{Alike, EXPLANATIONS, Explanation, explain, explained_by, inhibitions};
-pub use print::{NotAVersion, PrometheusVersion, document, print};
+pub use print::{NotAVersion, PrometheusVersion, document, print, threshold_text};
 
 #[cfg(test)]
 mod tests;

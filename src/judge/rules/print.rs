@@ -10,6 +10,8 @@ use super::book::{BookedRule, RuleBook};
 use super::catalogue::Rule;
 use super::condition::{About, Condition};
 use super::description::template;
+use crate::names::{RuleName, ThresholdUnit};
+use crate::units::{Bytes, duration_text};
 
 /// A version of Prometheus, as far as it decides what a rule file may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +131,19 @@ fn prometheus_duration(duration: Duration) -> String {
     out
 }
 
+/// A rule's threshold as people write it, `256 MiB` or `4h`; a number where it is not a whole one of its unit.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only whole numbers within range are cast")]
+pub fn threshold_text(rule: RuleName, threshold: f64) -> String {
+    let whole = threshold.fract() == 0.0 && (0.0..9.0e15).contains(&threshold);
+    let size = Bytes(threshold as u64);
+    let exact = |size: Bytes| size.to_string().parse() == Ok(size);
+    match rule.threshold_unit().filter(|_| whole) {
+        Some(ThresholdUnit::Bytes) if exact(size) => size.to_string(),
+        Some(ThresholdUnit::Seconds) => duration_text(Duration::from_secs(size.0)),
+        _ => threshold.to_string(),
+    }
+}
+
 const DOCUMENT_HEAD: &str = "# Alerts
 
 This file is printed from the catalogue in `src/judge/rules/`; do not edit it; `make docs` prints it anew. The same rules are in `alerts/standbywatch.rules.yml` for Prometheus, and the agent judges them by itself.
@@ -160,7 +175,7 @@ pub fn document(book: &RuleBook) -> String {
             anchor = rule.name.as_str().to_lowercase(),
             severity = rule.severity,
             hold = prometheus_duration(booked.hold),
-            threshold = booked.threshold.map_or_else(String::new, |threshold| threshold.to_string()),
+            threshold = booked.threshold.map_or_else(String::new, |threshold| threshold_text(rule.name, threshold)),
             summary = rule.summary,
         );
     }
@@ -178,6 +193,24 @@ mod tests {
             assert_eq!(prometheus_duration(Duration::from_millis(millis)), text);
         }
         assert_eq!(prometheus_duration(Duration::from_nanos(1)), "1ms");
+    }
+
+    #[test]
+    fn thresholds_as_people_write_them() {
+        let (bytes, seconds, periods) =
+            (RuleName::PostgresLagHigh, RuleName::PostgresSlotLossSoon, RuleName::ConfigSyncStale);
+        for (rule, threshold, text) in [
+            (bytes, 268_435_456.0, "256 MiB"),
+            (bytes, 0.0, "0 B"),
+            (bytes, 1000.0, "1000 B"),
+            (bytes, 268_435_457.0, "268435457"),
+            (bytes, 0.5, "0.5"),
+            (seconds, 14_400.0, "4h"),
+            (seconds, 90.5, "90.5"),
+            (periods, 2.0, "2"),
+        ] {
+            assert_eq!(threshold_text(rule, threshold), text);
+        }
     }
 
     #[test]

@@ -76,15 +76,14 @@ fn of_two_that_have_as_much_the_one_with_less_to_replay_and_else_the_first() {
 #[test]
 fn exactly_what_is_acceptable_is_acceptable_and_a_byte_or_a_moment_more_is_not() {
     let rpo = Rpo { bytes: Bytes(5 * KIB), age: Duration::from_secs(5) };
-    let loss = |wal, seconds, seconds_at_least| {
-        let loss = Loss { wal: Some(Bytes(wal)), seconds, seconds_at_least, ..Loss::default() };
+    let loss = |wal, seconds_at_most| {
+        let loss = Loss { wal: Some(Bytes(wal)), seconds: Some(1.0), seconds_at_most, ..Loss::default() };
         loss::is_acceptable(&loss, Bytes(wal), rpo)
     };
-    assert!(loss(5 * KIB, Some(5.0), false));
-    assert!(!loss(5 * KIB + 1, Some(5.0), false));
-    assert!(!loss(5 * KIB, Some(5.001), false));
-    assert!(!loss(5 * KIB, Some(5.0), true), "at least so much may be more");
-    assert!(!loss(5 * KIB, None, false), "an age that is not known");
+    assert!(loss(5 * KIB, Some(5.0)));
+    assert!(!loss(5 * KIB + 1, Some(5.0)));
+    assert!(!loss(5 * KIB, Some(5.001)));
+    assert!(!loss(5 * KIB, None), "an age that is not known");
     assert!(loss::is_beyond(&Loss { wal: Some(Bytes(6 * KIB)), ..Loss::default() }, rpo));
     assert!(!loss::is_beyond(&Loss { wal: Some(Bytes(KIB)), ..Loss::default() }, rpo), "not known to be");
 }

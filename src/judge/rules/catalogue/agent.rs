@@ -50,7 +50,8 @@ pub(super) const DOWN: Rule = Rule {
     severity: Severity::Critical,
     about: About::Agent,
     // Not the agent whose pairs another one watches: that one proves, or says that it cannot, and warns of its peer. Which pairs an agent had is
-    // remembered for a day; where that is not known, it counts.
+    // remembered for a day; where that is not known, it counts. (Where a scrape of the one that is left is lost, nobody is seen to watch for
+    // that one look: that is what it is held for.)
     condition: Condition::PrometheusOnly(
         "absent(standby_build_info) or count(up{job=\"standbywatch\"} == 0 unless on (instance) \
          (last_over_time(standby_pair_level[1d]) unless on (instance) \
