@@ -3,6 +3,7 @@
 mod choice;
 mod histories;
 mod others;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
