@@ -97,6 +97,9 @@ pub struct PostgresSettings {
     /// `wal_segment_size`: how long one file of WAL is. Only whole files are archived.
     #[serde(default)]
     pub wal_segment_size: Option<Bytes>,
+    /// `synchronous_standby_names`, empty where none. A standby's counts from its promotion on.
+    #[serde(default)]
+    pub synchronous_standby_names: Option<String>,
     /// The settings that a standby may not have lower than its primary, by name.
     pub must_not_be_lower: BTreeMap<String, i64>,
 }

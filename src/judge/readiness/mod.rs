@@ -9,6 +9,7 @@ mod loss;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

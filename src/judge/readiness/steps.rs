@@ -1,6 +1,6 @@
 //! What to do, in the order to do it: for a person at three in the morning.
 
-use super::{Candidate, Situation};
+use super::{Candidate, Situation, turn};
 use crate::evidence::Readiness;
 use crate::names::{FailoverVerdict, Name, PrimaryLife, ReplayState};
 
@@ -32,16 +32,29 @@ pub(super) fn steps(
         steps.push(format!("copy the configuration of {primary} to {} once more, if it can be read", candidate.name));
     }
     steps.extend(readiness.primary.as_ref().map(|primary| fence(situation, readiness, primary, candidate)));
+    steps.extend(turn::stop_copying(situation, readiness.primary.as_ref(), candidate));
     steps.extend(replay(situation, readiness, candidate));
-    steps.push(format!("promote {} ({}): SELECT pg_promote();", candidate.name, place(situation, candidate.name)));
+    steps.push(format!(
+        "promote {} ({}), as a superuser there: SELECT pg_promote();",
+        candidate.name,
+        place(situation, candidate.name)
+    ));
+    steps.extend(turn::no_standby_to_wait_for(candidate));
+    steps.extend(turn::slot(situation, readiness.primary.as_ref(), candidate));
+    steps.extend(turn::stores(situation, readiness.primary.as_ref(), candidate));
     steps.push(format!("wait until {} answers as a primary, then lead the application to it", candidate.name));
+    steps.extend(turn::others(situation, readiness.primary.as_ref(), candidate));
     if readiness.serve.rebuild.is_some() {
-        steps.push(format!("rebuild the search index on {}: nothing is found that is not in it yet", candidate.name));
+        steps.push(format!(
+            "rebuild the search index on {}: until then a search finds only what that index holds already",
+            candidate.name
+        ));
     }
     if let Some(primary) = &readiness.primary {
         steps.push(format!(
             "keep the data directory of {primary} until you know what was lost; rejoin it with pg_rewind, or rebuild it"
         ));
+        steps.extend(turn::back(situation, primary, candidate));
     }
     steps
 }
@@ -73,7 +86,10 @@ fn fence(situation: &Situation<'_>, readiness: &Readiness, primary: &Name, candi
     let place = place(situation, primary);
     match readiness.primary_life {
         PrimaryLife::Answers => {
-            format!("primary {primary} still answers on {place}: fence it first (stop it and keep it down)")
+            format!(
+                "primary {primary} still answers on {place}: fence it first (stop it and keep it down; a clean stop sends \
+                 what is left to a standby that streams)"
+            )
         }
         PrimaryLife::Heard => format!(
             "primary {primary} ({place}) lives, {} hears it: fence it first (stop it and keep it down)",

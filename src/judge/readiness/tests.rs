@@ -4,6 +4,7 @@ mod choice;
 mod histories;
 mod looks;
 mod others;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;

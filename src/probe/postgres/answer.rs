@@ -299,6 +299,7 @@ struct Settings {
     recovery_min_apply_delay: Option<f64>,
     max_slot_wal_keep_size: Option<i64>,
     wal_segment_size: Option<u64>,
+    synchronous_standby_names: Option<String>,
     /// `None`: this version has no such setting.
     must_not_be_lower: BTreeMap<String, Option<i64>>,
 }
@@ -316,6 +317,7 @@ impl Settings {
             max_slot_wal_keep_size: self.max_slot_wal_keep_size.and_then(|size| u64::try_from(size).ok()).map(Bytes),
             slots_keep_all: self.max_slot_wal_keep_size.map(|size| size < 0),
             wal_segment_size: self.wal_segment_size.filter(|size| *size > 0).map(Bytes),
+            synchronous_standby_names: self.synchronous_standby_names,
             must_not_be_lower: self
                 .must_not_be_lower
                 .into_iter()

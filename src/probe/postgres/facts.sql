@@ -160,6 +160,8 @@ FROM (
             'wal_sender_timeout', extract(epoch FROM current_setting('wal_sender_timeout', true)::interval)::float8,
             'max_standby_streaming_delay', extract(epoch FROM current_setting('max_standby_streaming_delay', true)::interval)::float8,
             'recovery_min_apply_delay', extract(epoch FROM current_setting('recovery_min_apply_delay', true)::interval)::float8,
+            -- A standby's counts from its promotion on.
+            'synchronous_standby_names', current_setting('synchronous_standby_names', true),
             'wal_segment_size', pg_size_bytes(current_setting('wal_segment_size', true))::bigint,
             'max_slot_wal_keep_size', pg_size_bytes(current_setting('max_slot_wal_keep_size', true))::bigint,
             'must_not_be_lower', json_build_object(

@@ -10,7 +10,7 @@ fn settings() -> Value {
     json!({
         "wal_receiver_status_interval": 10, "wal_receiver_timeout": 60, "wal_sender_timeout": 0,
         "max_standby_streaming_delay": -1, "recovery_min_apply_delay": 0.25, "max_slot_wal_keep_size": -1,
-        "wal_segment_size": 16_777_216,
+        "wal_segment_size": 16_777_216, "synchronous_standby_names": "*",
         "must_not_be_lower": {"max_connections": 100}
     })
 }
@@ -60,6 +60,11 @@ fn a_primarys_answer_keeps_every_null() {
     assert_eq!(facts.settings.max_standby_streaming_delay, None);
     assert_eq!(facts.settings.recovery_min_apply_delay, Some(Duration::from_millis(250)));
     assert_eq!(facts.settings.max_slot_wal_keep_size, None);
+    assert_eq!(
+        facts.settings.synchronous_standby_names.as_deref(),
+        Some("*"),
+        "a standby's counts once it is promoted"
+    );
 }
 
 #[test]
