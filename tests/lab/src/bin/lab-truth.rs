@@ -29,7 +29,7 @@ const BENIGN: char = 'B';
 const LETTERS: [&str; 6] = ["P", "C", "K", "S", "A", "B"];
 
 /// Rows that must be there, with what they are of.
-const ROWS: [(&str, &str); 37] = [
+const ROWS: [(&str, &str); 39] = [
     ("P1", "standby stopped, killed, unreachable"),
     ("P2", "receiver, standby or primary frozen"),
     ("P2b", "the standby's postmaster frozen"),
@@ -45,6 +45,8 @@ const ROWS: [(&str, &str); 37] = [
     ("P12", "our standby down while others are up"),
     ("P13", "both nodes are one server"),
     ("P14", "one server cannot be asked, replication runs"),
+    ("P15", "a standby fed by files, or late on purpose"),
+    ("P16", "several standbys"),
     ("C1", "the synchronisation stopped or fails"),
     ("C2", "files differ"),
     ("K1", "link cut"),
