@@ -33,6 +33,10 @@ pub struct Feed {
     pub unserved: Option<Moment>,
     /// Another server than the primary was last proven to stream to it.
     pub cascaded: bool,
+    /// Host and port that its receiver named last.
+    pub sender: Option<String>,
+    /// The same as `cascaded`, as it was proven before this agent started: from this host and port.
+    pub cascaded_before: Option<String>,
 }
 
 /// A standby without a receiver.
@@ -54,6 +58,7 @@ impl Feed {
         if standby.startup_wait_event.as_deref().is_some_and(|event| ASKS_FOR_MORE.contains(&event)) {
             self.asked_at = standby.replay_lsn;
         }
+        self.sender = standby.receiver.as_ref().and_then(|receiver| receiver.sender.clone()).or(self.sender.take());
         self.receivers = if standby.receiver.is_some() { self.receivers.saturating_add(1) } else { 0 };
         let watched = last_good.is_some_and(|last_good| asked.since(last_good) <= GAP);
         let connected = self.connected.filter(|_| watched).or(Some(asked));
@@ -78,6 +83,22 @@ impl Feed {
     /// Whether the primary's reading that was asked at `asked` had a walsender for it.
     pub fn record_served(&mut self, served: bool, asked: Moment) {
         self.unserved = if served { None } else { self.unserved.or(Some(asked)) };
+    }
+
+    /// Where its WAL comes from is known.
+    pub fn record_source(&mut self, cascaded: bool) {
+        self.cascaded = cascaded;
+        self.cascaded_before = None;
+    }
+
+    /// Another server than the primary was last proven to stream to it: this host and port.
+    pub fn cascaded_from(&self) -> Option<&String> {
+        self.cascaded_before.as_ref().or(self.sender.as_ref().filter(|_| self.cascaded))
+    }
+
+    /// It was last proven to be cascaded, and its receiver still names the same sender, where that was before a restart of the agent.
+    pub fn was_cascaded(&self) -> bool {
+        self.cascaded || (self.cascaded_before.is_some() && self.cascaded_before == self.sender)
     }
 
     /// Replay has asked for more since it last moved.

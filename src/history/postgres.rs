@@ -233,12 +233,15 @@ impl PostgresHistory {
     /// What must survive a restart.
     pub fn saved(&self) -> SavedPostgres {
         let named = |(node, memory): (&Name, &NodeMemory)| Some((node.clone(), memory.slot.clone()?));
+        let cascaded =
+            |(node, memory): (&Name, &NodeMemory)| Some((node.clone(), memory.feed.cascaded_from()?.clone()));
         SavedPostgres {
             ring_of: self.ring_of.clone(),
             ring: self.ring.clone(),
             slots: self.slots.clone(),
             set_ups: self.set_ups.clone(),
             slot_names: self.nodes.iter().filter_map(named).collect(),
+            cascaded: self.nodes.iter().filter_map(cascaded).collect(),
             trends: self.trends.clone(),
             growing: self.growing,
             roles_change: self.roles_change.clone(),
@@ -262,6 +265,9 @@ impl PostgresHistory {
         for (node, slot) in saved.slot_names {
             self.nodes.entry(node).or_default().slot = Some(slot);
         }
+        for (node, sender) in saved.cascaded {
+            self.nodes.entry(node).or_default().feed.cascaded_before = Some(sender);
+        }
     }
 
     /// Which slot each standby named last, and which ones another server streamed to.
@@ -270,6 +276,7 @@ impl PostgresHistory {
             let known = self.nodes.entry(node).or_default();
             known.slot = memory.slot;
             known.feed.cascaded = memory.feed.cascaded;
+            known.feed.cascaded_before = memory.feed.cascaded_before;
         }
     }
 
@@ -290,7 +297,7 @@ impl PostgresHistory {
                 self.nodes.entry(standby.node.clone()).or_default().feed.record_served(served, asked);
             }
             if let Some(kind) = standby.kind {
-                self.nodes.entry(standby.node.clone()).or_default().feed.cascaded = kind == StandbyKind::Cascaded;
+                self.nodes.entry(standby.node.clone()).or_default().feed.record_source(kind == StandbyKind::Cascaded);
             }
             // What a declared delay holds back is no lag that could grow.
             if let Some(lag) = standby.undelayed {

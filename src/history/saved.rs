@@ -36,6 +36,9 @@ pub struct SavedPostgres {
     pub set_ups: BTreeMap<Name, SetUp>,
     /// By standby, the slot that it named last.
     pub slot_names: BTreeMap<Name, String>,
+    /// By standby that streams from another server than the primary, that one's host and port.
+    #[serde(default)]
+    pub cascaded: BTreeMap<Name, String>,
     /// By standby, how its lag has changed.
     pub trends: BTreeMap<Name, LagTrend>,
     /// The last proven verdict on growth.
@@ -72,6 +75,7 @@ impl SavedPostgres {
         Self {
             set_ups: sound.set_ups.into_iter().map(carried).collect(),
             slot_names: sound.slot_names,
+            cascaded: sound.cascaded,
             roles_change: sound.roles_change.in_other_boot(),
             ..Self::default()
         }
@@ -96,6 +100,7 @@ mod tests {
             ring_of: Some(RingOf { node: Name::new("alpha"), cluster: Some("7".to_owned()), timeline: Some(1) }),
             set_ups: BTreeMap::from([(Name::new("beta"), SetUp::new(of, at(50), Duration::from_hours(30)))]),
             slot_names: BTreeMap::from([(Name::new("beta"), "beta".to_owned())]),
+            cascaded: BTreeMap::from([(Name::new("gamma"), "10.0.0.9:5432".to_owned())]),
             growing: Some((true, at(90))),
             ..SavedPostgres::default()
         };
@@ -117,6 +122,6 @@ mod tests {
         let other = saved().in_other_boot(at(100), at(3));
         assert_eq!((other.ring_of, other.ring, other.slots.len()), (None, LsnRing::default(), 0));
         assert_eq!(other.set_ups[&Name::new("beta")].age(at(3)), Duration::from_hours(30) + Duration::from_secs(50));
-        assert_eq!(other.slot_names.len(), 1);
+        assert_eq!((other.slot_names.len(), other.cascaded.len()), (1, 1));
     }
 }

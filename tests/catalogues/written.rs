@@ -361,16 +361,18 @@ pub fn written() -> Vec<Written> {
             "critical",
             "standby_search_primary_red",
             &[],
-            runs(&[(1, is(0.0)), (2, is(1.0)), (1, NO)]),
-            &[1, 2],
+            // For a moment, as an index is made or an engine starts; then for good.
+            runs(&[(1, is(0.0)), (3, is(1.0)), (2, is(0.0)), (6, is(1.0)), (1, NO)]),
+            &[10, 11],
         ),
         one(
             "StandbySearchIndexMissing",
             "critical",
             "standby_search_primary_index_missing",
             &[],
-            runs(&[(1, NO), (1, is(1.0)), (1, is(0.0))]),
-            &[1],
+            // Deleted and created again; then deleted.
+            runs(&[(1, NO), (2, is(1.0)), (1, is(0.0)), (5, is(1.0)), (1, is(0.0))]),
+            &[8],
         ),
         one(
             "StandbySearchReadOnly",

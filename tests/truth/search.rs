@@ -36,7 +36,7 @@ async fn s1_index_is_red() -> Result<()> {
     shared.search.make_red(&index).await?;
     row.fault();
     row.tells(Tells::running("search", "critical", &["red"], Number::Known, 15)).await?;
-    row.pages("StandbySearchRed", Duration::ZERO, Duration::ZERO, 30).await?;
+    row.pages("StandbySearchRed", HELD, USUAL, 30).await?;
     shared.search.make_green(&index).await?;
     // What it held is gone, and an empty index is not whole.
     row.tells(Tells::running("search", "warning", &["documents_drift"], Number::Known, 60)).await?;
@@ -56,7 +56,7 @@ async fn s1_index_deleted() -> Result<()> {
     shared.search.delete_index(&index).await?;
     row.fault();
     row.tells(Tells::running("search", "critical", &["index_missing"], Number::Known, 15)).await?;
-    row.pages("StandbySearchIndexMissing", Duration::ZERO, Duration::ZERO, 30).await?;
+    row.pages("StandbySearchIndexMissing", HELD, USUAL, 30).await?;
     shared.search.create_index(&index, 20, 0).await?;
     row.is_well_again("search", Some("StandbySearchIndexMissing"), 40).await?;
     row.finish().await
@@ -237,7 +237,7 @@ async fn s2_rebuild_after_a_promotion() -> Result<()> {
     site.postgres.standby.promote().await?;
     // The primary's last count is all that says how many documents there should be.
     row.tells(Tells::running("search", "critical", &["index_missing"], Number::Known, 60)).await?;
-    row.pages("StandbySearchIndexMissing", Duration::ZERO, Duration::ZERO, 90).await?;
+    row.pages("StandbySearchIndexMissing", HELD, USUAL, 90).await?;
     let idle = rebuild_is(&site, "idle").await?;
     let expected = &idle["nodes"][1]["indices"][0];
     assert_eq!((&expected["expected_documents"], &expected["expected_by"]), (&2000.into(), &"remembered".into()));

@@ -362,7 +362,8 @@ fn configuration(
 /// What the plan sets, and for how long the rest is held.
 fn rules(plan: &Plan, all_rules: Option<&AllRules>) -> String {
     let held = plan.held.as_secs();
-    let some = ["StandbyReplicationUnknown", "StandbySearchUnknown"].map(|rule| format!("{rule}: {{ for: {held}s }}"));
+    let some = ["StandbyReplicationUnknown", "StandbySearchUnknown", "StandbySearchRed", "StandbySearchIndexMissing"]
+        .map(|rule| format!("{rule}: {{ for: {held}s }}"));
     let rules = match all_rules {
         Some(all) => all.lines(plan.rules),
         None => some.into_iter().chain(plan.rules.lines().map(str::to_owned)).collect(),

@@ -86,10 +86,10 @@ pub(super) fn source<'a>(
         view.primary.zip(feed.connected).is_some_and(|(primary, since)| primary.asked >= since + ON_ITS_WAY);
     let upstream = upstream(view, name, own);
     match served {
-        Some(false) if (heard_since && asked_since) || feed.cascaded => Source::Another(upstream),
+        Some(false) if (heard_since && asked_since) || feed.was_cascaded() => Source::Another(upstream),
         // A slot or a configured mark is nobody else's; a name alone may be.
         Some(false) | None if upstream.is_some() && is_marked(view, name, own) => Source::Another(upstream),
-        None if feed.cascaded => Source::Another(upstream),
+        None if feed.was_cascaded() => Source::Another(upstream),
         Some(_) | None => Source::Primary,
     }
 }
@@ -186,7 +186,7 @@ pub(super) fn cascaded(
 
 fn hears_primary(view: &Surroundings<'_>, upstream: &Upstream<'_>) -> bool {
     let own = Own { facts: upstream.facts, standby: upstream.standby, asked: upstream.asked };
-    let cascaded = memory(view, upstream.name).is_none_or(|feed| feed.cascaded);
+    let cascaded = memory(view, upstream.name).is_none_or(Feed::was_cascaded);
     !cascaded && standby::half_of_standby(view, upstream.name, own).is_ok()
 }
 

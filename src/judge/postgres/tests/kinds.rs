@@ -43,6 +43,55 @@ fn who_hears_from_somebody_while_the_primary_serves_nobody_is_cascaded() {
     assert!(!evidence.primary_seen, "what it hears is not the primary");
 }
 
+/// Ten minutes of an idle cascaded standby, which hears something each 30 s; then the agent is started anew. What is told each second
+/// then, while it hears something each `every` seconds from `sender`, and whether `kept` was read.
+fn after_a_restart(kept: bool, every: u64, sender: &str) -> Vec<(bool, Option<Reason>)> {
+    let idle = |second: u64, every: u64, sender: &str| {
+        let heard = second / every;
+        let mut beta = elsewhere(&heard.to_string(), 500);
+        let receiver = standby_of(&mut beta).receiver.as_mut().unwrap();
+        receiver.sender = Some(sender.into());
+        receiver.last_message_age = Some((second % every) as f64);
+        beta.settings.wal_receiver_timeout = Some(Duration::from_secs(every * 2));
+        beta
+    };
+    let mut before = Watch::new(None);
+    for second in 0..600 {
+        before.tick(Ok(primary(500, vec![])), Ok(idle(second, 30, "10.0.0.9:5432")));
+    }
+    let mut after = Watch::new(None);
+    after.seconds = before.seconds + 2.0;
+    if kept {
+        let saved = serde_json::to_string(&before.history.saved()).unwrap();
+        after.history.restore(serde_json::from_str(&saved).unwrap(), at(after.seconds));
+    }
+    let mut tick = |second: u64| told(&after.tick(Ok(primary(500, vec![])), Ok(idle(602 + second, every, sender))));
+    (0..200).map(&mut tick).collect()
+}
+
+#[test]
+fn that_it_is_cascaded_outlasts_a_restart_of_the_agent_as_long_as_it_names_the_same_sender() {
+    const UP: (bool, Option<Reason>) = (true, Some(Reason::Cascaded));
+    let unproven = |told: &[(bool, Option<Reason>)]| told.iter().take_while(|told| **told != UP).count();
+    let told = after_a_restart(true, 30, "10.0.0.9:5432");
+    assert_eq!(told, [UP; 200]);
+    assert_eq!(after_a_restart(true, 300, "10.0.0.9:5432"), [UP; 200]);
+    // Known no more, or of another sender: it takes until the next message, which pages nobody as long as that is less than a minute.
+    assert_eq!(unproven(&after_a_restart(false, 30, "10.0.0.9:5432")), 28);
+    assert_eq!(unproven(&after_a_restart(true, 30, "10.0.0.8:5432")), 28);
+    assert_eq!(
+        unproven(&after_a_restart(false, 300, "10.0.0.9:5432")),
+        200,
+        "with a timeout of ten minutes it would page"
+    );
+    // Without a sign of life of its own it is not proven, whatever is remembered.
+    let mut watch = Watch::new(None);
+    watch.history.nodes.entry(Name::new("beta")).or_default().feed.cascaded_before = Some("10.0.0.9:5432".into());
+    let mut beta = elsewhere("0", 500);
+    standby_of(&mut beta).receiver.as_mut().unwrap().last_message_age = Some(50.0);
+    assert!(!watch.tick(Ok(primary(500, vec![])), Ok(beta)).verdict.up);
+}
+
 #[test]
 fn a_receiver_that_has_not_noticed_the_end_is_not_cascaded() {
     let mut watch = Watch::new(None);

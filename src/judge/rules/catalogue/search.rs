@@ -30,13 +30,17 @@ pub(super) const RED: Rule = Rule {
     about: About::Channel(Channel::Search),
     condition: Condition::All(&[Compare::holds("standby_search_primary_red")]),
     threshold: None,
-    hold: AT_ONCE,
+    // An engine that has just started answers before it has opened its shards (measured: five seconds with one small index): that is no
+    // more news than an engine that does not answer for so long.
+    hold: minutes(1),
     keep: AT_ONCE,
     summary: "The primary's search engine is red: part of its data cannot be searched.",
     description: &[
         Part::Text("The search engine on the primary of pair "),
         Part::Pair,
-        Part::Text(" is red. A primary shard is missing; searches give errors or only part of the answer."),
+        Part::Text(" is red (told once that has lasted for "),
+        Part::Hold,
+        Part::Text("). A primary shard is missing; searches give errors or only part of the answer."),
     ],
     remedy: "1. GET _cluster/allocation/explain on the primary's engine. 2. Free disk space, or bring back the node or \
              disk that held the shard. 3. If the data is gone, rebuild the index from the database.",
@@ -49,13 +53,16 @@ pub(super) const INDEX_MISSING: Rule = Rule {
     about: About::Channel(Channel::Search),
     condition: Condition::All(&[Compare::holds("standby_search_primary_index_missing")]),
     threshold: None,
-    hold: AT_ONCE,
+    // Jobs that index everything anew begin by deleting, and create the index right after it (measured: half a second).
+    hold: minutes(1),
     keep: AT_ONCE,
     summary: "A configured index does not exist on the primary's search engine.",
     description: &[
         Part::Text("An index that users of pair "),
         Part::Pair,
-        Part::Text(" need does not exist on the primary's search engine."),
+        Part::Text(" need does not exist on the primary's search engine (told once that has lasted for "),
+        Part::Hold,
+        Part::Text(")."),
     ],
     remedy: "1. See which one: standby_search_index_missing. 2. Check for a rename, a broken alias or a deletion. \
              3. Restore it from a snapshot or rebuild it from the database.",

@@ -104,7 +104,7 @@ impl Fault {
             Self::KvLinkCut => {
                 "kvstore unknown (blocked) within 15 s; alert StandbyKvstoreWritesBlocked, which mutes StandbyReplicationUnknown"
             }
-            Self::IndexRed => "search critical (red) within 10 s; alert StandbySearchRed",
+            Self::IndexRed => "search critical (red) within 10 s; alert StandbySearchRed some 5 s later",
             Self::PrimaryKilled => {
                 "postgres unknown (refused) within 2 s; alert StandbyPostgresNoPrimary some 5 s later; `standbywatch failover` \
                  says THE PRIMARY IS GONE, and what is lost at least"

@@ -14,12 +14,13 @@ use crate::{
 pub(super) const HOLD: u64 = 2;
 
 /// Those rules whose hold time would make a demo long.
-const HELD: [&str; 6] = [
+const HELD: [&str; 7] = [
     "StandbyReplicationUnknown",
     "StandbyPostgresNoPrimary",
     "StandbyConfigSyncStale",
     "StandbyKvstoreWritesBlocked",
     "StandbySearchUnknown",
+    "StandbySearchRed",
     "StandbyAgentPeerUnreachable",
 ];
 
