@@ -245,6 +245,8 @@ impl Play {
             let seen = self.wrong.contains_key(&kind);
             if !seen {
                 self.note(format!("WRONG  {words}\n           {told}"));
+                let logs: Vec<String> = self.world.agents().iter().map(|agent| agent.server.log_tail()).collect();
+                println!("{}", logs.join("\n"));
             }
             let at = self.begun.elapsed().as_secs_f64();
             let entry = self.wrong.entry(kind).or_insert_with(|| (0, format!("  at {at:.1} s: {words}\n  {told}")));

@@ -16,7 +16,7 @@ const RESOLUTION: Duration = Duration::from_secs(2);
 /// Two agents: what one reads the other has a round trip later.
 const BETWEEN_AGENTS: Duration = Duration::from_secs(3);
 /// A session of the agent is replaced so often, and the new one has a deadline.
-const RECONNECT: Duration = Duration::from_secs(20 + 3 + 8);
+const RECONNECT: Duration = Duration::from_secs(20 + 3 + 8 + 14);
 
 /// A fault that is there.
 #[derive(Clone, Copy, Debug)]

@@ -165,7 +165,18 @@ impl Look {
         });
         let loss =
             self.loss().map_or("?".to_owned(), |(bytes, least)| format!("{bytes}{}", if least { "+" } else { "" }));
-        format!("{}: {}; failover {} (loses {loss})", self.agent, each.join(", "), self.verdict())
+        let channels = self.pair["channels"].as_array().into_iter().flatten();
+        let details: Vec<&str> = channels.filter_map(|channel| channel["detail"].as_str()).collect();
+        let reasons = self.pair["failover"]["reasons"].as_array().into_iter().flatten();
+        let reasons: Vec<&str> = reasons.filter_map(Value::as_str).collect();
+        format!(
+            "{}: {}; failover {} (loses {loss}: {}) {}",
+            self.agent,
+            each.join(", "),
+            self.verdict(),
+            reasons.join("; "),
+            details.join("; ")
+        )
     }
 }
 
