@@ -9,7 +9,7 @@ use standbywatch_lab::chaos::{self, Plan};
 async fn course(seed: u64, two_agents: bool) -> Result<()> {
     let program = env!("CARGO_BIN_EXE_standbywatch").into();
     let length = Duration::from_secs(45);
-    let plan = Plan { program, seed, length, two_agents, usual_timeouts: false, at_once: 2 };
+    let plan = Plan { program, seed, length, two_agents, usual_timeouts: false, at_once: 2, only: Vec::new() };
     if let Some(told) = chaos::run(&plan).await? {
         print!("{told}");
     }

@@ -1,4 +1,4 @@
-//! `lab-chaos [--minutes 10] [--seed N] [--agents] [--usual] [--at-once 3]` plays a random course of faults on a real pair and fails if
+//! `lab-chaos [--minutes 10] [--seed N] [--agents] [--usual] [--at-once 3] [--only FAULT,FAULT]` plays a random course of faults on a real pair and fails if
 //! an agent tells anything that is certainly not so.
 
 use std::process::ExitCode;
@@ -7,12 +7,14 @@ use std::time::Duration;
 use standbywatch_lab::chaos::{self, Plan};
 use standbywatch_lab::{Result, demo::product_program};
 
-const USAGE: &str = "usage: lab-chaos [--minutes MINUTES] [--seed N] [--agents] [--usual] [--at-once N]
+const USAGE: &str =
+    "usage: lab-chaos [--minutes MINUTES] [--seed N] [--agents] [--usual] [--at-once N] [--only FAULT,FAULT]
   --minutes   how long new faults begin, 10 by default
   --seed      what is drawn; one is chosen and printed if left out
   --agents    an agent on each node, instead of an observer
   --usual     PostgreSQL's timeouts as they are by default, instead of a tenth of them
-  --at-once   at most so many faults at a time, 3 by default";
+  --at-once   at most so many faults at a time, 3 by default
+  --only      only these faults, e.g. LinkCut,Burst,AgentFrozen";
 
 fn plan(args: &[String]) -> Option<Result<Plan>> {
     let mut plan = Plan {
@@ -22,6 +24,7 @@ fn plan(args: &[String]) -> Option<Result<Plan>> {
         two_agents: false,
         usual_timeouts: false,
         at_once: 3,
+        only: Vec::new(),
     };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -30,6 +33,7 @@ fn plan(args: &[String]) -> Option<Result<Plan>> {
             "--usual" => plan.usual_timeouts = true,
             "--seed" => plan.seed = args.next()?.parse().ok()?,
             "--at-once" => plan.at_once = args.next()?.parse().ok().filter(|count| (1..=5).contains(count))?,
+            "--only" => plan.only = args.next()?.split(',').map(str::to_owned).collect(),
             "--minutes" => {
                 let minutes: f64 = args.next()?.parse().ok().filter(|minutes| (0.1..=1440.0).contains(minutes))?;
                 plan.length = Duration::from_secs_f64(minutes * 60.0);

@@ -6,6 +6,9 @@ use fastrand::Rng;
 
 use super::fault::{Fault, Part};
 
+/// Where few faults are drawn from, not so many may find room as were drawn.
+const MOST_DRAWS: usize = 50;
+
 /// A fault that is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -24,17 +27,16 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// Faults that can be there at the same time: no two of them take the same part.
-    pub fn draw(dice: &mut Rng, at_once: usize, two_agents: bool) -> Self {
+    /// Faults out of these that can be there at the same time: no two of them take the same part.
+    pub fn draw(dice: &mut Rng, from: &[Fault], at_once: usize) -> Self {
         let count = dice.usize(1..=at_once.max(1));
         let mut taken: Vec<Part> = Vec::new();
         let mut faults: Vec<Planned> = Vec::new();
-        while faults.len() < count {
-            let fault = Fault::ALL[dice.usize(..Fault::ALL.len())];
-            // Drawn whether they are used or not, so that a seed draws the same for either kind of agents.
+        for _ in 0..MOST_DRAWS {
+            let Some(&fault) = from.get(dice.usize(..from.len().max(1))) else { break };
             let (after, lasts) = (seconds(dice, 0.0, 12.0), draw_length(dice));
             let is_free = !fault.parts().iter().any(|part| taken.contains(part));
-            if is_free && (two_agents || !fault.needs_two_agents()) {
+            if is_free && faults.len() < count {
                 taken.extend(fault.parts());
                 let after = if faults.is_empty() { Duration::ZERO } else { after };
                 faults.push(Planned { fault, after, lasts });
@@ -62,7 +64,7 @@ mod tests {
     fn a_seed_draws_the_same_again_and_no_part_is_taken_twice() {
         let course = |seed| {
             let mut dice = Rng::with_seed(seed);
-            (0..200).map(|_| Episode::draw(&mut dice, 3, true)).collect::<Vec<_>>()
+            (0..200).map(|_| Episode::draw(&mut dice, Fault::ALL, 3)).collect::<Vec<_>>()
         };
         assert_eq!(course(7), course(7));
         assert_ne!(course(7), course(8));
@@ -74,6 +76,8 @@ mod tests {
             }
             drawn.extend(episode.faults.iter().map(|planned| planned.fault.name()));
         }
+        let few = Episode::draw(&mut Rng::with_seed(7), &[Fault::Load], 3);
+        assert_eq!(few.faults.iter().map(|planned| planned.fault).collect::<Vec<_>>(), [Fault::Load]);
         let never = Fault::ALL.iter().find(|fault| !drawn.contains(&fault.name()));
         assert_eq!(never, None, "a fault that is never drawn");
     }

@@ -11,6 +11,8 @@ use super::sight::Look;
 /// What a promotion may lose, by the configuration.
 const RPO_BYTES: u64 = 1 << 20;
 const RPO_AGE: Duration = Duration::from_secs(5);
+/// After the machine was busy: what was late by then has been asked again.
+const QUIET: Duration = Duration::from_secs(40);
 /// A ring of positions has one each second.
 const RESOLUTION: Duration = Duration::from_secs(2);
 /// Two agents: what one reads the other has a round trip later.
@@ -46,6 +48,8 @@ pub struct Oracle {
     pub disturbed: Option<Instant>,
     pub positions: Positions,
     foretold: Vec<Foretold>,
+    /// Numbers that were held against a bound which is not 0.
+    pub compared: usize,
 }
 
 /// Something told that is not so: of which kind, and in words.
@@ -68,6 +72,7 @@ impl Oracle {
             disturbed: None,
             positions,
             foretold: Vec::new(),
+            compared: 0,
         }
     }
 
@@ -88,7 +93,7 @@ impl Oracle {
     /// Nothing has been wrong with it for as long as it may take to be told so.
     pub fn is_calm(&self, channel: Channel, at: Instant) -> bool {
         let long_ago = |moment: Option<Instant>, time| moment.is_none_or(|moment| moment + time <= at);
-        long_ago(self.touched.get(&channel).copied(), self.settles(channel)) && long_ago(self.disturbed, WINDOW * 2)
+        long_ago(self.touched.get(&channel).copied(), self.settles(channel)) && long_ago(self.disturbed, QUIET)
     }
 
     pub fn is_all_calm(&self, at: Instant) -> bool {
@@ -229,7 +234,7 @@ impl Oracle {
         };
         let mut harmful = self.active.iter().filter(|active| !active.fault.is_benign());
         let (Some(only), None) = (harmful.next(), harmful.next()) else { return };
-        let disturbed = self.disturbed.is_some_and(|moment| moment + WINDOW * 2 > look.begun);
+        let disturbed = self.disturbed.is_some_and(|moment| moment + QUIET > look.begun);
         if only.alone && runs(only.fault) && !disturbed && look.up(Channel::Postgres) != Some(1.0) {
             let name = only.fault.name();
             let words = format!("replication runs during {name}, and is told not to");
@@ -237,10 +242,12 @@ impl Oracle {
         }
     }
 
-    fn numbers(&self, look: &Look, wrong: &mut Vec<Wrong>) {
+    fn numbers(&mut self, look: &Look, wrong: &mut Vec<Wrong>) {
+        let mut compared = 0;
         let mut outside = |what: &str, told: Option<f64>, least: Option<u64>, most: Option<u64>| {
             let Some(told) = told else { return };
             let (low, high) = (least.map_or(0.0, |least| least as f64), most.map_or(f64::INFINITY, |most| most as f64));
+            compared += usize::from(low > 0.0 || high.is_finite());
             if told < low || told > high {
                 let words = format!("{what} is told {told}, and is between {low} and {high}");
                 wrong.push(Wrong { kind: format!("wrong {what}"), words });
@@ -255,6 +262,7 @@ impl Oracle {
         outside("loss", loss, least, most);
         let seconds = self.positions.behind_for(at, |s| s.replayed).and_then(|time| time.checked_sub(RESOLUTION));
         outside("lag in whole seconds", look.lag_seconds().map(f64::ceil), seconds.map(|time| time.as_secs()), None);
+        self.compared += compared;
     }
 
     /// What is told "at least" while the primary cannot be asked.
