@@ -13,7 +13,7 @@ LAB := $(CARGO) run --quiet --package standbywatch-lab --bin
 # What was just built, as it lies there: cargo would build it again with other features.
 BUILT := $(TARGET)/debug
 
-.PHONY: help test truth demo demo-fault demo-repair bench compare soak docs docs-check fmt lint deny
+.PHONY: help test truth demo demo-fault demo-repair bench compare soak chaos docs docs-check fmt lint deny
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,11 @@ soak: ## a pair under changing load with no fault: no alert, no growth, a quiet 
 	@bash $(INSTALL)
 	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
 	@'$(BUILT)/lab-soak' $(SOAK_MINUTES)
+
+chaos: ## random courses of faults, and an oracle beside the agents (CHAOS_MINUTES=10 CHAOS_SEED=… CHAOS_OPTIONS=--agents)
+	@bash $(INSTALL)
+	@$(CARGO) build --package standbywatch --package standbywatch-lab --bins
+	@'$(BUILT)/lab-chaos' $(if $(CHAOS_MINUTES),--minutes '$(CHAOS_MINUTES)') $(if $(CHAOS_SEED),--seed '$(CHAOS_SEED)') $(CHAOS_OPTIONS)
 
 docs: ## print again the documents that come from the code
 	@bash tests/print-docs.sh

@@ -44,7 +44,8 @@ pub enum NewSessions {
     Accepted,
     /// It was not, and neither was any since so long before these facts were asked for.
     Refused(Duration, Failure),
-    /// The agent could not try, for a reason of its own: a file that it may not read.
+    /// Nobody knows: the agent could not try, for a reason of its own (a file that it may not read), or has tried once and is about to
+    /// try again.
     NotTried(Duration, Failure),
 }
 

@@ -8,6 +8,7 @@
 
 mod access;
 mod benign;
+mod chaos;
 mod checksums;
 mod clocks;
 mod commits;

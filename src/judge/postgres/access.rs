@@ -3,7 +3,7 @@
 
 use crate::evidence::Verdict;
 use crate::facts::NewSessions;
-use crate::names::{Name, Reason};
+use crate::names::{FailureKind, Name, Reason};
 use crate::units::short_duration;
 
 use super::nodes::{Node, Nodes};
@@ -25,6 +25,9 @@ pub(super) fn no_new_session(name: &Name, node: Node<'_>) -> Option<String> {
             let since = short_duration(*since);
             Some(format!("{name} answers over a held session, but has let no new one in for {since}: {failure}"))
         }
+        NewSessions::NotTried(_, failure) if failure.kind != FailureKind::Permission => Some(format!(
+            "{name} answers over a held session; whether it lets new ones in is not known before the next attempt: {failure}"
+        )),
         NewSessions::NotTried(_, failure) => {
             Some(format!("{name} answers over a held session; a new one cannot be tried: {failure}"))
         }

@@ -22,8 +22,8 @@ pub(super) struct Replacement {
     every: Duration,
     opening: JoinSet<Result<Session, Failure>>,
     not_before: Option<Moment>,
-    /// The one attempt that has failed so far: it is tried once more before that is told.
-    doubted: Option<Moment>,
+    /// The one attempt that has failed so far: until it was made again, nobody knows.
+    doubted: Option<(Moment, Failure)>,
     /// Since when attempts fail, and why the newest did.
     refused: Option<(Moment, Failure)>,
 }
@@ -74,10 +74,10 @@ impl Replacement {
     /// An attempt failed at `now` while the held session goes on. True if it is from now on told that new sessions are not let in.
     pub(super) fn failed(&mut self, failure: Failure, now: Moment) -> bool {
         let since = self.refused.as_ref().map(|(since, _)| *since);
-        let first = self.doubted.take();
+        let first = self.doubted.take().map(|(first, _)| first);
         // What this machine does not let the agent read is no busy moment.
         if since.is_none() && first.is_none() && failure.kind != FailureKind::Permission {
-            self.doubted = Some(now);
+            self.doubted = Some((now, failure));
             self.not_before = Some(now + TO_CONFIRM);
             return false;
         }
@@ -94,10 +94,10 @@ impl Replacement {
 
     /// What facts that were asked for at `asked` are to say.
     pub(super) fn told(&self, asked: Moment) -> NewSessions {
-        match &self.refused {
+        match self.refused.as_ref().or(self.doubted.as_ref()) {
             None => NewSessions::Accepted,
-            // What this machine does not let the agent read says nothing of the server.
-            Some((since, failure)) if failure.kind == FailureKind::Permission => {
+            // What this machine does not let the agent read says nothing of the server, and one attempt says too little.
+            Some((since, failure)) if failure.kind == FailureKind::Permission || self.is_to_confirm() => {
                 NewSessions::NotTried(asked.since(*since), failure.clone())
             }
             Some((since, failure)) => NewSessions::Refused(asked.since(*since), failure.clone()),
@@ -121,7 +121,8 @@ mod tests {
     async fn one_failure_alone_is_tried_again_at_once_before_it_is_told() {
         let mut replacement = Replacement::new(Duration::from_secs(600));
         assert!(!replacement.failed(failure(FailureKind::Timeout), at(1000)));
-        assert_eq!(replacement.told(at(1000)), NewSessions::Accepted, "it may have been a busy moment");
+        let not_known = NewSessions::NotTried(Duration::from_secs(1), failure(FailureKind::Timeout));
+        assert_eq!(replacement.told(at(1001)), not_known, "it may have been a busy moment");
         assert!(replacement.is_to_confirm() && replacement.is_due(at(100), at(1001)));
         assert!(!replacement.succeeded(), "nothing was told, so nothing is taken back");
         assert!(!replacement.is_to_confirm());

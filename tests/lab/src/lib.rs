@@ -32,6 +32,7 @@
 //! | [`AgentPair`] | an agent on each node, and the ways between them |
 //! | [`demo`] | a watched pair that can be broken from another terminal |
 //! | [`bench`] | how fast and how small the agent is |
+//! | [`chaos`] | random courses of faults, and an oracle beside the agent |
 //! | [`compare`] | what the usual formula says beside it |
 //! | [`http`] | a small client |
 //! | [`Machine`] | what measured figures depend on |
@@ -46,6 +47,7 @@ mod agent;
 mod agents;
 pub mod bench;
 mod cable;
+pub mod chaos;
 pub mod compare;
 pub mod demo;
 mod disk;

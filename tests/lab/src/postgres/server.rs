@@ -238,6 +238,11 @@ impl PgServer {
         self.process("walreceiver").map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
+    /// Process id of the process that replays, if there is one.
+    pub fn startup_pid(&self) -> Option<u32> {
+        self.process("startup").map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+    }
+
     /// Process ids of the WAL senders to `application_name`.
     pub async fn sender_pids(&self, application_name: &str) -> Result<Vec<u32>> {
         let sql = format!("SELECT pid FROM pg_stat_replication WHERE application_name = '{application_name}'");
