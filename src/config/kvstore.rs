@@ -30,8 +30,12 @@ fn redis(section: &Section<'_>, environment: &Environment) -> Option<KvstoreNode
         root_certificate: part.path("root_certificate"),
         server_name: part.text("server_name"),
     });
+    let address = section.parsed("address", value::address_or_socket)?;
+    if tls.is_some() && address.starts_with("unix:") {
+        section.problem("tls", "tls: nothing is encrypted over a socket of the same machine", "remove it");
+    }
     Some(KvstoreNode::Redis(RedisNode {
-        address: section.parsed("address", value::address)?,
+        address,
         user,
         password,
         database: section.count("database").and_then(|number| u32::try_from(number).ok())?,

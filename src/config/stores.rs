@@ -1,6 +1,6 @@
 //! Key-value stores as they are configured: how each is reached, and how its channel is watched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -38,6 +38,7 @@ impl KvstoreNode {
     /// Its address means another server on each machine. Where commands ask, they know.
     pub fn is_on_loopback(&self) -> bool {
         let host = match self {
+            Self::Redis(store) if store.socket().is_some() => return true,
             Self::Redis(store) => store.address.rsplit_once(':').map(|(host, _)| host.to_owned()),
             Self::Tcp(store) => store.address.rsplit_once(':').map(|(host, _)| host.to_owned()),
             Self::Http(store) => url::Url::parse(&store.url).ok().and_then(|url| url.host_str().map(str::to_owned)),
@@ -76,7 +77,7 @@ fn names_loopback(host: &str) -> bool {
 /// How to reach one Redis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RedisNode {
-    /// `host:port`.
+    /// `host:port`, or `unix:/path`.
     pub address: String,
     /// ACL user.
     pub user: Option<String>,
@@ -86,6 +87,13 @@ pub struct RedisNode {
     pub database: u32,
     /// Set where the connection is TLS.
     pub tls: Option<StoreTls>,
+}
+
+impl RedisNode {
+    /// The socket of its own machine, where its address is one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.address.strip_prefix("unix:").map(Path::new)
+    }
 }
 
 /// TLS to a store.

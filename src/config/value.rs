@@ -148,6 +148,23 @@ pub(super) fn address(text: &str) -> Result<String, Wrong> {
     if (plain || bracketed) && port_fits { Ok(text.to_owned()) } else { Err(wrong()) }
 }
 
+/// The same, or a socket of this machine: `unix:/path`.
+pub(super) fn address_or_socket(text: &str) -> Result<String, Wrong> {
+    let Some(path) = text.strip_prefix("unix:") else {
+        return address(text).map_err(|_| {
+            Wrong::new(
+                format!("{} is not host:port", shown(text)),
+                "write for example 10.0.0.1:6379, or unix:/run/redis/redis.sock",
+            )
+        });
+    };
+    if path.starts_with('/') && !path.contains('\0') {
+        return Ok(text.to_owned());
+    }
+    let said = format!("{} does not name a socket by its whole path", shown(text));
+    Err(Wrong::new(said, "write for example unix:/run/redis/redis.sock"))
+}
+
 /// One index or alias; patterns would watch what happens to be there.
 pub(super) fn index(text: &str) -> Result<String, Wrong> {
     let text = self::text(text)?;

@@ -71,6 +71,38 @@ async fn one_server_behind_two_names_is_never_ok() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_store_is_asked_over_its_socket() -> Result<()> {
+    let Some(lab) = Lab::open(&[Need::Redis])? else { return Ok(()) };
+    let mut stores = Vec::new();
+    for name in ["kv-alpha", "kv-beta"] {
+        let socket = lab.dir().join(name).join("socket").to_string_lossy().into_owned();
+        let listens = ["--unixsocket", &socket, "--unixsocketperm", "777"];
+        stores.push((RedisServer::start_with(&lab, name, Persistence::Nothing, &listens).await?, socket));
+    }
+    let [(_, alpha), (store, beta)] = stores.as_slice() else { panic!("two") };
+    let over = |socket: &str| redis(format!("unix:{socket}"));
+    let agent = agent(&lab, pair(&over(alpha), &over(beta), QUICK)).await?;
+    assert_eq!(is_well(&agent).await?["proof"], "path");
+    more(&agent, "ok", 4.0).await?;
+    assert!(!keys(store).await?.is_empty(), "written to the one that listens there");
+    // Its socket is there, and nobody listens; then there is none.
+    store.server.kill().await?;
+    tells(&agent, "unknown", &["refused"]).await?;
+    std::fs::remove_file(beta)?;
+    tells(&agent, "unknown", &["unreachable"]).await?;
+    store.start_again().await?;
+    is_well(&agent).await?;
+    // A second name of one socket.
+    let twin = lab.dir().join("twin");
+    std::os::unix::fs::symlink(alpha, &twin)?;
+    agent.write_config(&pair(&over(alpha), &over(&twin.to_string_lossy()), QUICK))?;
+    agent.stop().await?;
+    agent.start_again().await?;
+    tells(&agent, "unknown", &["same_server"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn native_replication_is_written_on_the_primary_and_proves_the_round_trip() -> Result<()> {
     let Some(lab) = Lab::open(&[Need::Redis])? else { return Ok(()) };
     let stores = RedisPair::start(&lab, Persistence::Nothing).await?;
@@ -233,6 +265,15 @@ async fn a_script_asks_any_other_store() -> Result<()> {
     assert_eq!(told["outcome"], "rejected", "{told}");
     std::fs::rename(data.join("away"), data.join("beta"))?;
     is_well(&agent).await?;
+    // One store behind both names: all that is written to one is found in the other.
+    std::fs::rename(data.join("beta"), data.join("away"))?;
+    std::os::unix::fs::symlink(data.join("alpha"), data.join("beta"))?;
+    agent.stop().await?;
+    agent.start_again().await?;
+    tells(&agent, "unknown", &["same_server"]).await?;
+    let before = count(&agent, "ok").await?;
+    more(&agent, "unknown", 2.0).await?;
+    assert_eq!(count(&agent, "ok").await?, before, "not one of its canaries proves anything");
     Ok(())
 }
 

@@ -25,7 +25,9 @@ pub(super) const NODE: SectionKeys = SectionKeys {
 
 const fn redis(example: &'static str) -> [Key; 7] {
     [
-        Key::new("address", Kind::Text, "`host:port`.").required().example(example),
+        Key::new("address", Kind::Text, "`host:port`, or `unix:/path` of a socket on the node itself.")
+            .required()
+            .example(example),
         Key::new("user", Kind::Text, "ACL user."),
         Key::new("password", Kind::Secret, PASSWORD),
         Key::new("password_file", Kind::SecretFile, PASSWORD_FILE),

@@ -13,8 +13,8 @@ use crate::names::{Name, Reason};
 pub(super) type Since = Result<Moment, (Reason, String)>;
 
 /// What is told where two names lead to one server.
-pub(super) const ONE_SERVER: &str = "both nodes' stores are one and the same server (it tells the same run_id), so nothing is proven: \
-     give each node the address of its own store";
+pub(super) const ONE_SERVER: &str = "both nodes' stores are one and the same server (it tells the same run_id, or shows at one address what \
+     was written at the other only), so nothing is proven: give each node the address of its own store";
 
 /// A comparison takes its time, since it may read only so much in a second.
 pub(super) fn stale_after(channel: &KvstoreChannel) -> Duration {

@@ -1,6 +1,7 @@
 //! The key-value store's probe: each cycle a canary, written by the way that the configuration says and read back from both
 //! stores, and a look at those of the slower lanes, which stay for a while.
 
+mod apart;
 mod bounded;
 mod canary;
 pub mod exchange;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::apart::Apart;
 use self::canary::{Mark, Writer, time_to_live};
 use self::indeterminate::{Indeterminate, Landing};
 pub use self::outcome::{Ack, Held, outcome};
@@ -49,6 +51,8 @@ pub struct KvstoreProbe {
     indeterminate: Indeterminate,
     /// The two stores were found to be one server, and have not been found to be two since.
     one_server: bool,
+    /// The same of stores that do not say who they are.
+    apart: Apart,
 }
 
 /// One cycle's deadlines. A part of the time is kept for reading, so that the other side is looked at whatever happens to the
@@ -91,6 +95,7 @@ impl KvstoreProbe {
             fleeting: false,
             indeterminate: Indeterminate::default(),
             one_server: false,
+            apart: Apart::default(),
             channel: channel.clone(),
         }
     }
@@ -177,6 +182,11 @@ impl KvstoreProbe {
             facts.outcome = Outcome::Unknown;
             facts.round_trip = None;
             facts.more.same_server = true;
+        }
+        if facts.outcome == Outcome::Ok && self.are_doubted(direction, deadlines.all).await? {
+            facts.outcome = Outcome::Unknown;
+            facts.round_trip = None;
+            facts.more.same_server = self.apart.are_one();
         }
         if facts.outcome == Outcome::Ok {
             self.indeterminate.passed();
@@ -267,6 +277,18 @@ impl KvstoreProbe {
             self.one_server = same;
         }
         Ok(self.one_server)
+    }
+
+    /// Whether what is written to one of both is found in the other. Where a gateway, or the primary's store, passes writes on, it must be.
+    async fn are_doubted(&mut self, direction: [usize; 2], deadline: Instant) -> Result<bool, Failure> {
+        if self.way() != Way::Both {
+            return Ok(false);
+        }
+        let (key, canary) = (self.key(Lane::Fast), self.writer.canary(self.tracker.sequence));
+        let (ttl, every) = (time_to_live(self.channel.schedule.interval), self.channel.lanes.medium);
+        let [(_, standby), (_, primary)] = pick(&mut self.stores, direction)?;
+        self.apart.look((standby, primary), (&key, &canary, ttl), every, deadline).await;
+        Ok(self.apart.is_doubted())
     }
 
     /// Takes away what was written, where it would not expire soon by itself or the store knows how.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -220,14 +220,19 @@ impl RedisStore {
             identity = identity.set_password(password.expose());
         }
         let address = &self.settings.address;
-        let tcp = TcpStream::connect(address).await.map_err(|error| {
+        let not_connected = |error: std::io::Error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::ConnectionRefused => FailureKind::Refused,
                 std::io::ErrorKind::TimedOut => FailureKind::Timeout,
                 _ => FailureKind::Unreachable,
             };
             Failure::new(kind, format!("connecting to the store of {} ({address}): {error}", self.node))
-        })?;
+        };
+        if let Some(socket) = self.settings.socket() {
+            let stream = UnixStream::connect(socket).await.map_err(not_connected)?;
+            return self.introduce(stream, &identity).await;
+        }
+        let tcp = TcpStream::connect(address).await.map_err(not_connected)?;
         // Commands are small and wait for their answer.
         let _ = tcp.set_nodelay(true);
         let Some(tls) = &self.settings.tls else { return self.introduce(tcp, &identity).await };

@@ -141,6 +141,11 @@ impl Store {
         }
     }
 
+    /// Its kind tells who the server is.
+    pub(super) const fn says_who_it_is(&self) -> bool {
+        matches!(self, Self::Redis(_) | Self::Peer(_))
+    }
+
     /// Who the server is; `Ok(None)` where its kind does not tell.
     pub(super) async fn identity(&mut self, deadline: Instant) -> Result<Option<Identity>, Failure> {
         match self {
