@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use course::{Episode, Planned};
-use fault::{Fault, Silences};
+use fault::{Channel, Fault, Silences};
 use oracle::{Oracle, Wrong};
 use sight::Look;
 use world::World;
@@ -29,7 +29,9 @@ const TICK: Duration = Duration::from_millis(300);
 /// A tick that takes longer: the machine is busy with other things.
 const BUSY: Duration = Duration::from_millis(1200);
 /// An agent that runs and has not answered so many times running is wrong itself.
-const SILENT: usize = 5;
+const SILENT: usize = 12;
+/// On a machine that does not come to rest nothing can be said of false alarms; the course goes on.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The first words of agents, and of a pair that was just started.
 const WELL: Duration = Duration::from_secs(120);
 /// When all is calm again it must stay so for a while.
@@ -217,8 +219,15 @@ impl Play {
 
     async fn until_calm(&mut self) -> Result<()> {
         let mut since = None;
+        let settles = Channel::ALL.map(|channel| self.oracle.settles(channel)).into_iter().max();
+        let patience = settles.unwrap_or_default() + PATIENCE;
+        let begun = Instant::now();
         loop {
             self.tick().await?;
+            if begun.elapsed() > patience {
+                self.note("the machine is too busy to wait until all is calm".to_owned());
+                return Ok(());
+            }
             let calm = self.oracle.is_all_calm(Instant::now());
             since = calm.then(|| since.unwrap_or_else(Instant::now));
             if since.is_some_and(|since| since.elapsed() >= CALM) {
