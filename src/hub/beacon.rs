@@ -93,8 +93,8 @@ mod tests {
             assert_eq!(fs::read_to_string(&other).unwrap(), "another's");
             assert!(!new.exists());
         }
-        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert!(mode & 0o600 == 0o600 && mode & 0o133 == 0, "{mode:o}: for others to read, less the umask");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), mode(&other) & 0o644, "for others to read, less the umask");
         fs::remove_dir_all(&place).unwrap();
         write(&path, &beacon).unwrap_err();
         assert!(!place.exists(), "a tree that is gone is not made anew");
