@@ -41,7 +41,6 @@ pub(super) fn loss(
 /// How old the oldest of what would be lost is.
 fn with_seconds(situation: &Situation<'_>, wal: Option<Bytes>, has: Option<Lsn>) -> Loss {
     let (seconds, seconds_at_least) = match (wal, has.and_then(|has| situation.history.ring.passed(has))) {
-        (Some(Bytes(0)), _) => (Some(0.0), false),
         (Some(_), Some(Passed::Ago(seconds))) => (Some(seconds), false),
         (Some(_), Some(Passed::AtLeast(seconds))) => (Some(seconds), true),
         _ => (None, false),
@@ -99,7 +98,8 @@ pub(super) fn serve(situation: &Situation<'_>, candidate: &Candidate<'_>) -> Tim
     let rate = situation.history.nodes.get(candidate.name).and_then(|memory| memory.replayed.rate());
     let replay = match (left, rate) {
         (Some(Bytes(0)), _) => Some(Duration::ZERO),
-        (Some(left), Some(rate)) if rate > 0.0 => Duration::try_from_secs_f64(left.as_f64() / rate).ok(),
+        // At a rate of 0 it takes for ever, which is no time that can be told.
+        (Some(left), Some(rate)) => Duration::try_from_secs_f64(left.as_f64() / rate).ok(),
         _ => None,
     };
     TimeToServe { replay_left: left, replay, rebuild: None }
