@@ -115,4 +115,16 @@ mod tests {
         }
         assert!(catch_up.lags.len() <= 122, "{}", catch_up.lags.len());
     }
+
+    #[test]
+    fn moments_that_fall_begin_anew() {
+        let mut catch_up = CatchUp::default();
+        for second in 100..130 {
+            catch_up.push(at(second), Bytes(1_000_000));
+        }
+        for second in 0..10 {
+            catch_up.push(at(second), Bytes(1000));
+        }
+        assert_eq!(catch_up.course(at(10), Bytes(1000)), Some(Course::Stays));
+    }
 }

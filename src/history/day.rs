@@ -350,6 +350,26 @@ pub(crate) mod tests {
         let changes: Vec<_> = again.changes().map(|change| (change.was, change.level)).collect();
         assert_eq!(changes, [(None, Level::Critical), (None, Level::Ok)], "the second start is seen as one");
         let many = vec![saved[0].clone(); CHANGES + 50];
-        assert_eq!(Day::restored(many).changes().count(), CHANGES);
+        let newest = again.changes().next_back().cloned();
+        let restored = Day::restored(many.into_iter().chain(newest.clone()).collect());
+        assert_eq!((restored.changes().count(), restored.changes().next_back()), (CHANGES, newest.as_ref()));
+    }
+
+    #[test]
+    fn once_told_a_level_is_told_though_something_new_is_still_to_be_asked() {
+        let mut day = Day::default();
+        assert!(day.record(&view(1, Level::Ok, None), true));
+        assert!(day.record(&view(2, Level::Critical, None), false));
+        assert_eq!(day.changes().count(), 2);
+    }
+
+    #[test]
+    fn of_several_nodes_the_worst_number_is_kept() {
+        let of = |channel, metric, values: [f64; 3]| {
+            let samples = values.map(|value| Sample { metric, labels: Labels::new(), value });
+            numbers_of(channel, &samples)[0]
+        };
+        assert_eq!(of(Channel::Search, "standby_search_active_shards_percent", [90.0, 40.0, 100.0]), Some(40.0));
+        assert_eq!(of(Channel::Postgres, "standby_replication_lag_bytes", [1.0, 9.0, 3.0]), Some(9.0));
     }
 }

@@ -214,4 +214,30 @@ mod tests {
         feed.record_served(true, at(7));
         assert_eq!(feed.unserved, None);
     }
+
+    #[test]
+    fn what_the_primary_wrote_while_a_receiver_showed_may_have_come_by_a_stream() {
+        let (with, without) = ((5, true, None), (5, false, None));
+        let mut feed = feed(&[with, without, with]);
+        feed.record_primary(Lsn(100), at(3));
+        assert_eq!(feed.alone.map(|alone| alone.beyond), Some(None));
+        let mut refused = self::feed(&[with, without, with, with]);
+        assert_eq!(refused.alone.map(|alone| alone.since), Some(at(2)), "two readings are no connection yet");
+        refused.record(&standby(5, true, None), Some(at(4)), at(5));
+        assert_eq!(refused.alone, None);
+    }
+
+    #[test]
+    fn a_standby_holds_what_it_received_or_replayed_whichever_is_more() {
+        let mut feed = Feed::default();
+        let told = |received, replayed| StandbyFacts {
+            receive_lsn: Some(Lsn(received)),
+            replay_lsn: Some(Lsn(replayed)),
+            ..StandbyFacts::default()
+        };
+        feed.record(&told(9, 5), None, at(1));
+        assert_eq!(feed.held, Some((Lsn(9), None)));
+        feed.record(&told(9, 12), Some(at(1)), at(2));
+        assert_eq!(feed.held, Some((Lsn(12), Some(at(1)))), "it went on from the archive");
+    }
 }

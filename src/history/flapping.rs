@@ -132,6 +132,7 @@ mod tests {
         let (history, now) = history(&[(true, 60), (false, 10)]);
         let (count, next) = history.changes(CHANNEL, false, at(now));
         assert_eq!((count, next), (1, Some(at(960) + Duration::from_millis(1))));
+        assert_eq!(history.changes(CHANNEL, false, at(960)).0, 1, "a quarter of an hour to the second");
         assert_eq!(history.changes(CHANNEL, false, at(961)).0, 0);
         assert_eq!(history.changes(CHANNEL, true, at(now)).1, Some(at(now + 5)), "when the new state will have lasted");
     }

@@ -83,7 +83,7 @@ impl LagTrend {
         let (first, _) = *self.closed.front()?;
         let width = self.width.as_secs_f64();
         let points: Vec<_> = self.closed.iter().map(|(bucket, lag)| ((bucket - first) as f64 * width, *lag)).collect();
-        (points.len() >= ENOUGH).then(|| theil_sen(&points)).flatten()
+        theil_sen(&points)
     }
 }
 
@@ -119,5 +119,32 @@ mod tests {
     #[test]
     fn an_old_slope_is_not_told() {
         assert_eq!(trend(300, |s| s * 1000).slope(at(700)), None);
+    }
+
+    #[test]
+    fn fifteen_filled_buckets_tell_and_fourteen_do_not() {
+        // A bucket of five seconds closes when the next one opens.
+        assert_eq!(trend(75, |s| s * 1000).slope(at(75)), None);
+        assert!(trend(76, |s| s * 1000).slope(at(76)).is_some());
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_is_forgotten() {
+        let grew_long_ago = trend(3000, |s| s.min(1000) * 1000);
+        assert!(grew_long_ago.closed.len() <= 61, "{}", grew_long_ago.closed.len());
+        let slope = grew_long_ago.slope(at(3000)).unwrap();
+        assert!(slope.median.abs() < 1.0, "{slope:?}");
+    }
+
+    #[test]
+    fn only_a_window_of_this_length_that_grows_until_now_is_sound() {
+        let window = Duration::from_secs(300);
+        let trend = trend(300, |s| s);
+        assert!(trend.is_sound(window, at(300)));
+        assert!(!trend.is_sound(window * 2, at(300)), "the configuration was changed");
+        assert!(!trend.is_sound(window, at(200)), "from the future");
+        let mut falls = trend.clone();
+        falls.closed.swap(3, 7);
+        assert!(!falls.is_sound(window, at(300)));
     }
 }

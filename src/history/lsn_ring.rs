@@ -394,4 +394,45 @@ mod tests {
         assert_eq!(ring((0..30).map(|s| (s, s * 1000))).rate(), Some(1000.0));
         assert_eq!(ring((0..3).map(|s| (s, s * 1000))).rate(), None, "too short a time to tell");
     }
+
+    #[test]
+    fn caught_up_is_zero_also_between_two_entries() {
+        let mut ring = ring([(0, 500)]);
+        ring.push(at(0) + Duration::from_millis(300), Lsn(500));
+        assert_eq!(passed(&ring, 500), NOW);
+    }
+
+    #[test]
+    fn a_moment_that_falls_begins_a_new_ring_too() {
+        let mut ring = ring((100..150).map(|s| (s, s)));
+        ring.push(at(20), Lsn(160));
+        assert_eq!(passed(&ring, 120), Some(Passed::AtLeast { at_least: 0.0, at_most: None }));
+        assert!(ring.is_sound(at(20)));
+    }
+
+    #[test]
+    fn readings_that_come_a_little_early_fill_each_second() {
+        let mut ring = LsnRing::default();
+        for tick in 0..100_u64 {
+            let early = Duration::from_millis(if tick % 2 == 0 { 0 } else { 200 });
+            ring.push((at(10) + Duration::from_secs(tick)).back(early), Lsn(tick));
+        }
+        assert_eq!(ring.tiers[0].len(), 100);
+    }
+
+    #[test]
+    fn positions_that_fall_and_a_newest_that_is_not_the_last_are_not_sound() {
+        let mut falls = ring((0..100).map(|s| (s, s)));
+        falls.tiers[0][3].1 = Lsn(90);
+        assert!(!falls.is_sound(at(200)));
+        let mut older = ring((0..100).map(|s| (s, s)));
+        older.newest = Some((at(50), Lsn(50)));
+        assert!(!older.is_sound(at(200)));
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_minute() {
+        let stood_then_wrote = ring((0..=120).map(|s: u64| (s, 5 + s.saturating_sub(60) * 1000)));
+        assert_eq!(stood_then_wrote.rate(), Some(1000.0));
+    }
 }

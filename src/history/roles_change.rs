@@ -98,4 +98,24 @@ mod tests {
         assert_eq!(renamed.recent(at(4001)).0, Some(true), "of which nobody knows the timeline");
         assert_eq!(change.in_same_boot(at(5)).recent(at(20)), (Some(false), None));
     }
+
+    #[test]
+    fn a_timeline_that_nobody_tells_is_not_the_same() {
+        let mut change = RolesChange::default();
+        change.record(&roles(Some("alpha"), false), None, at(1));
+        change.record(&roles(Some("beta"), false), None, at(2));
+        assert_eq!(change.recent(at(3)).0, Some(true));
+        // What was the timeline of one primary is not that of the next, which does not tell its own.
+        let mut change = RolesChange::default();
+        change.record(&roles(Some("alpha"), false), Some(1), at(1));
+        change.record(&roles(Some("beta"), false), None, at(2));
+        change.record(&roles(Some("alpha"), false), Some(1), at(4000));
+        assert_eq!(change.recent(at(4001)).0, Some(true));
+        // A reading that lacks it leaves what is known.
+        let mut change = RolesChange::default();
+        change.record(&roles(Some("alpha"), false), Some(1), at(1));
+        change.record(&roles(Some("alpha"), false), None, at(2));
+        change.record(&roles(Some("alpha-1"), false), Some(1), at(3));
+        assert_eq!(change.recent(at(4)).0, Some(false), "a name is no promotion");
+    }
 }

@@ -274,4 +274,33 @@ mod tests {
         timers.look(at(183).now);
         assert_eq!(timers.met(KEY, 1.0, Duration::ZERO, at(183)).state(), FindingState::Firing, "it was not over");
     }
+
+    #[test]
+    fn what_fires_goes_on_though_a_site_makes_its_hold_time_longer() {
+        let mut timers = RuleTimers::default();
+        assert_eq!(timers.met(KEY, 1.0, seconds(10), at(0)).state(), FindingState::Pending);
+        assert_eq!(timers.met(KEY, 1.0, seconds(10), at(10)).state(), FindingState::Firing);
+        assert_eq!(timers.met(KEY, 1.0, seconds(3600), at(11)).state(), FindingState::Firing);
+    }
+
+    #[test]
+    fn standing_still_counts_from_its_beginning_and_stretches_what_is_kept() {
+        let mut timers = RuleTimers::default();
+        timers.met(KEY, 1.0, Duration::ZERO, at(0));
+        timers.not_met(KEY, seconds(30), at(10).now);
+        timers.stand_still(at(20).now);
+        timers.stand_still(at(50).now);
+        timers.look(at(60).now);
+        assert!(timers.not_met(KEY, seconds(30), at(79).now).is_some(), "10 s before, 19 s after");
+        assert!(timers.not_met(KEY, seconds(30), at(80).now).is_none());
+    }
+
+    #[test]
+    fn a_beginning_that_is_put_off_is_put_off_on_both_clocks() {
+        let mut timers = RuleTimers::default();
+        timers.met(KEY, 1.0, seconds(60), at(0));
+        timers.unobserved(seconds(100));
+        let timer = timers.met(KEY, 1.0, seconds(60), at(110));
+        assert_eq!((timer.since, timer.since_wall), (at(100).now, at(100).wall));
+    }
 }

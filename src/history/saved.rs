@@ -87,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::evidence::SetUpOf;
+    use crate::evidence::{Roles, SetUpOf};
     use crate::units::Lsn;
 
     fn at(seconds: u64) -> Moment {
@@ -115,6 +115,7 @@ mod tests {
         let before = saved().in_same_boot(at(45));
         assert_eq!((before.ring, before.set_ups.len(), before.growing), (LsnRing::default(), 0, None));
         assert_eq!(before.slots.len(), 1, "seen at 40 s");
+        assert_eq!(saved().in_same_boot(at(39)).slots.len(), 0);
     }
 
     #[test]
@@ -123,5 +124,22 @@ mod tests {
         assert_eq!((other.ring_of, other.ring, other.slots.len()), (None, LsnRing::default(), 0));
         assert_eq!(other.set_ups[&Name::new("beta")].age(at(3)), Duration::from_hours(30) + Duration::from_secs(50));
         assert_eq!((other.slot_names.len(), other.cascaded.len()), (1, 1));
+    }
+
+    #[test]
+    fn who_was_the_primary_is_kept_and_when_that_was_proven_only_where_it_means_something() {
+        let roles = |primary| Roles { primary: Some(Name::new(primary)), ..Roles::default() };
+        let mut saved = SavedPostgres { roles_proven: Some(at(80)), ..saved() };
+        saved.roles_change.record(&roles("alpha"), Some(1), at(10));
+        saved.roles_change.record(&roles("beta"), Some(2), at(80));
+        let beta = Name::new("beta");
+        let same = saved.clone().in_same_boot(at(90));
+        assert_eq!((same.roles_proven, same.roles_change.recent(at(90)).0), (Some(at(80)), Some(true)));
+        let before = saved.clone().in_same_boot(at(70));
+        assert_eq!((before.roles_proven, before.roles_change.recent(at(70)).0), (None, Some(false)), "from the future");
+        assert_eq!(before.roles_change.primary(), Some(&beta));
+        let other = saved.in_other_boot(at(100), at(90));
+        assert_eq!((other.roles_proven, other.roles_change.recent(at(90)).0), (None, Some(false)), "of another boot");
+        assert_eq!(other.roles_change.primary(), Some(&beta));
     }
 }

@@ -90,5 +90,6 @@ mod tests {
         };
         assert!(lost("alpha", &["other"]) && !lost("alpha", &["other", "beta"]));
         assert!(!lost("beta", &[]), "another server's slots say nothing");
+        assert!(!set_up.lost_its_slot(&Name::new("alpha"), Some(&"8".to_owned()), |_| false), "nor another cluster's");
     }
 }

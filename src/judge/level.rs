@@ -168,5 +168,6 @@ mod tests {
         let told: Vec<_> = views.iter().map(|view| (view.channel, view.level, view.reason)).collect();
         let unknown = |channel| (channel, Level::Unknown, Some(Reason::NotSeenYet));
         assert_eq!(told, [unknown(Channel::Config), unknown(Channel::Search)]);
+        assert_eq!(channel_views(&pair(&[]), &nothing_known(), &[]).0, Level::Unknown, "nothing is watched");
     }
 }

@@ -125,4 +125,38 @@ mod tests {
         ];
         assert_eq!(times, expected);
     }
+
+    #[test]
+    fn an_alert_that_something_is_unknown_has_its_own_channels_reason() {
+        use crate::level::Level;
+        use crate::names::{Channel, Severity};
+        let view = |channel, reason| ChannelView { channel, level: Level::Unknown, reason, detail: None, as_of: None };
+        let channels = [
+            view(Channel::Postgres, Some(Reason::Stalled)),
+            view(Channel::Config, None),
+            view(Channel::Search, Some(Reason::Timeout)),
+        ];
+        let told = |rule: RuleName, channel| {
+            let finding = Finding {
+                rule: rule.as_str(),
+                severity: Severity::Critical,
+                channel: Some(channel),
+                state: FindingState::Firing,
+                since: crate::clock::Moment::after_boot(Duration::from_secs(1)),
+                since_wall: WallTime(1.0),
+                summary: "",
+                description: String::new(),
+                remedy: "",
+                reason: None,
+                explained_by: None,
+            };
+            let alerts = alerts_of(Some(&Name::new("catalog")), &[finding], &channels, &BTreeMap::new());
+            alerts[0].annotations.get("reason").cloned()
+        };
+        assert_eq!(told(RuleName::ReplicationUnknown, Channel::Postgres).as_deref(), Some("stalled"));
+        assert_eq!(told(RuleName::ReplicationUnknown, Channel::Config).as_deref(), Some(NO_REASON));
+        assert_eq!(told(RuleName::ReplicationUnknown, Channel::Kvstore).as_deref(), Some(NO_REASON));
+        assert_eq!(told(RuleName::SearchUnknown, Channel::Search).as_deref(), Some("timeout"));
+        assert_eq!(told(RuleName::PostgresLagHigh, Channel::Postgres), None);
+    }
 }

@@ -104,3 +104,11 @@ fn with_two_agents_only_the_clocks_of_the_one_that_wrote_it_count() {
     assert_eq!(age(&unknown), BeaconAge::NoClock(gone.0, gone.1));
     assert!(matches!(age(&BeaconClocks::Writers(BTreeMap::new())), BeaconAge::NoClock(..)));
 }
+
+#[test]
+fn clocks_of_which_no_boot_is_known_are_not_the_same() {
+    let mut facts = beaconed("alpha", ("a", 100, 5000.0), ("a", 130, 5030.0));
+    let beacon = facts.beacon.as_mut().expect("has one");
+    (beacon.beacon.written.boot, beacon.read_at.boot) = (None, None);
+    assert_eq!(beacon_age(&facts, &alpha(), READ, &BeaconClocks::Readers), BeaconAge::OfAnotherClock);
+}

@@ -153,6 +153,7 @@ mod tests {
     #[test]
     fn what_the_standby_says_itself_may_be_newer() {
         assert_eq!(bytes(1000, all(1000, 1000, 1000, 400), Some([1000, 900])), Some([0, 0, 0, 100]));
+        assert_eq!(bytes(1000, all(1000, 1000, 900, 400), Some([1000, 900])), Some([0, 0, 0, 100]), "flushed by now");
         assert_eq!(
             bytes(1000, all(1000, 900, 900, 900), Some([2000, 1500])),
             Some([0, 0, 0, 0]),
@@ -176,5 +177,33 @@ mod tests {
     #[test]
     fn without_a_replayed_position_nothing_is_known() {
         assert_eq!(bytes(1000, [Some(1000), Some(1000), Some(1000), None], None), None);
+    }
+
+    #[test]
+    fn a_standby_that_waits_for_ever_is_stuck_by_the_configured_time_and_one_of_unknown_patience_never() {
+        let channel = crate::config::parse(
+            "pairs:\n  - name: catalog\n    nodes:\n      a: { postgres: { host: h, user: u } }\n      b: { postgres: { host: g, user: u } }\n",
+            "test",
+            &crate::config::Environment::default(),
+        )
+        .expect("a right configuration")
+        .pairs[0]
+            .postgres
+            .clone()
+            .expect("configured");
+        let at = |seconds| Moment::after_boot(Duration::from_secs(seconds));
+        let standing = Standing { since: Some((Lsn(5), at(100))), ..Standing::default() };
+        let standby = StandbyFacts {
+            receive_lsn: Some(Lsn(9)),
+            replay_lsn: Some(Lsn(5)),
+            replay_paused: Some(false),
+            ..StandbyFacts::default()
+        };
+        let stuck_at = |waits_for_ever| {
+            let settings = PostgresSettings { standby_waits_for_ever: waits_for_ever, ..PostgresSettings::default() };
+            replay_state(&standby, &settings, None, standing, &channel, at(200)).1
+        };
+        assert_eq!(stuck_at(Some(true)), Some(at(100) + channel.stuck_after));
+        assert_eq!(stuck_at(None), None);
     }
 }

@@ -87,10 +87,6 @@ fn parted(situation: &Situation<'_>, primary: Option<&Name>, candidate: &Candida
 /// as a standby has what the new one never had, and may lack all that was written since.
 pub(super) fn behind(situation: &Situation<'_>, primary: Option<&Name>, candidate: &Candidate<'_>) -> Option<String> {
     let (was, name) = (situation.last_of(primary)?, candidate.name);
-    let standby = situation.evidence.standbys.iter().find(|standby| standby.node == *name);
-    if situation.evidence.primary.is_some() && standby.is_some_and(|standby| standby.gap.is_some()) {
-        return None;
-    }
     let (theirs, own) = situation.timeline_of(candidate).zip(was.timeline)?;
     (theirs < own).then(|| {
         let is = if situation.evidence.primary.is_some() { "is" } else { "was" };

@@ -128,7 +128,8 @@ pub(super) fn serve(situation: &Situation<'_>, candidate: &Candidate<'_>) -> Tim
     let rate = situation.history.nodes.get(candidate.name).and_then(|memory| memory.replayed.rate());
     let replay = match (left, rate) {
         (Some(Bytes(0)), _) => Some(Duration::ZERO),
-        (Some(left), Some(rate)) if rate > 0.0 => Duration::try_from_secs_f64(left.as_f64() / rate).ok(),
+        // At a rate of 0 it takes for ever, which is no time that can be told.
+        (Some(left), Some(rate)) => Duration::try_from_secs_f64(left.as_f64() / rate).ok(),
         _ => None,
     };
     TimeToServe { replay_left: left, replay, rebuild: None }

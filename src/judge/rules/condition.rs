@@ -122,11 +122,6 @@ impl Compare {
         Self { metric, labels: &[], operator: Operator::Equal, bound: Bound::Fixed(0.0) }
     }
 
-    /// A 0/1 series that is 0 for any of those that are folded: one is enough.
-    pub const fn any_holds_not(metric: &'static str) -> Self {
-        Self { metric, labels: &[], operator: Operator::Below, bound: Bound::Fixed(1.0) }
-    }
-
     /// A value above the rule's threshold.
     pub const fn above_threshold(metric: &'static str) -> Self {
         Self { metric, labels: &[], operator: Operator::Above, bound: Bound::Threshold { plus: 0.0 } }

@@ -282,7 +282,9 @@ mod tests {
     fn the_worse_severity_of_a_rule_explains_the_other() {
         let warning = finding(RuleName::ConfigSyncStale, Some(Channel::Config), Firing);
         let critical = Finding { severity: Severity::Critical, ..warning.clone() };
-        assert_eq!(explained(vec![critical, warning]), [None, Some("StandbyConfigSyncStale")]);
+        assert_eq!(explained(vec![critical.clone(), warning.clone()]), [None, Some("StandbyConfigSyncStale")]);
+        let of_another = Finding { channel: POSTGRES, ..critical };
+        assert_eq!(explained(vec![of_another, warning]), [None, None]);
     }
 
     /// Else two alerts would mute each other, and nobody would be told of either.

@@ -272,3 +272,85 @@ fn an_alert_that_is_kept_ends_by_itself_and_says_when() {
     assert_eq!(own(timeline.at(369, &lag(0.0))), (Some(Kept), Some(370)));
     assert_eq!(own(timeline.at(370, &lag(0.0))), (None, None));
 }
+
+#[test]
+fn the_earliest_hold_time_that_runs_out_is_the_next_change() {
+    let samples = [
+        sample("standby_replication_up", &[("channel", "postgres")], 0.0),
+        sample("standby_replication_undelayed_lag_bytes", &[], 300e6),
+    ];
+    // Unknown after 1 minute, lag after 5.
+    assert_eq!(Timeline::new(&[]).at(10, &samples).1, Some(70));
+    let probe = |name| {
+        let labels = [("channel", "postgres"), ("node", name)];
+        sample("standby_probe_up", &labels, 0.0)
+    };
+    let agent = [
+        probe("alpha"),
+        Sample { metric: "standby_agent_reload_successful", labels: crate::snapshot::Labels::new(), value: 0.0 },
+    ];
+    let a_minute = RuleSetting { hold: Some(Duration::from_secs(60)), ..RuleSetting::default() };
+    let book = RuleBook::new(&[(RuleName::AgentReloadFailed.to_string(), a_minute)].into());
+    let mut timers = RuleTimers::default();
+    let (now, wall) = (Moment::after_boot(Duration::from_secs(10)), WallTime(10.0));
+    let (_, next) = book.evaluate_agent(&ByMetric::new(&agent), &mut timers, now, wall);
+    assert_eq!(next, Some(now + Duration::from_secs(60)), "probes that fail wait for longer");
+    // Switched off, it leaves no timer.
+    let off = RuleSetting { enabled: Some(false), ..RuleSetting::default() };
+    let settings = [RuleName::AgentProbeFailing, RuleName::AgentReloadFailed].map(|name| (name.to_string(), off));
+    RuleBook::new(&settings.into()).evaluate_agent(&ByMetric::new(&agent), &mut timers, now, wall);
+    assert_eq!(timers, RuleTimers::default());
+}
+
+#[test]
+fn while_nobody_can_look_no_number_is_told_and_no_hold_time_runs_out() {
+    let lag = [sample("standby_replication_undelayed_lag_bytes", &[], 300e6)];
+    let mut timeline = Timeline::new(&[]);
+    assert_eq!(timeline.at(0, &lag).1, Some(300));
+    timeline.timers.stand_still(Moment::after_boot(Duration::from_secs(1)));
+    assert_eq!(timeline.at(2, &lag), (vec![("StandbyPostgresLagHigh", FindingState::Pending)], None));
+    let now = Moment::after_boot(Duration::from_secs(3));
+    let (pair, samples) = (fixture::pair(Channel::ALL), ByMetric::new(&lag));
+    let (told, _) = timeline.book.evaluate(&pair, &samples, &mut timeline.timers, now, WallTime(3.0));
+    assert!(told[0].description.contains("has not been looked at again yet"), "{}", told[0].description);
+    assert!(!told[0].description.contains("286.1MiB"), "{}", told[0].description);
+}
+
+#[test]
+fn what_is_judged_says_what_explains_it() {
+    let samples = [
+        sample("standby_replication_up", &[("channel", "postgres")], 0.0),
+        sample("standby_postgres_split_brain", &[], 1.0),
+    ];
+    let (mut timers, pair) = (RuleTimers::default(), fixture::pair(Channel::ALL));
+    let now = Moment::after_boot(Duration::from_secs(1));
+    let book = RuleBook::new(&BTreeMap::new());
+    let (told, _) = book.evaluate(&pair, &ByMetric::new(&samples), &mut timers, now, WallTime(1.0));
+    let unknown = told.iter().find(|finding| finding.rule == "StandbyReplicationUnknown").expect("met");
+    assert_eq!(unknown.explained_by, Some("StandbyPostgresSplitBrain"));
+}
+
+#[test]
+fn a_time_that_is_left_is_short_below_its_threshold_and_not_at_it() {
+    let rule = RULES.iter().find(|rule| rule.name == RuleName::PostgresSlotLossSoon).expect("in the catalogue");
+    let threshold = rule.threshold.expect("has one");
+    let met = |left: f64| {
+        let labels = [("standby", "beta")];
+        let samples = [
+            sample("standby_postgres_slot_loss_seconds", &labels, left),
+            sample("standby_postgres_slot_used_ratio", &labels, 0.9),
+        ];
+        !Timeline::new(&[]).at(0, &samples).0.is_empty()
+    };
+    assert!(met(threshold - 1.0) && !met(threshold));
+}
+
+#[test]
+fn a_timer_of_a_severity_that_the_rule_has_not_is_forgotten() {
+    use crate::history::rules::{AlertKey, Instant};
+    let key = AlertKey { rule: RuleName::PostgresLagHigh, severity: Severity::Info, channel: Some(Channel::Postgres) };
+    let mut timeline = Timeline::new(&[]);
+    timeline.timers.met(key, 1.0, Duration::ZERO, Instant { now: fixture::at(0), wall: WallTime(0.0) });
+    timeline.at(1, &[]);
+    assert_eq!(timeline.timers, RuleTimers::default());
+}

@@ -4,7 +4,7 @@ use super::*;
 use crate::names::StandbyKind;
 
 /// A standby that streams, but not from the primary.
-fn elsewhere(message: &str, lsn: u64) -> PostgresFacts {
+pub(super) fn elsewhere(message: &str, lsn: u64) -> PostgresFacts {
     let mut facts = standby(message, lsn);
     let receiver = standby_of(&mut facts).receiver.as_mut().unwrap();
     receiver.sender = Some("10.0.0.9:5432".into());
@@ -122,25 +122,30 @@ fn who_has_just_connected_is_not_cascaded() {
     assert_eq!(told(&evidence), (true, None));
 }
 
-fn with_slot(mut facts: PostgresFacts, slot: &str) -> PostgresFacts {
+pub(super) fn with_slot(mut facts: PostgresFacts, slot: &str) -> PostgresFacts {
     let receiver = standby_of(&mut facts).receiver.as_mut().unwrap();
     (receiver.slot, receiver.application_name) = (Some(slot.into()), Some("walreceiver".into()));
     facts
 }
 
-fn row(pid: i32, slot: Option<&str>, stamp: &str, lsn: u64) -> Walsender {
+pub(super) fn row(pid: i32, slot: Option<&str>, stamp: &str, lsn: u64) -> Walsender {
     Walsender { application_name: Some("walreceiver".into()), slot: slot.map(str::to_owned), ..sender(pid, stamp, lsn) }
 }
 
 /// Alpha, the standby beta, and gamma.
-fn three() -> Watch {
+pub(super) fn three() -> Watch {
     let mut watch = Watch::new(None);
     watch.pair.nodes.push(node("gamma", None));
     watch
 }
 
 impl Watch {
-    fn tick_three(&mut self, alpha: PostgresFacts, beta: PostgresFacts, mut gamma: PostgresFacts) -> PostgresEvidence {
+    pub(super) fn tick_three(
+        &mut self,
+        alpha: PostgresFacts,
+        beta: PostgresFacts,
+        mut gamma: PostgresFacts,
+    ) -> PostgresEvidence {
         gamma.postmaster_start = Some(Opaque("gamma's".into()));
         self.take("gamma", self.seconds + 1.0, 0.01, Ok(gamma));
         self.tick(Ok(alpha), Ok(beta))

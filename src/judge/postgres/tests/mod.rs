@@ -432,6 +432,7 @@ mod by_memory;
 mod commits;
 mod denied;
 mod files;
+mod guards;
 mod kinds;
 mod outlook;
 mod properties;

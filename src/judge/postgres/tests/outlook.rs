@@ -86,6 +86,8 @@ fn a_slot_without_room_may_be_lost_at_any_moment_and_a_lost_one_has_no_time() {
     assert_eq!(tick(&mut watch, full).slot_loss_seconds, Some(0.0), "whatever the rate");
     let lost = Room { wal_status: Some("lost"), restart: None, ..Room::limited(2001 * MIB, 0) };
     assert_eq!(tick(&mut watch, lost).slot_loss_seconds, None);
+    let exactly = Room::limited(1005 * MIB, 5 * MIB);
+    assert_eq!(tick(&mut self::watch(), exactly).slot_loss_seconds, Some(0.0), "no byte is left");
     let told = watch.tick(silent(FailureKind::Timeout), silent(FailureKind::Timeout));
     assert!(told.standbys.iter().all(|standby| standby.outlook.slot_share.is_none()), "the primary cannot be asked");
 }
@@ -195,4 +197,22 @@ fn what_was_saved_goes_on_in_a_new_history() {
     assert_eq!(after.history.saved(), before.history.saved());
     let age = connected(&mut after, 0.5, &["beta"]).unwrap();
     assert!(age >= 100_020.0, "{age}");
+}
+
+#[test]
+fn a_lost_slot_has_nothing_more_to_lose_and_one_with_a_limit_fills_no_disk() {
+    let mut watch = watch();
+    let grows = |s: u64| Room { disk: Some(6000 * MIB), ..Room::limited(MIB + s * MIB / 2, MIB) };
+    let before = run(&mut watch, 610, grows);
+    assert!(before.slot_loss_seconds.is_some() && before.slot_share.is_some());
+    assert_eq!(before.wal_disk_full_seconds, None);
+    let lost = tick(&mut watch, Room { wal_status: Some("lost"), ..grows(611) });
+    assert_eq!((lost.slot_loss_seconds, lost.slot_share, lost.wal_disk_full_seconds), (None, None, None));
+}
+
+#[test]
+fn a_slot_that_keeps_less_and_less_is_never_lost() {
+    let mut watch = watch();
+    let shrinks = |s: u64| Room::limited(900 * MIB + s, s * MIB);
+    assert_eq!(run(&mut watch, 610, shrinks).slot_loss_seconds, Some(f64::INFINITY));
 }

@@ -38,7 +38,8 @@ fn of_three(beta: u64, gamma: u64, spoil: fn(&mut PostgresFacts)) -> Readiness {
 #[test]
 fn of_several_standbys_the_one_that_has_most_of_those_that_could_take_over() {
     let told = of_three(KIB, 3 * KIB, |_| {});
-    assert_eq!((told.standby, told.loss.wal), (Some(Name::new("beta")), Some(Bytes(KIB))));
+    assert_eq!((told.standby.clone(), told.loss.wal), (Some(Name::new("beta")), Some(Bytes(KIB))));
+    assert!(!told.reasons.iter().any(|why| why.contains("more than")), "nobody has more: {:?}", told.reasons);
     let told = of_three(3 * KIB, KIB, |_| {});
     assert_eq!((told.standby, told.loss.wal), (Some(Name::new("gamma")), Some(Bytes(KIB))));
 
@@ -67,6 +68,21 @@ fn of_two_that_have_as_much_the_one_with_less_to_replay_and_else_the_first() {
     let told = of_three(KIB, KIB, is_paused);
     assert_eq!((told.verdict, told.standby.clone()), (FailoverVerdict::Ready, Some(Name::new("gamma"))), "{told:?}");
     assert_eq!(told.serve.replay_left, Some(Bytes(0)));
+    let not_known: [fn(&mut PostgresFacts); 2] = [
+        |beta| beta.new_sessions = None,
+        |beta| {
+            let PostgresRole::Standby(own) = &mut beta.role else { panic!("a standby") };
+            own.replay_lsn = None;
+        },
+    ];
+    for spoil in not_known {
+        let told = of_three(KIB, KIB, spoil);
+        assert_eq!(
+            (told.verdict, told.standby.clone()),
+            (FailoverVerdict::Ready, Some(Name::new("gamma"))),
+            "{told:?}"
+        );
+    }
     // What would be lost comes first: a pause is a step, whatever it takes.
     let told = of_three(KIB, 3 * KIB, is_paused);
     assert_eq!((told.standby.clone(), told.loss.wal), (Some(Name::new("beta")), Some(Bytes(KIB))), "{told:?}");
@@ -86,6 +102,8 @@ fn exactly_what_is_acceptable_is_acceptable_and_a_byte_or_a_moment_more_is_not()
     assert!(!loss(5 * KIB, None), "an age that is not known");
     assert!(loss::is_beyond(&Loss { wal: Some(Bytes(6 * KIB)), ..Loss::default() }, rpo));
     assert!(!loss::is_beyond(&Loss { wal: Some(Bytes(KIB)), ..Loss::default() }, rpo), "not known to be");
+    let old = |seconds| Loss { wal: Some(Bytes(KIB)), seconds: Some(seconds), ..Loss::default() };
+    assert!(loss::is_beyond(&old(5.1), rpo) && !loss::is_beyond(&old(5.0), rpo));
 }
 
 #[test]
@@ -103,4 +121,73 @@ fn replay_that_waits_for_a_query_has_a_step_of_its_own() {
     let late = told("RecoveryApplyDelay");
     assert!(has_step(&late, "the promotion will replay 4 KiB first, without waiting"), "{:?}", late.steps);
     assert!(!has_step(&told("RecoveryWalStream"), "replay"), "nothing to do about it");
+}
+
+/// A reading of one node in three nodes: the others are silent.
+fn alone_of_three(before: impl FnOnce(&mut Course)) -> Readiness {
+    let mut course = Course::of(THREE);
+    before(&mut course);
+    let mut gamma = standby(61, END, END, false);
+    (gamma.postmaster_start, gamma.data_directory) = (Some(Opaque("c".to_owned())), Some("c".to_owned()));
+    course.read_all(61, [("alpha", refused()), ("beta", refused()), ("gamma", Ok(gamma))]).clone()
+}
+
+#[test]
+fn of_two_that_are_silent_only_the_one_that_was_it_last_is_taken_for_the_primary() {
+    let told = alone_of_three(|_| {});
+    assert_eq!((told.primary.clone(), told.verdict), (None, FailoverVerdict::Unknown), "{told:?}");
+    let seen = |course: &mut Course| drop(course.read_all(60, [("beta", Ok(primary(60, END, END)))]).clone());
+    assert_eq!(alone_of_three(seen).primary, Some(Name::new("beta")));
+    let no_more_configured = |course: &mut Course| course.history.roles.primary = Some(Name::new("delta"));
+    assert_eq!(alone_of_three(no_more_configured).primary, None);
+}
+
+#[test]
+fn positions_of_another_than_the_primary_that_is_gone_size_no_loss() {
+    let told = alone_of_three(|course| {
+        let alpha = || Ok(primary(0, END, END));
+        course.read_all(58, [("alpha", alpha())]);
+        let mut beta = primary(0, END + KIB, END);
+        (beta.postmaster_start, beta.data_directory) = (Some(Opaque("b".to_owned())), Some("b".to_owned()));
+        // Two at once: nobody becomes the primary by that, and beta's is the last position that was seen.
+        course.read_all(59, [("alpha", alpha()), ("beta", Ok(beta.clone()))]);
+        course.read_all(60, [("alpha", alpha()), ("beta", Ok(beta))]);
+    });
+    assert_eq!((told.primary.clone(), told.primary_life), (Some(Name::new("alpha")), PrimaryLife::Gone), "{told:?}");
+    assert_eq!((told.loss.wal, told.loss.at_most()), (None, None), "{told:?}");
+}
+
+#[test]
+fn what_a_standby_replayed_beyond_its_last_stream_is_not_lost() {
+    let mut course = Course::minute(0);
+    let told = course.read(61, refused(), Ok(standby(61, END - 9 * KIB, END - KIB, false)));
+    assert_eq!(told.loss.wal, Some(Bytes(KIB)), "it went on from the archive: {told:?}");
+    // With nothing to replay no rate is needed to know how long it takes.
+    let mut course = Course::new();
+    let told = course.read(1, Ok(primary(1, END, END)), Ok(standby(1, END, END, true)));
+    assert_eq!(told.serve.replay, Some(Duration::ZERO), "{told:?}");
+    let told = course.read(2, Ok(primary(2, END, END)), Ok(standby(2, END, END - KIB, true)));
+    assert_eq!(told.serve.replay, None, "it has replayed nothing yet: {told:?}");
+    let mut course = Course::minute(0);
+    let told = course.read(61, Ok(primary(61, END, END)), Ok(standby(61, END + 2 * KIB, END, true)));
+    let replay = told.serve.replay.expect("a rate is known").as_secs_f64();
+    assert!((1.9..2.2).contains(&replay), "2 KiB at 1 KiB a second: {replay}");
+}
+
+#[test]
+fn steps_go_by_the_verdict() {
+    let mut course = Course::minute(0);
+    let mut beta = standby(61, END, END, true);
+    beta.settings.must_not_be_lower.insert("max_connections".to_owned(), 99);
+    let told = course.read(61, Ok(primary(61, END, END)), Ok(beta));
+    assert!(
+        !told.steps.is_empty() && told.steps.iter().all(|step| step.starts_with("do not promote beta")),
+        "{told:?}"
+    );
+    let mut beta = standby(62, END, END, true);
+    beta.new_sessions = None;
+    let told = course.read(62, Ok(primary(62, END, END)), Ok(beta));
+    assert!(told.steps[0].starts_with("find out first what cannot be told"), "{told:?}");
+    let told = course.read(63, refused(), Ok(standby(63, END, END, false)));
+    assert!(told.steps[0].contains("primary alpha (10.0.0.1:5432) stays down"), "{told:?}");
 }

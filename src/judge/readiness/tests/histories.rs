@@ -90,3 +90,20 @@ fn who_answers_as_a_standby_is_not_the_primary_that_it_was() {
     let told = course.read(62, Ok(standby(62, 1_000_000, 1_000_000, false)), refused());
     assert_ne!(told.primary, alpha, "{told:?}");
 }
+
+#[test]
+fn a_standby_that_has_followed_is_not_behind_because_its_control_file_is_late() {
+    let mut course = failed_over(THREE);
+    let follows = |second| {
+        let mut gamma = standby(second, END + KIB, END + KIB, true);
+        (gamma.timeline, gamma.postmaster_start, gamma.data_directory) =
+            (Some(2), Some(Opaque("c".to_owned())), Some("c".to_owned()));
+        let PostgresRole::Standby(own) = &mut gamma.role else { panic!("a standby") };
+        own.receiver.as_mut().expect("has one").timeline = Some(2);
+        gamma
+    };
+    course.read_all(62, [("beta", Ok(promoted(END + 2 * KIB))), ("gamma", Ok(follows(62)))]);
+    // Without its receiver it tells the timeline of its last checkpoint.
+    let told = course.read_all(63, [("beta", refused()), ("gamma", Ok(alone("c", 1, END + KIB)))]);
+    assert_eq!((told.primary.clone(), told.loss.wal), (Some(Name::new("beta")), Some(Bytes(KIB))), "{told:?}");
+}

@@ -28,6 +28,7 @@ fn the_key_value_store_has_a_word_in_it() {
     };
     let ready = told(Some(0), Some(false));
     assert_eq!((ready.verdict, ready.loss.canaries), (FailoverVerdict::Ready, Some(0)), "{ready:?}");
+    assert_eq!(told(Some(0), None).verdict, FailoverVerdict::Ready, "proven now: the canary lies on both sides");
     let lossy = told(Some(2), Some(false));
     assert_eq!((lossy.verdict, lossy.loss.canaries), (FailoverVerdict::ReadyWithLoss, Some(2)), "{lossy:?}");
     assert!(lossy.besides[0].contains("2 acknowledged canaries of the last 10s"), "{:?}", lossy.besides);
@@ -90,7 +91,7 @@ fn what_the_configuration_lacks_is_a_loss_too() {
     assert_eq!(told(proven(), None).verdict, FailoverVerdict::Ready, "a copy of late, though no file was compared");
     assert_eq!(told(stale(), Some(0)).verdict, FailoverVerdict::Ready, "an old copy of what has not changed");
     let differs = told(proven(), Some(3));
-    assert_eq!(differs.verdict, FailoverVerdict::ReadyWithLoss);
+    assert_eq!((differs.verdict, differs.loss.files), (FailoverVerdict::ReadyWithLoss, Some(3)));
     assert!(differs.reasons.iter().any(|reason| reason.contains("3 files")), "{:?}", differs.reasons);
     assert!(differs.steps[0].contains("copy the configuration of alpha to beta once more"), "{:?}", differs.steps);
     let old = told(stale(), None);

@@ -31,7 +31,7 @@ pub(super) const PEER_UNREACHABLE: Rule = Rule {
     name: RuleName::AgentPeerUnreachable,
     severity: Severity::Warning,
     about: About::Pair,
-    condition: Condition::All(&[Compare::any_holds_not("standby_agent_peer_up")]),
+    condition: Condition::All(&[Compare::holds_not_everywhere("standby_agent_peer_up")]),
     threshold: None,
     hold: minutes(1),
     keep: AT_ONCE,
