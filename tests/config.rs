@@ -74,7 +74,7 @@ fn a_file_that_is_not_there_is_told_with_its_cure() {
     assert_eq!(
         told,
         "/nonexistent/standbywatch.yml: cannot be read: No such file or directory (os error 2); name the file with \
-         --config.file, or watch without one: --primary URL --standby URL"
+         --config.file, or look without one: standbywatch status --primary URL --standby URL"
     );
 }
 

@@ -7,6 +7,7 @@ pub mod peer;
 pub mod rsync;
 pub mod rules;
 pub mod run;
+pub mod runbook;
 mod source;
 pub mod status;
 
@@ -44,6 +45,8 @@ enum Command {
     Failover(failover::FailoverArgs),
     /// Print the alert rules for Prometheus.
     Rules(rules::RulesArgs),
+    /// Print what an alert means, what to check and how to mend it.
+    Runbook(runbook::RunbookArgs),
     /// Run rsync under a deadline and record what became of it.
     Rsync(rsync::RsyncArgs),
     /// What the agents of a pair know each other by.
@@ -78,6 +81,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some(Command::Status(args)) => status::run(&args),
             Some(Command::Failover(args)) => failover::run(&args),
             Some(Command::Rules(args)) => rules::run(&args),
+            Some(Command::Runbook(args)) => runbook::run(&args),
             Some(Command::Rsync(args)) => rsync::run(&args),
             Some(Command::Peer(args)) => peer::run(&args),
         },

@@ -15,7 +15,7 @@ use crate::http_client;
 use crate::hub::{Common, Hub};
 use crate::judge::rules::RuleBook;
 use crate::level::Level;
-use crate::names::Reason;
+use crate::names::{FailureKind, Reason};
 use crate::snapshot::{Snapshot, View};
 use crate::units;
 use crate::view::api::StatusDocument;
@@ -108,7 +108,12 @@ async fn ask(url: &str) -> Result<StatusDocument, String> {
     let url = format!("{}/api/v1/status", url.trim_end_matches('/'));
     let answer = http_client::get(&url, &[("accept", "application/json")], ANSWER_WITHIN, LONGEST_ANSWER).await;
     let answer = answer.map_err(|error| {
-        format!("the agent cannot be asked at {place}: {error}; is it running? (`status --once` looks without one)")
+        let cure = match (error.kind, url.starts_with("http")) {
+            (FailureKind::Tls, true) => "is it `https://`, and is its certificate known here?",
+            (_, true) => "is it running? (`status --once` looks without one)",
+            (_, false) => "the agent's own is http://127.0.0.1:19517 unless it was told otherwise",
+        };
+        format!("the agent cannot be asked at {place}: {error}; {cure}")
     })?;
     if !answer.is_success() {
         return Err(format!("{place} answers {}: {}", answer.status, answer.excerpt(300)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::checked::{Config, NodeConfig, PairConfig, PostgresNode, RuleSetting, SecretSource};
 use super::problems::{Found, Problem, Problems};
-use super::secrets::{Environment, postgres_password, readable_for_all};
+use super::secrets::{Environment, exposure, postgres_password, readable_for_all};
 use super::section::{NamedSection, Section};
 use super::tree::{self, Value};
 use super::wording::{nearest, shown};
@@ -44,7 +44,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 fn unreadable(source_name: &str, error: &std::io::Error) -> Problems {
     let cure = match error.kind() {
         std::io::ErrorKind::NotFound => {
-            "name the file with --config.file, or watch without one: --primary URL --standby URL"
+            "name the file with --config.file, or look without one: standbywatch status --primary URL --standby URL"
         }
         std::io::ErrorKind::PermissionDenied => "let the user that runs standbywatch read it",
         _ => "name a readable file with --config.file",
@@ -157,8 +157,7 @@ fn exposed(config: &Config, path: &Path) -> Vec<String> {
     warnings.dedup();
     let inline = |source: &SecretSource| matches!(source, SecretSource::Inline(_));
     if readable_for_all(path) && secrets().any(inline) {
-        let path = path.display();
-        warnings.push(format!("{path} holds a secret and every user of this machine can read it; chmod o-rwx {path}"));
+        warnings.push(exposure(path));
     }
     warnings
 }

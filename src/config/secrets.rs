@@ -81,12 +81,18 @@ impl SecretSource {
     /// file is not on this machine.
     pub fn warning(&self) -> Option<String> {
         let Self::File(path) = self else { return None };
-        let path = path.as_path();
-        readable_for_all(path).then(|| {
-            let path = path.display();
-            format!("{path} holds a secret and every user of this machine can read it; chmod o-rwx {path}")
-        })
+        let shown = path.display();
+        if path.is_dir() {
+            return Some(format!("{shown} is a directory, and a secret is the first line of a file; name that file"));
+        }
+        readable_for_all(path).then(|| exposure(path))
     }
+}
+
+/// What is said of a file with a secret that is [`readable_for_all`].
+pub(super) fn exposure(path: &Path) -> String {
+    let path = path.display();
+    format!("{path} holds a secret and every user of this machine can read it; chmod o-rwx {path}")
 }
 
 /// Without waiting for whatever else may lie there: a pipe would wait for its writer, and the thread with it.
@@ -162,5 +168,12 @@ mod tests {
         std::fs::write(&path, "\n").unwrap();
         assert_eq!(source.read(), Err(SecretError::Empty { path: path.clone() }));
         std::fs::remove_file(&path).unwrap();
+    }
+
+    /// Nobody is to be told to take a whole directory from everybody else.
+    #[test]
+    fn a_directory_in_place_of_the_file_is_told_and_left_alone() {
+        let warning = SecretSource::File(PathBuf::from("/usr")).warning().unwrap();
+        assert!(warning.contains("/usr is a directory") && !warning.contains("chmod"), "{warning}");
     }
 }

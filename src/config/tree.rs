@@ -43,7 +43,7 @@ pub(super) fn read(text: &str, source_name: &str) -> Result<Node, Problems> {
         return Err(Problems::whole(source_name, said, "is it the right file?"));
     }
     let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options())
-        .map_err(|error| not_yaml(&error, source_name))?;
+        .map_err(|error| not_yaml(&error, text, source_name))?;
     Ok(node(raw, text))
 }
 
@@ -60,8 +60,13 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-fn not_yaml(error: &serde_saphyr::Error, source_name: &str) -> Problems {
+fn not_yaml(error: &serde_saphyr::Error, text: &str, source_name: &str) -> Problems {
     let place = error.location().map(place);
+    if let Some(tab) =
+        place.and_then(|place| tab_from(text, place)).filter(|_| error.to_string().contains("found a tab"))
+    {
+        return Problems::at(source_name, Some(tab), "not readable as YAML: a tab stands here", "indent with spaces");
+    }
     let (said, cure) = match error.without_snippet() {
         serde_saphyr::Error::MultipleDocuments { .. } => {
             ("a second document begins here".to_owned(), "keep everything in one, without `---`")
@@ -75,6 +80,14 @@ fn not_yaml(error: &serde_saphyr::Error, source_name: &str) -> Problems {
     // The place is printed in front already.
     let said = said.find(" at line ").map_or(said.as_str(), |end| &said[..end]);
     Problems::at(source_name, place, format!("not readable as YAML: {said}"), cure)
+}
+
+/// The first tab that indents a line, from this place on: the parser names where the value before it begins.
+fn tab_from(text: &str, place: Place) -> Option<Place> {
+    let indent = |line: &str| line.find('\t').filter(|column| line[..*column].trim().is_empty());
+    let lines = (1..).zip(text.lines()).skip(place.line.saturating_sub(1) as usize);
+    let (line, column) = lines.filter_map(|(line, text)| Some((line, indent(text)?))).next()?;
+    Some(Place { line, column: u32::try_from(column).ok()? + 1 })
 }
 
 fn place(location: Location) -> Place {

@@ -25,7 +25,7 @@ use crate::view::history::HistoryDocument;
 use crate::view::plots::PairDay;
 use crate::view::prometheus::Format;
 use crate::view::replication::Replication;
-use crate::view::{html, prometheus};
+use crate::view::{html, prometheus, runbooks};
 
 /// A snapshot that ran out this long ago, with none after it: its hub has stopped.
 const HUB_STOPPED_AFTER: Duration = Duration::from_secs(60);
@@ -49,6 +49,8 @@ enum Route<'a> {
     NodeTree,
     Failover(&'a str),
     History(&'a str),
+    Runbooks,
+    Runbook(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -60,6 +62,7 @@ impl<'a> Route<'a> {
             "/-/ready" => Some(Self::Ready),
             "/" => Some(Self::Page),
             "/api/v1/status" => Some(Self::Status),
+            "/runbooks" | "/runbooks/" => Some(Self::Runbooks),
             NODE_PATH => Some(Self::Node),
             NODE_TREE_PATH => Some(Self::NodeTree),
             path => {
@@ -70,14 +73,21 @@ impl<'a> Route<'a> {
                     (!name.is_empty() && !name.contains('/')).then_some(name)
                 };
                 let pair = named("/api/v1/pairs/").map(Self::Pair);
-                pair.or_else(|| history().map(Self::History)).or_else(|| named("/failover/").map(Self::Failover))
+                pair.or_else(|| history().map(Self::History))
+                    .or_else(|| named("/failover/").map(Self::Failover))
+                    .or_else(|| named("/runbooks/").map(Self::Runbook))
             }
         }
     }
 
     /// Open to all. The others tell more than numbers: addresses in messages, what is broken, what to do.
     const fn is_open(&self) -> bool {
-        matches!(self, Self::Metrics | Self::Replication | Self::Healthy | Self::Ready)
+        match self {
+            Self::Metrics | Self::Replication | Self::Healthy | Self::Ready => true,
+            // The same everywhere: they tell nothing of this site.
+            Self::Runbooks | Self::Runbook(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -120,6 +130,8 @@ pub(super) fn respond<B: Body>(request: &Request<B>, caller: Caller, state: &Ser
         Route::Pair(name) => pair(&percent_decoded(name), &shown, now),
         Route::History(name) => history(&percent_decoded(name), request.uri().query().unwrap_or_default(), state, now),
         Route::Failover(name) => failover(request, &percent_decoded(name), &shown, now),
+        Route::Runbooks => answer::text(StatusCode::OK, runbooks::ALL.trim_end()),
+        Route::Runbook(rule) => runbook(rule),
         // Answered above: it is another agent's affair, whoever else may see what.
         Route::Node | Route::NodeTree => answer::text(StatusCode::NOT_FOUND, "There is nothing at this path."),
     }
@@ -342,6 +354,13 @@ fn history(pair: &str, query: &str, state: &ServeState, now: Moment) -> Answer {
 
 fn no_such_pair() -> Answer {
     answer::json_error(StatusCode::NOT_FOUND, "No pair of this name is being watched.")
+}
+
+fn runbook(rule: &str) -> Answer {
+    match runbooks::section(rule) {
+        Some(section) => answer::text(StatusCode::OK, section),
+        None => answer::text(StatusCode::NOT_FOUND, "No rule has this name; all of them are at /runbooks."),
+    }
 }
 
 fn page(state: &ServeState, shown: &Shown, now: Moment) -> Answer {

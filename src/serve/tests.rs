@@ -156,6 +156,20 @@ async fn wrong_paths_methods_and_bodies() {
     assert_eq!(Answer::of(&server.raw(with_body).await).status, 413);
 }
 
+/// They are the same everywhere; who is paged may be anywhere.
+#[tokio::test]
+async fn whoever_is_paged_can_read_the_runbooks() {
+    let server = Server::with(vec![fixture::ok()]).await;
+    for host in ["localhost", "monitor.example:19517"] {
+        let one = server.ask_as("GET", "/runbooks/StandbySearchRed", host).await;
+        assert!(one.status == 200 && one.body.starts_with("## StandbySearchRed\n"), "{}", one.body);
+        let all = server.ask_as("GET", "/runbooks", host).await;
+        assert!(all.status == 200 && all.body.starts_with("# Runbooks\n"), "{}", all.body);
+    }
+    let none = server.ask("GET", "/runbooks/StandbySearchBlue").await;
+    assert_eq!((none.status, none.body.lines().count()), (404, 1), "{}", none.body);
+}
+
 #[tokio::test]
 async fn an_oversized_head_is_answered_with_431() {
     let server = Server::with(vec![fixture::ok()]).await;

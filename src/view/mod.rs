@@ -13,6 +13,7 @@ pub mod html;
 pub mod plots;
 pub mod prometheus;
 pub mod replication;
+pub mod runbooks;
 mod search;
 pub mod table;
 mod wording;

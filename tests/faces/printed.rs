@@ -44,7 +44,7 @@ async fn check_config_version_and_help() -> Result<()> {
     assert_eq!((said.code, said.out), (Some(0), format!("standbywatch {}\n", env!("CARGO_PKG_VERSION"))));
     let said = standbywatch(&["--help"], &[]).await?;
     assert_eq!(said.code, Some(0));
-    for command in ["run", "check-config", "status", "rules", "rsync"] {
+    for command in ["run", "check-config", "status", "failover", "rules", "runbook", "rsync"] {
         assert!(said.out.contains(&format!("\n  {command} ")), "{command} in {}", said.out);
         let help = standbywatch(&[command, "--help"], &[]).await?;
         assert!(help.code == Some(0) && help.out.contains("Usage: "), "{command}");

@@ -26,7 +26,7 @@ pub(super) const FLAPPING: Rule = Rule {
         Part::Pair,
         Part::Text(" has changed between proven and not proven "),
         Part::Value(Form::Plain),
-        Part::Text(" times in 15 minutes. Each time it may stay away for good."),
+        Part::Text(" times in 15 minutes. Any time it may not come back."),
     ],
     remedy: "1. Look at the reasons in the agent's log: one line for each change. 2. Look at the link between the nodes and \
              at restarts of the servers in those minutes. 3. Mend the cause before the next failover.",

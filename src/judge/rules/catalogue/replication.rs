@@ -21,8 +21,8 @@ pub(super) const UNKNOWN: Rule = Rule {
         Part::Pair,
         Part::Text(" cannot be proven to replicate now. Each write from here on may be lost at a failover."),
     ],
-    remedy: "1. Read the channel's reason on the status page. 2. Check that both nodes and the link between them live. \
-             3. Follow the runbook for that reason. 4. Do not promote before you know what would be lost.",
+    remedy: "1. Read the channel's reason: `standbywatch status`, or the status page. 2. Check that both nodes and the link \
+             between them live. 3. Follow the runbook for that reason. 4. Do not promote before you know what would be lost.",
     reason: None,
 };
 
@@ -42,8 +42,8 @@ pub(super) const NO_PRIMARY: Rule = Rule {
             " has no PostgreSQL primary that answers, and no standby hears from one. Users are probably not served.",
         ),
     ],
-    remedy: "1. Try to reach the primary yourself. 2. If it lives, mend the way to it. 3. If it is gone, make sure that \
-             it stays down (fence it), look at what the standby would lose, and promote the standby.",
+    remedy: "1. Try to reach the primary yourself. 2. If it lives, mend the way to it. 3. If it is gone, run `standbywatch \
+             failover`: it tells what a promotion would lose and each step in its order, first that the old primary is fenced.",
     reason: Some(Reason::NoPrimary),
 };
 
@@ -62,6 +62,7 @@ pub(super) const ROLES_CHANGED: Rule = Rule {
         Part::Text(" became another node within the last half hour."),
     ],
     remedy: "1. If nobody promoted it on purpose, find out who did, and whether the former primary is down. 2. Rejoin the former primary \
-             as a standby, or rebuild it. 3. Rebuild the search index, and look at what the other channels say.",
+             as a standby, or rebuild it. 3. Turn the copying of the configuration and the key-value store's writes round, and \
+             rebuild the search index.",
     reason: None,
 };
