@@ -174,7 +174,8 @@ fn unknown_is_never_zero() {
     );
 }
 
-/// Files of the table of truth whose rows do not depend on PostgreSQL's version, or need a program that only the distribution has.
+/// Files of the table of truth whose rows do not depend on PostgreSQL's version, or need a program that only the distribution has;
+/// and the random course.
 const ON_ONE_VERSION: &[&str] = &["chaos", "checksums", "config", "config_files", "kvstore", "search", "vendor"];
 
 #[test]

@@ -31,7 +31,7 @@ const BUSY: Duration = Duration::from_millis(1200);
 /// An agent that runs and has not answered so many times running is wrong itself.
 const SILENT: usize = 12;
 /// On a machine that does not come to rest nothing can be said of false alarms; the course goes on.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The first words of agents, and of a pair that was just started.
 const WELL: Duration = Duration::from_secs(120);
 /// When all is calm again it must stay so for a while.
