@@ -26,13 +26,20 @@ pub(super) fn parse(text: &str) -> Result<PostgresNode, Wrong> {
         // It could be anything, also a bare connection string with a password in it.
         return Err(Wrong::new("not a URL that begins with postgres://", CURE));
     }
-    let url = url::Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
-    // What was meant as a password may have begun a path or a fragment instead.
-    if url.fragment().is_some() || url.path().trim_start_matches('/').contains(['@', ':', '/']) {
-        return Err(Wrong::new(
+    let not_clear = || {
+        Wrong::new(
             "not clear: `/`, `#`, `?`, `@` or `:` stands where the URL has another meaning for it",
             "in a password write %2F, %23, %3F, %40 or %3A; or use password_file or PGPASSWORD",
-        ));
+        )
+    };
+    let url = url::Url::parse(text).map_err(|error| match error {
+        // The part before `/`, `#` or `?` was taken for a port, and the host stands behind it.
+        url::ParseError::InvalidPort if authority_is_cut(text) => not_clear(),
+        error => wrong(&format!("not a URL: {error}")),
+    })?;
+    // What was meant as a password may have begun a path or a fragment instead.
+    if url.fragment().is_some() || url.path().trim_start_matches('/').contains(['@', ':', '/']) {
+        return Err(not_clear());
     }
     let plain = |part: &str| {
         percent_decode_str(part).decode_utf8().map(String::from).map_err(|_| wrong("not UTF-8 behind its % signs"))
@@ -50,6 +57,12 @@ pub(super) fn parse(text: &str) -> Result<PostgresNode, Wrong> {
         parts.take(&name, value.into_owned())?;
     }
     parts.node().ok_or_else(|| wrong("no host is named"))
+}
+
+/// An `@` stands behind what ends user, password, host and port.
+fn authority_is_cut(text: &str) -> bool {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split_once(['/', '#', '?']).is_some_and(|(_, behind)| behind.contains('@'))
 }
 
 #[derive(Default)]
@@ -144,6 +157,16 @@ mod tests {
         assert_eq!(parse("postgres:///app?host=/var/run/postgresql").unwrap().host, "/var/run/postgresql");
         assert_eq!(parse("postgres://%2Fvar%2Frun%2Fpostgresql/app").unwrap().host, "/var/run/postgresql");
         assert_eq!(parse("postgres://[fd00::1]:5433/app").unwrap().host, "fd00::1");
+    }
+
+    #[test]
+    fn a_password_that_ends_the_url_too_early_is_told_as_such() {
+        for text in ["postgres://me:hun/ter@host/app", "postgres://me:hun#ter@host", "postgres://me:hun?ter@host"] {
+            let wrong = format!("{:?}", parse(text).unwrap_err());
+            assert!(wrong.contains("%2F") && !wrong.contains("hun"), "{wrong}");
+        }
+        let port = format!("{:?}", parse("postgres://me@host:port/app").unwrap_err());
+        assert!(port.contains("invalid port number"), "{port}");
     }
 
     #[test]
