@@ -250,3 +250,19 @@ pub struct WrapperFacts {
     /// A run is in progress since so long.
     pub running_for: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_is_of_a_time_only_if_it_was_asked_within_it() {
+        let at = |seconds| Moment::after_boot(Duration::from_secs(seconds));
+        let held = Latest::Have(Arc::new(Reading { asked: at(5), answered: at(9), result: Ok(()) }));
+        assert!(held.is_of(at(5)) && !held.is_of(at(6)), "asked before, though answered after");
+        let stale_after = Duration::from_secs(6);
+        assert!(held.fresh(at(10), stale_after).is_ok());
+        assert_eq!(held.fresh(at(11), stale_after), Err(Reason::Stale), "its age counts from the question");
+        assert_eq!(held.runs_out(at(10), stale_after), Some(at(11)));
+    }
+}

@@ -298,6 +298,9 @@ mod tests {
             assert_eq!(file.load(&other).expect("loads"), None);
         }
         assert_eq!(file.load(&Present { boot: None, ..present("a", 140) }).expect("loads"), None);
+        file.save(&pending_since(100), &Present { boot: None, ..present("a", 130) }).expect("saved");
+        let none = file.load(&Present { boot: None, ..present("a", 140) }).expect("loads");
+        assert_eq!(none, None, "two boots of which nothing is known are not the same");
     }
 
     #[test]
@@ -313,6 +316,11 @@ mod tests {
         file.save(&saved, &present("a", 130)).expect("saved");
         let load = |present: &Present| file.load(present).expect("loads").expect("something").postgres.expect("kept");
         assert_eq!(load(&present("a", 140)), postgres);
+        let mut ahead = postgres.clone();
+        ahead.ring.push(at(500), Lsn(6));
+        file.save(&Saved { postgres: Some(ahead), ..pending_since(100) }, &present("a", 130)).expect("saved");
+        assert_eq!(load(&present("a", 140)).ring, SavedPostgres::default().ring, "from the future");
+        file.save(&saved, &present("a", 130)).expect("saved");
         assert_eq!(load(&present("a", 9000)), postgres, "positions are facts, however long nobody looked");
         for (other, now) in [("b", 7), ("a", 20)] {
             let carried = load(&present(other, now));

@@ -144,3 +144,66 @@ impl Histories {
         self.flapping = FlapHistory::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, parse};
+    use crate::evidence::{Recognised, SetUpOf};
+    use crate::history::lsn_ring::LsnRing;
+    use crate::history::set_up::SetUp;
+    use crate::names::{Channel, Name};
+    use crate::units::Lsn;
+
+    const CONFIG: &str = "pairs:
+  - name: catalog
+    nodes:
+      alpha: { postgres: { host: a, user: probe } }
+      beta:  { postgres: { host: b, user: probe } }
+";
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_boot(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn after_a_pause_moments_are_forgotten_and_what_is_no_moment_is_not() {
+        let config = parse(CONFIG, "test", &Environment::default()).expect("a right configuration");
+        let pair = &config.pairs[0];
+        let (alpha, beta) = (Name::new("alpha"), Name::new("beta"));
+        let mut histories = Histories::new(pair);
+        histories.flapping.record(Channel::Postgres, true, at(1));
+        let of = SetUpOf { primary: alpha.clone(), cluster: None, slot: None };
+        let set_up = SetUp::new(of, at(5), Duration::from_hours(48));
+        let recognised = Recognised { key: (7, None), others: std::iter::once((8, None)).collect() };
+        let postgres = histories.postgres.as_mut().expect("configured");
+        postgres.roles = Roles { primary: Some(alpha.clone()), proven_at: Some(at(9)), ..Roles::default() };
+        postgres.ring.push(at(9), Lsn(5));
+        postgres.growing = Some((true, at(9)));
+        postgres.set_ups.insert(beta.clone(), set_up.clone());
+        postgres.recognised.insert(beta.clone(), recognised.clone());
+        let memory = postgres.nodes.entry(beta.clone()).or_default();
+        (memory.slot, memory.feed.cascaded, memory.ahead) = (Some("beta".to_owned()), true, 2);
+
+        histories.forget_moments(pair);
+        assert_eq!(histories.flapping, FlapHistory::default());
+        let postgres = histories.postgres.as_ref().expect("configured");
+        assert_eq!((&postgres.ring, postgres.growing), (&LsnRing::default(), None));
+        assert_eq!((postgres.roles.primary.as_ref(), postgres.roles.proven_at), (Some(&alpha), None));
+        assert_eq!(postgres.set_ups.get(&beta), Some(&set_up), "an age is a lower bound");
+        assert_eq!(postgres.recognised.get(&beta), Some(&recognised), "whose walsender it is");
+        let memory = &postgres.nodes[&beta];
+        assert_eq!((memory.slot.as_deref(), memory.feed.cascaded, memory.ahead), (Some("beta"), true, 0));
+    }
+
+    #[test]
+    fn canaries_that_were_saved_go_on_and_none_saved_ends_none() {
+        let config = parse(CONFIG, "test", &Environment::default()).expect("a right configuration");
+        let mut histories = Histories::new(&config.pairs[0]);
+        let tracker = CanaryTracker { agent: "a".to_owned(), sequence: 7, ..CanaryTracker::default() };
+        histories.restore_canaries(Some(tracker.clone()));
+        assert_eq!(histories.kvstore.tracker.as_ref(), Some(&tracker));
+        histories.restore_canaries(None);
+        assert_eq!(histories.kvstore.tracker, Some(tracker));
+    }
+}

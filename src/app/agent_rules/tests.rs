@@ -146,3 +146,50 @@ async fn what_is_saved_is_how_far_the_alerts_are() {
     let severity = crate::names::Severity::Warning;
     assert!(saved.borrow().timers.channels_of(RuleName::AgentReloadFailed, severity).eq([None]));
 }
+
+#[test]
+fn after_a_pause_of_the_machine_nothing_ends_before_it_was_looked_at_again() {
+    let mut agent = Agent::started(0, RuleTimers::default()).asked_all();
+    agent.looks(0..=1000, false, true);
+    assert_eq!(agent.told(FAILING), Some((FindingState::Firing, 0)));
+    let good = [Sample { metric: "standby_probe_up", labels: Labels::new(), value: 1.0 }];
+    // Boot time stood still for a minute. What is shown may still be from before.
+    for second in (1005..1035).step_by(5) {
+        agent.rules.judge_once(&mut agent.course, &good, at(second), wall(second + 60));
+        assert_eq!(agent.told(FAILING), Some((FindingState::Firing, 0)), "after {second} s");
+    }
+    agent.rules.judge_once(&mut agent.course, &good, at(1035), wall(1095));
+    assert_eq!(agent.told(FAILING), None);
+}
+
+#[test]
+fn a_time_in_which_it_stood_still_ends_nothing_and_counts_towards_nothing() {
+    let mut agent = Agent::started(0, RuleTimers::default()).asked_all();
+    agent.looks(0..=1000, false, true);
+    agent.looks(1100..=1100, true, true);
+    assert!(agent.told(FAILING).is_some(), "what is shown has run out");
+    let mut agent = Agent::started(0, RuleTimers::default()).asked_all();
+    agent.looks(0..=800, false, true);
+    agent.looks(1000..=1100, false, true);
+    assert_eq!(agent.told(FAILING).map(|told| told.0), Some(FindingState::Pending), "800 s and 70 were seen");
+    agent.looks(1105..=1140, false, true);
+    assert_eq!(agent.told(FAILING).map(|told| told.0), Some(FindingState::Firing));
+}
+
+#[test]
+fn the_next_look_comes_when_a_hold_time_runs_out_and_what_a_channel_explains_is_told() {
+    let mut agent = Agent::started(0, RuleTimers::default()).asked_all();
+    agent.looks(0..=890, false, true);
+    let bad = [Sample { metric: "standby_probe_up", labels: Labels::new(), value: 0.0 }];
+    let pause = agent.rules.judge_once(&mut agent.course, &bad, at(898), wall(898));
+    assert_eq!(pause, Duration::from_secs(2));
+    let mut view = fixture::unknown();
+    view.samples.clear();
+    let rule = RuleName::ReplicationUnknown.as_str();
+    view.findings = vec![Finding { rule, state: FindingState::Firing, ..fixture::watchdog() }];
+    agent.pair.send_replace(Arc::new(Snapshot::new(2, true, view.clone(), move || view, at(1_000_000))));
+    agent.looks(900..=900, false, true);
+    let found = agent.rules.found().borrow().clone();
+    let told = found.iter().find(|finding| finding.rule == FAILING).expect("it fires");
+    assert_eq!((told.state, told.explained_by), (FindingState::Firing, Some(rule)));
+}

@@ -1,6 +1,7 @@
 //! What becomes of alerts while nobody can look: over a restart, a pause, a time in which the hub stood still, a mistake of ours.
 
 use super::*;
+use crate::history::rules::RuleTimers;
 use crate::snapshot::FindingState;
 
 /// `ReplayPaused` fires at once, `NoPrimary` after 30 s.
@@ -166,4 +167,43 @@ async fn a_probe_that_ends_by_a_mistake_of_ours_leaves_the_hub_lame() {
     assert!(!timeline.core.lame.load(std::sync::atomic::Ordering::Relaxed));
     timeline.core.probe_ended(&ended);
     assert!(timeline.core.lame.load(std::sync::atomic::Ordering::Relaxed), "a reload starts another one");
+}
+
+#[test]
+fn a_hub_that_stood_still_lets_no_hold_time_run_out_by_that() {
+    /// After a minute.
+    const UNKNOWN: &str = "StandbyReplicationUnknown";
+    let mut timeline = Timeline::of_postgres();
+    timeline.healthy(1, 5);
+    for second in 6..=60_u32 {
+        timeline.both(f64::from(second), refused(), refused());
+        if timeline.told_of(UNKNOWN, f64::from(second)).is_some() {
+            break;
+        }
+    }
+    let (state, since) = timeline.told_of(UNKNOWN, 60.0).expect("it is met");
+    assert_eq!(state, FindingState::Pending);
+    // Nothing is heard of the hub for ten minutes.
+    for second in [700.0, 701.0] {
+        timeline.both(second, refused(), refused());
+    }
+    let (state, later) = timeline.told_of(UNKNOWN, 701.0).expect("it goes on");
+    assert_eq!(state, FindingState::Pending, "nobody has looked");
+    assert!(later.since(since) > Duration::from_secs(500), "{later:?} after {since:?}");
+}
+
+#[test]
+fn an_alert_and_a_level_are_handed_to_be_saved_at_once_and_take_nothing_else_away() {
+    let mut timeline = Timeline::of_postgres();
+    timeline.healthy(1, 20);
+    let handed = |timeline: &Timeline| timeline.core.state.borrow().clone();
+    assert!(handed(&timeline).postgres.is_some(), "after a quarter of a minute");
+    let before = handed(&timeline).changes.len();
+    timeline.both(21.0, Ok(primary(21)), Ok(paused(21)));
+    let saved = handed(&timeline);
+    assert_eq!(saved.timers, timeline.core.timers);
+    assert_ne!(saved.timers, RuleTimers::default());
+    assert_eq!(saved.changes.len(), before + 1);
+    assert!(saved.postgres.is_some(), "it was not due, and is still known");
+    assert_eq!(timeline.core.hand_over().changes.len(), before + 1);
 }

@@ -190,7 +190,15 @@ fn what_was_saved_goes_on_in_a_new_history() {
     let mut before = watch();
     run(&mut before, 700, |s| Room::limited(MIB + s * MIB / 2, MIB));
     connected(&mut before, 100_000.0, &["beta"]);
-    let text = serde_json::to_string(&before.history.saved()).unwrap();
+    let saved = before.history.saved();
+    let alpha = Name::new("alpha");
+    assert_eq!(saved.ring_of.as_ref().map(|of| &of.node), Some(&alpha));
+    assert!(saved.ring.newest().is_some() && saved.slots.contains_key("beta"));
+    assert_eq!((saved.set_ups.len(), saved.slot_names.len()), (1, 1));
+    assert!(saved.roles_proven.is_some() && saved.roles_change.primary() == Some(&alpha));
+    assert_eq!(saved.growing.map(|(growing, _)| growing), Some(false));
+    assert_eq!(saved.trends.len(), 1);
+    let text = serde_json::to_string(&saved).unwrap();
     let mut after = watch();
     after.seconds = before.seconds + 20.0;
     after.history.restore(serde_json::from_str(&text).unwrap(), at(after.seconds));
