@@ -18,6 +18,11 @@ static LEASES: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// A free port on 127.0.0.1, ours until this process ends.
 pub(crate) fn lease() -> Result<u16> {
+    Ok(listen()?.local_addr().context("a leased port")?.port())
+}
+
+/// The same, already listened to: a port that was closed again may still be open for a moment in a child that is just being started.
+pub(crate) fn listen() -> Result<TcpListener> {
     let uid = rustix::process::geteuid().as_raw();
     let dir = std::env::temp_dir().join(format!("standbywatch-lab-ports-{uid}"));
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
@@ -28,11 +33,12 @@ pub(crate) fn lease() -> Result<u16> {
             .append(true)
             .open(dir.join(port.to_string()))
             .context("open a port's lock file")?;
-        if file.try_lock().is_err() || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
+        if file.try_lock().is_err() {
             continue;
         }
+        let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
         LEASES.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(file);
-        return Ok(port);
+        return Ok(listener);
     }
     bail!("no free port found between {FIRST} and {}", FIRST + COUNT)
 }

@@ -2,7 +2,7 @@
 
 mod pump;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -80,13 +80,13 @@ struct Counters {
 impl Cable {
     /// Lays a cable to `target`; connect to [`Cable::address`] instead of it. Starts in [`Mode::Pass`].
     pub async fn to(target: SocketAddr) -> Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::lease()?));
+        let listener = ports::listen()?;
+        let address = listener.local_addr().context("a cable's address")?;
         let (mode, modes) = watch::channel(Mode::Pass);
         let (target, targets) = watch::channel(target);
         let counters = Arc::new(Counters::default());
         let stage = stage()?;
         let _here = stage.enter();
-        let listener = std::net::TcpListener::bind(address).context("bind a cable")?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let task = stage.spawn(listen(listener, targets, modes, Arc::clone(&counters)));
