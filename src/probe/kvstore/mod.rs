@@ -182,10 +182,13 @@ impl KvstoreProbe {
             facts.outcome = Outcome::Unknown;
             facts.round_trip = None;
             facts.more.same_server = true;
+            facts.more.at_risk = None;
         }
         if facts.outcome == Outcome::Ok && self.are_doubted(direction, deadlines.all).await? {
             facts.outcome = Outcome::Unknown;
             facts.round_trip = None;
+            // Found where it was written: that says nothing of another store.
+            facts.more.at_risk = None;
             facts.more.same_server = self.apart.are_one();
         }
         if facts.outcome == Outcome::Ok {
